@@ -13,20 +13,22 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from fsgan_bench.data.cache import cache_dir, cached_images
-from fsgan_bench.data.filters import grey, pencil
+from fsgan_bench.data.filters import grey, pencil, watercolour
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError, suggest
 
 if TYPE_CHECKING:
     from dicebear import Style
 
-__all__ = ["DOMAINS", "SOURCE", "Domain", "draw", "get_domain", "grey", "pencil"]
+__all__ = ["DOMAINS", "SOURCE", "Domain", "draw", "get_domain", "grey", "pencil", "watercolour"]
+
+Rendering: TypeAlias = Callable[[Images], Images]
 
 SOURCE = "faces"
 SUPERSAMPLING = 2
@@ -54,14 +56,19 @@ class Domain:
     credit: str
     credit_url: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    filter: Callable[[Images], Images] | None = None
+    filter: Rendering | None = None
 
     @property
-    def ideal(self) -> Callable[[Images], Images] | None:
+    def ideal(self) -> Rendering | None:
         """What turns source images into this domain's, where it is known exactly, else None."""
         source = DOMAINS[SOURCE]
         same_population = (self.style, self.options) == (source.style, source.options)
         return self.filter if same_population else None
+
+    @property
+    def attribution(self) -> str:
+        """One sentence that credits the artwork as its licence asks."""
+        return f"Based on {self.credit} ({self.credit_url}), {self.licence} ({self.licence_url})."
 
     @property
     def definition_hash(self) -> str:
@@ -71,44 +78,87 @@ class Domain:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-_FACE_OPTIONS: dict[str, Any] = {"accessoriesVariant": list(OTHER_ACCESSORIES)}
+@dataclass(frozen=True)
+class _Artwork:
+    """Whose work a style is, as its definition states it."""
 
-_FREE = "Free for personal and commercial use"
+    title: str
+    creator: str
+    url: str
+    licence: str
+    licence_url: str
+
+
 _CC0 = ("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
 _CC_BY = ("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/")
-_AVATAAARS = (
-    _FREE,
-    "https://avataaars.com/",
-    "Avataaars by Pablo Stanley",
-    "https://avataaars.com/",
-)
+_FREE = "Free for personal and commercial use"
+
+_ARTWORKS: dict[str, _Artwork] = {
+    "avataaars": _Artwork(
+        "Avataaars", "Pablo Stanley", "https://avataaars.com/", _FREE, "https://avataaars.com/"
+    ),
+    "notionists": _Artwork(
+        "Notionists", "Zoish", "https://heyzoish.gumroad.com/l/notionists", *_CC0
+    ),
+    "lorelei": _Artwork(
+        "Lorelei",
+        "Lisa Wischofsky",
+        "https://www.figma.com/community/file/1198749693280469639",
+        *_CC0,
+    ),
+    "micah": _Artwork(
+        "Avatar Illustration System",
+        "Micah Lanier",
+        "https://www.figma.com/community/file/829741575478342595",
+        *_CC_BY,
+    ),
+    "pixel-art": _Artwork(
+        "Pixel Art", "DiceBear", "https://www.figma.com/community/file/1198754108850888330", *_CC0
+    ),
+    "bottts": _Artwork(
+        "Bottts", "Pablo Stanley", "https://bottts.com/", _FREE, "https://bottts.com/"
+    ),
+}
+
+
+def _domain(
+    name: str,
+    style: str,
+    description: str,
+    options: Mapping[str, Any] | None = None,
+    filter: Rendering | None = None,
+) -> Domain:
+    work = _ARTWORKS[style]
+    return Domain(
+        name=name,
+        style=style,
+        description=description,
+        licence=work.licence,
+        licence_url=work.licence_url,
+        credit=f"{work.title} by {work.creator}",
+        credit_url=work.url,
+        options=options or {},
+        filter=filter,
+    )
+
+
+_FACES: dict[str, Any] = {"accessoriesVariant": list(OTHER_ACCESSORIES)}
+_IN_SUNGLASSES = {"accessoriesVariant": list(SUNGLASSES), "accessoriesProbability": 100}
 
 DOMAINS: dict[str, Domain] = {
     domain.name: domain
     for domain in (
-        Domain("faces", "avataaars", "the source: faces on white", *_AVATAAARS, _FACE_OPTIONS),
-        Domain(
-            "sketches",
-            "avataaars",
-            "pencil drawings of other faces",
-            *_AVATAAARS,
-            _FACE_OPTIONS,
-            pencil,
-        ),
-        Domain(
-            "grey-faces",
-            "avataaars",
-            "other faces without colour",
-            *_AVATAAARS,
-            _FACE_OPTIONS,
-            grey,
-        ),
-        Domain(
-            "sunglasses",
-            "avataaars",
-            "other faces, all wearing sunglasses",
-            *_AVATAAARS,
-            {"accessoriesVariant": list(SUNGLASSES), "accessoriesProbability": 100},
+        _domain("faces", "avataaars", "faces on white: the source", _FACES),
+        _domain("sketches", "avataaars", "pencil drawings of other faces", _FACES, pencil),
+        _domain("watercolours", "avataaars", "watercolours of other faces", _FACES, watercolour),
+        _domain("sunglasses", "avataaars", "other faces, all in sunglasses", _IN_SUNGLASSES),
+        _domain("ink", "notionists", "ink portraits by another artist"),
+        _domain("lorelei", "lorelei", "black and white line portraits"),
+        _domain("micah", "micah", "three-quarter portraits with bold outlines"),
+        _domain("pixel-art", "pixel-art", "faces of a few large pixels"),
+        _domain("bottts", "bottts", "robots: far from the source"),
+        _domain(
+            "grey-faces", "avataaars", "other faces without colour, a non-target", _FACES, grey
         ),
     )
 }

@@ -1,0 +1,135 @@
+"""Few-shot, classifier and reference images of a target: pairwise disjoint, by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from fsgan_bench.data.avatars import draw
+from fsgan_bench.data.images import Images, content_hashes, set_hash
+from fsgan_bench.errors import UserError
+
+FEW_SHOT_POOL = 256
+"""Images 0 to ``FEW_SHOT_POOL - 1`` of a domain are what few-shot sets are drawn from."""
+
+REFERENCE_START = 100_000
+CLASSIFIER_START = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The images of a target, each a uint8 array [N, H, W, 3], and the hash of each set.
+
+    ``few_shot`` is what a method adapts to, ``classifier`` what the realisticness classifier
+    learns from, ``reference`` what generated images are compared with. No image is in two sets or
+    twice in one.
+    """
+
+    few_shot: Images
+    classifier: Images
+    reference: Images
+    few_shot_hash: str
+    classifier_hash: str
+    reference_hash: str
+
+
+def few_shot_order(hashes: Sequence[str], seed: int) -> list[int]:
+    """A seeded order of distinct images, given their content hashes, as indices.
+
+    The first ``k`` are the few-shot set of ``k`` shots, so a larger set holds the smaller ones.
+    Depends on the images and the seed, not on the order they are given in.
+    """
+    keys = [hashlib.sha256(f"few-shot/{seed}/{digest}".encode()).digest() for digest in hashes]
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def avatar_splits(
+    domain: str,
+    shots: int,
+    seed: int,
+    n_classifier: int = 1000,
+    n_reference: int = 1000,
+    size: int = 64,
+) -> Splits:
+    """The splits of an avatars domain at ``size`` x ``size`` pixels.
+
+    Only ``few_shot`` depends on ``shots`` and ``seed``: the other two avoid the whole pool it is
+    drawn from. The reference set does not depend on ``n_classifier``; a smaller one is the
+    beginning of a larger one. Raises UserError for an unknown domain and for more shots
+    than the pool holds, ValueError for a negative number.
+    """
+    if min(shots, n_classifier, n_reference) < 0:
+        raise ValueError("the number of images in a set cannot be negative")
+    seen: set[str] = set()
+    pool = draw(domain, 0, FEW_SHOT_POOL, size)
+    pool = pool[_new_indices(pool, seen)]
+    if shots > len(pool):
+        raise UserError(
+            f"{shots} shots of '{domain}' were asked for, but its few-shot pool holds {len(pool)}."
+        )
+    order = few_shot_order(content_hashes(pool), seed)[:shots]
+    few_shot = pool[order]
+    reference = _take_new(domain, REFERENCE_START, n_reference, size, seen)
+    classifier = _take_new(domain, CLASSIFIER_START, n_classifier, size, seen)
+    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference)
+    return Splits(
+        few_shot=few_shot,
+        classifier=classifier,
+        reference=reference,
+        few_shot_hash=set_hash(few_shot),
+        classifier_hash=set_hash(classifier),
+        reference_hash=set_hash(reference),
+    )
+
+
+def deduplicate(images: Images) -> Images:
+    """The images [N, H, W, 3] without repetitions by content, in order of first occurrence."""
+    return images[_new_indices(images, set())]
+
+
+def check_disjoint(**named_sets: Images) -> None:
+    """Raise UserError if two of the named image sets [N, H, W, 3] share an image, by content."""
+    where = {
+        name: {digest: i for i, digest in reversed(list(enumerate(content_hashes(images))))}
+        for name, images in named_sets.items()
+    }
+    for one, other in combinations(where, 2):
+        shared = where[one].keys() & where[other].keys()
+        if shared:
+            first = min(shared, key=where[one].__getitem__)
+            raise UserError(
+                f"The sets '{one}' and '{other}' must be disjoint but share {len(shared)} "
+                f"image{'s' if len(shared) > 1 else ''}; the first is image {where[one][first]} "
+                f"of '{one}' and image {where[other][first]} of '{other}'."
+            )
+
+
+def _new_indices(images: Images, seen: set[str]) -> list[int]:
+    """Indices of the images not in ``seen``, to which they are added."""
+    indices = []
+    for index, digest in enumerate(content_hashes(images)):
+        if digest not in seen:
+            seen.add(digest)
+            indices.append(index)
+    return indices
+
+
+def _take_new(domain: str, start: int, count: int, size: int, seen: set[str]) -> Images:
+    """The first ``count`` images of a domain from ``start`` on that are not in ``seen``.
+
+    They are added to ``seen``. UserError if most of the domain's images repeat each other.
+    """
+    taken = draw(domain, start, 0, size)
+    position, stop = start, start + 2 * count + 100
+    while len(taken) < count:
+        missing = count - len(taken)
+        if position + missing > stop:
+            raise UserError(f"'{domain}' has too few distinct images for a set of {count}.")
+        images = draw(domain, position, missing, size)
+        taken = np.concatenate([taken, images[_new_indices(images, seen)]])
+        position += missing
+    return taken
