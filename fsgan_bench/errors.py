@@ -1,0 +1,19 @@
+"""The one exception a user sees as a sentence, and the did-you-mean suffix it often ends in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input from the user: what is wrong, where, and what would be right, in one sentence.
+
+    The command line prints the sentence without a traceback and exits with code 2.
+    """
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the choice closest to ``name``, or an empty string."""
+    close = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

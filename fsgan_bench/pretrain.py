@@ -1,0 +1,166 @@
+"""Training a source model from scratch: plain StyleGAN2 on a folder or a built-in domain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fsgan_bench import __version__
+from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
+from fsgan_bench.errors import UserError
+from fsgan_bench.method import Method
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.session import Session
+from fsgan_bench.store import commit, load_state, save_state, write_json
+from fsgan_bench.streams import Streams
+from fsgan_bench.stylegan2.checkpoint import save_source
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+Say = Callable[[str], None]
+
+
+class Pretraining(Method):
+    """Plain StyleGAN2 training: the base method on many images, from random weights."""
+
+    name = "pretraining"
+    title = "Pretraining"
+    version = "1"
+    paper = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What decides a pretraining run.
+
+    Attributes:
+        architecture: shape of the pair.
+        recipe: hyperparameters of the training.
+        iterations: length of the run.
+        seed: seed of the initial weights and of every draw.
+        evaluate_every: iterations between evaluations (sample grid, Frechet distance, saved pair).
+        save_every: iterations between saved training states.
+        samples: generated images for the Frechet distance.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    iterations: int
+    seed: int = 0
+    evaluate_every: int = 500
+    save_every: int = 100
+    samples: int = 2000
+
+
+def pretrain(
+    images: Images, held_out: Images, config: PretrainConfig, out: Path, *, say: Say = print
+) -> Path:
+    """Train a pair on ``images`` and keep the best by Frechet distance to ``held_out``.
+
+    A run that was interrupted continues from ``out/state.pt`` to the same weights, bit for bit.
+
+    Args:
+        images: training images, uint8 [N, R, R, 3].
+        held_out: images that are not trained on, uint8 [M, R, R, 3].
+        config: all hyperparameters.
+        out: folder for ``state.pt``, ``progress.jsonl``, ``grids/``, ``best.safetensors``, card.
+        say: receives progress lines.
+
+    Returns:
+        Path of the best pair.
+
+    Raises:
+        UserError: ``out`` holds a run with another config or other images.
+    """
+    from fsgan_bench.metrics.features import load_backbone
+    from fsgan_bench.metrics.frechet import FrechetReference
+
+    backbone = load_backbone("lite0")
+    reference = FrechetReference(backbone.pooled(held_out))
+    card = _card(config, images, held_out)
+    session = _new_session(images, config)
+    state_path, best_path = out / "state.pt", out / "best.safetensors"
+    records: list[dict[str, float]] = []
+    if state_path.exists():
+        state = load_state(state_path)
+        if state["fingerprint"] != card["fingerprint"]:
+            raise UserError(
+                f"{out} holds a run with other images or another config; choose another folder."
+            )
+        session.load_state_dict(state["session"])
+        records = state["records"]
+        say(f"continuing at iteration {session.iteration}")
+    probe = torch.randn(
+        config.samples, config.architecture.style_dim, generator=Streams(config.seed)["probe"]
+    )
+    began, first = time.monotonic(), session.iteration
+    while session.iteration < config.iterations:
+        losses = session.method.step(session)
+        session.iteration += 1
+        done = session.iteration
+        if done % config.evaluate_every == 0 or done == config.iterations:
+            fakes = sample(session, probe)
+            distance = reference.distance(backbone.pooled(fakes))
+            best = min((record["fd_lite0"] for record in records), default=float("inf"))
+            records.append({"iteration": done, "fd_lite0": distance})
+            save_grid(fakes[:64], out / "grids" / f"{done:06d}.png", columns=8)
+            say(f"iteration {done}: fd_lite0 {distance:.3f}")
+            if distance < best:
+                now = card | {"iteration": done, "fd_lite0": distance, "commit": commit()}
+                averaged: Any = session.averaged["generator"]
+                save_source(best_path, averaged, session.discriminator, now)
+                write_json(out / "best.json", now | {"history": records})
+        if done % config.save_every == 0 or done == config.iterations:
+            pace = (time.monotonic() - began) / (done - first)
+            left = timedelta(seconds=round(pace * (config.iterations - done)))
+            terms = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            say(f"iteration {done}/{config.iterations}  {pace:.2f} s/it  left {left}  {terms}")
+            state = {
+                "fingerprint": card["fingerprint"],
+                "session": session.state_dict(),
+                "records": records,
+            }
+            save_state(state_path, state)
+    return best_path
+
+
+@torch.inference_mode()
+def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
+    """Images of the averaged generator for ``z``, uint8 [N, R, R, 3]."""
+    modules: Mapping[str, Any] = dict(session.averaged.items())
+    return to_uint8(torch.cat([session.method.sample(modules, part) for part in z.split(batch)]))
+
+
+def _new_session(images: Images, config: PretrainConfig) -> Session:
+    with Streams(config.seed).initialising("networks"):
+        networks = Generator(config.architecture), Discriminator(config.architecture)
+    return Session(
+        Pretraining(),
+        *networks,
+        images,
+        recipe=config.recipe,
+        seed=config.seed,
+        iterations=config.iterations,
+    )
+
+
+def _card(config: PretrainConfig, images: Images, held_out: Images) -> dict[str, Any]:
+    settings = asdict(config)
+    data = {
+        "training_images": len(images),
+        "training_set": set_hash(images),
+        "held_out_images": len(held_out),
+        "held_out_set": set_hash(held_out),
+    }
+    fixed = {k: v for k, v in settings.items() if k not in ("iterations", "save_every")}
+    return {
+        "fsgan_bench": __version__,
+        "config": settings,
+        "data": data,
+        "fingerprint": repr((fixed, data)),
+    }

@@ -1,0 +1,50 @@
+"""The training recipe that all methods share: optimisers, regularisation, averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of StyleGAN2's training as the few-shot literature uses them.
+
+    The defaults are those of CDC's and AdAM's published code at 256x256.
+
+    Attributes:
+        batch: images a step.
+        learning_rate: Adam's, of generator and discriminator, before the lazy-regularisation
+            correction (rate and betas shrink by ``every / (every + 1)``).
+        r1_gamma: weight of the R1 penalty, applied every ``r1_every`` iterations.
+        r1_every: period of the R1 penalty in iterations; 0 switches it off.
+        path_length_weight: weight of path-length regularisation.
+        path_length_every: its period in iterations; 0 switches it off.
+        path_length_batch_shrink: it runs on ``batch // path_length_batch_shrink`` images.
+        path_length_decay: rate at which the target length follows the lengths seen.
+        style_mixing: probability of mixing two styles.
+        flip: whether real images are flipped horizontally at random.
+        ema_half_life: half-life of the generator's moving average, in iterations. The default is
+            ``0.5 ** (32 / 10000)`` an iteration as in CDC's code, which keeps 32 whatever the batch.
+    """
+
+    batch: int = 4
+    learning_rate: float = 0.002
+    r1_gamma: float = 10.0
+    r1_every: int = 16
+    path_length_weight: float = 2.0
+    path_length_every: int = 4
+    path_length_batch_shrink: int = 2
+    path_length_decay: float = 0.01
+    style_mixing: float = 0.9
+    flip: bool = True
+    ema_half_life: float = 312.5
+
+    def adam(self, every: int) -> tuple[float, tuple[float, float]]:
+        """Learning rate and betas of Adam for a regulariser that runs every ``every`` iterations."""
+        ratio = every / (every + 1) if every else 1.0
+        return self.learning_rate * ratio, (0.0, 0.99**ratio)
+
+    @property
+    def ema_weight(self) -> float:
+        """Share of the current weights in each update of the moving average."""
+        return 1.0 - 0.5 ** (1.0 / self.ema_half_life)

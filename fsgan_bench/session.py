@@ -1,0 +1,147 @@
+"""The state of one adaptation: networks, optimisers, moving averages and random streams."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fsgan_bench.data.images import to_tensor
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.streams import Streams
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+if TYPE_CHECKING:
+    from fsgan_bench.method import Method
+
+
+def frozen_copy(module: nn.Module) -> Any:
+    """Deep copy of ``module`` in evaluation mode whose parameters require no gradient."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+class Session:
+    """What a method sees and the driver owns while a generator is adapted.
+
+    Attributes:
+        generator, discriminator: the networks that train; they start as copies of the source's.
+        source_generator, source_discriminator: the frozen source.
+        generator_side, discriminator_side: the network and the method's extra modules by name; the
+            first key is ``generator`` or ``discriminator``.
+        averaged: moving averages of the modules on the generator's side, by the same names.
+        images: the few-shot images, uint8 [M, H, W, 3].
+        few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
+        recipe: the shared hyperparameters.
+        streams: named random streams of the cell's seed.
+        iteration: iterations done; ``iterations`` is the planned total.
+        path_length_mean: running target of path-length regularisation.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        generator: Generator,
+        discriminator: Discriminator,
+        images: NDArray[Any],
+        *,
+        recipe: Recipe,
+        seed: int,
+        iterations: int,
+        device: str = "cpu",
+    ) -> None:
+        self.method = method
+        self.recipe = recipe
+        self.streams = Streams(seed)
+        self.iteration = 0
+        self.iterations = iterations
+        self.device = torch.device(device)
+        self.images = images
+        self.source_generator: Generator = frozen_copy(generator).to(device)
+        self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
+        self.generator = copy.deepcopy(generator).to(device).train()
+        self.discriminator = copy.deepcopy(discriminator).to(device).train()
+        with self.streams.initialising("modules"):
+            generator_extras = method.generator_modules(self.architecture)
+            discriminator_extras = method.discriminator_modules(self.architecture)
+        self.generator_side = nn.ModuleDict({"generator": self.generator, **generator_extras})
+        self.discriminator_side = nn.ModuleDict(
+            {"discriminator": self.discriminator, **discriminator_extras}
+        )
+        self.generator_side.to(device)
+        self.discriminator_side.to(device)
+        self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
+        self.path_length_mean = torch.zeros((), device=device)
+        lr, betas = recipe.adam(recipe.path_length_every)
+        self.generator_optimizer = torch.optim.Adam(self.generator_side.parameters(), lr, betas)
+        lr, betas = recipe.adam(recipe.r1_every)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator_side.parameters(), lr, betas
+        )
+        method.setup(self)
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.generator.architecture
+
+    @property
+    def few_shot(self) -> Tensor:
+        return to_tensor(self.images).to(self.device)
+
+    def normal(self, stream: str, *shape: int) -> Tensor:
+        """Draw N(0, I) of ``shape`` from a named stream."""
+        return torch.randn(*shape, generator=self.streams[stream]).to(self.device)
+
+    def noise(self, batch: int) -> list[Tensor]:
+        """Draw fresh per-layer noise for a training pass."""
+        return self.generator.fresh_noise(batch, self.streams["noise"])
+
+    def real_batch(self) -> Tensor:
+        """Draw ``recipe.batch`` few-shot images with replacement, flipped at random."""
+        size = (self.recipe.batch,)
+        chosen = torch.randint(len(self.images), size, generator=self.streams["images"])
+        batch = to_tensor(self.images[chosen.numpy()])
+        if self.recipe.flip:
+            flipped = torch.rand(size, generator=self.streams["flips"]) < 0.5
+            batch[flipped] = batch[flipped].flip(3)
+        return batch.to(self.device)
+
+    def update_average(self) -> None:
+        """Move the averages towards the current weights; buffers are copied."""
+        with torch.no_grad():
+            ours, theirs = self.averaged.parameters(), self.generator_side.parameters()
+            torch._foreach_lerp_(list(ours), list(theirs), self.recipe.ema_weight)
+
+    def train_only(self, side: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
+        """Let exactly ``parameters`` of ``side`` require gradients."""
+        chosen = {id(parameter) for parameter in parameters}
+        for parameter in side.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resume needs; tensors and plain containers only."""
+        return {
+            "iteration": self.iteration,
+            "generator_side": self.generator_side.state_dict(),
+            "discriminator_side": self.discriminator_side.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "path_length_mean": self.path_length_mean,
+            "streams": self.streams.state_dict(),
+            "method": self.method.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.iteration = cast(int, state["iteration"])
+        self.generator_side.load_state_dict(state["generator_side"])
+        self.discriminator_side.load_state_dict(state["discriminator_side"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.path_length_mean = state["path_length_mean"]
+        self.streams.load_state_dict(state["streams"])
+        self.method.load_state_dict(state["method"])

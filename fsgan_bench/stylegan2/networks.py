@@ -1,0 +1,323 @@
+"""StyleGAN2 generator and discriminator for any power-of-two resolution from 8 and any widths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from fsgan_bench.stylegan2.ops import (
+    SQRT2,
+    BiasedLeakyReLU,
+    Blur,
+    EqualConv2d,
+    EqualLinear,
+    MinibatchStddev,
+    ModulatedConv2d,
+    NoiseInjection,
+    PixelNorm,
+    Upsample,
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of a generator-discriminator pair.
+
+    Attributes:
+        resolution: image side in pixels, a power of two from 8.
+        style_dim: width of ``z`` and of ``w``.
+        mapping_layers: fully connected layers of the mapping network.
+        channels: feature maps at each resolution, ``{4: ..., 8: ..., ..., resolution: ...}``.
+    """
+
+    resolution: int
+    style_dim: int
+    mapping_layers: int
+    channels: Mapping[int, int]
+
+    def __post_init__(self) -> None:
+        if self.resolution < 8 or self.resolution & (self.resolution - 1):
+            raise ValueError(f"resolution must be a power of two from 8, not {self.resolution}")
+        missing = [r for r in self.resolutions if r not in self.channels]
+        if missing:
+            raise ValueError(f"channels has no width for resolution(s) {missing}")
+
+    @property
+    def resolutions(self) -> list[int]:
+        """The resolutions of the synthesis network, 4 to ``resolution``."""
+        return [2**i for i in range(2, int(math.log2(self.resolution)) + 1)]
+
+    @property
+    def n_latent(self) -> int:
+        """Number of ``w`` vectors that the synthesis network takes (one a layer, plus the last toRGB)."""
+        return 2 * len(self.resolutions)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What one generator pass yields.
+
+    Attributes:
+        image: [N, 3, resolution, resolution], nominally in [-1, 1] and not clamped.
+        w: [N, n_latent, style_dim], the vectors that entered the synthesis network.
+        features: the output of every styled convolution, coarse to fine (4, 8, 8, 16, 16, ...),
+            each [N, C, H, W]; empty unless asked for.
+    """
+
+    image: Tensor
+    w: Tensor
+    features: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one discriminator pass yields.
+
+    Attributes:
+        logits: [N, 1], large for real.
+        features: index of the requested layer -> [N, C, H, W]. Layer 0 is fromRGB, layer i the i-th
+            residual block.
+    """
+
+    logits: Tensor
+    features: dict[int, Tensor]
+
+
+class ConstantInput(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
+
+    def forward(self, batch: int) -> Tensor:
+        return self.input.expand(batch, -1, -1, -1)
+
+
+class StyledConv(nn.Module):
+    def __init__(self, in_ch: int, out_ch: int, style_dim: int, *, upsample: bool = False) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(in_ch, out_ch, 3, style_dim, upsample=upsample)
+        self.noise = NoiseInjection()
+        self.activate = BiasedLeakyReLU(out_ch)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        return cast(Tensor, self.activate(self.noise(self.conv(x, w), noise)))
+
+
+class ToRGB(nn.Module):
+    def __init__(self, in_ch: int, style_dim: int, *, upsample: bool = True) -> None:
+        super().__init__()
+        self.upsample = Upsample() if upsample else None
+        self.conv = ModulatedConv2d(in_ch, 3, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+
+    def forward(self, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
+        out = cast(Tensor, self.conv(x, w)) + self.bias
+        return out if skip is None or self.upsample is None else out + self.upsample(skip)
+
+
+class Generator(nn.Module):
+    """StyleGAN2 generator with skip connections: ``z`` [N, style_dim] -> :class:`Synthesis`.
+
+    Layer indices of ``features`` and of ``crossover`` count styled convolutions from the 4x4 one.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        dim, widths = architecture.style_dim, architecture.channels
+        self.style = nn.Sequential(
+            PixelNorm(),
+            *(
+                EqualLinear(dim, dim, lr_multiplier=0.01, activate=True)
+                for _ in range(architecture.mapping_layers)
+            ),
+        )
+        self.input = ConstantInput(widths[4])
+        self.conv1 = StyledConv(widths[4], widths[4], dim)
+        self.to_rgb1 = ToRGB(widths[4], dim, upsample=False)
+        self.convs = nn.ModuleList()
+        self.to_rgbs = nn.ModuleList()
+        self.noises = nn.Module()
+        self.noises.register_buffer("noise_0", torch.randn(1, 1, 4, 4))
+        for block, resolution in enumerate(architecture.resolutions[1:]):
+            out_ch = widths[resolution]
+            self.convs.append(StyledConv(widths[resolution // 2], out_ch, dim, upsample=True))
+            self.convs.append(StyledConv(out_ch, out_ch, dim))
+            self.to_rgbs.append(ToRGB(out_ch, dim))
+            for layer in (2 * block + 1, 2 * block + 2):
+                noise = torch.randn(1, 1, resolution, resolution)
+                self.noises.register_buffer(f"noise_{layer}", noise)
+
+    @property
+    def n_features(self) -> int:
+        """Number of entries of ``Synthesis.features``."""
+        return 1 + len(self.convs)
+
+    def fixed_noise(self) -> list[Tensor]:
+        """The per-layer noise buffers, [1, 1, H, W] each."""
+        return [self.noises.get_buffer(f"noise_{i}") for i in range(self.n_features)]
+
+    def fresh_noise(self, batch: int, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Draw per-layer noise, [batch, 1, H, W] each."""
+        like = self.input.input
+        return [
+            torch.randn((batch, *fixed.shape[1:]), generator=generator, dtype=like.dtype).to(like.device)
+            for fixed in self.fixed_noise()
+        ]
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """The mapping network: ``z`` [N, style_dim] -> ``w`` [N, style_dim]."""
+        return cast(Tensor, self.style(z))
+
+    def mean_w(self, z: Tensor) -> Tensor:
+        """Mean of the mapped ``z``, [1, style_dim]: the centre that truncation pulls towards."""
+        return self.mapping(z).mean(dim=0, keepdim=True)
+
+    def forward(
+        self,
+        z: Tensor,
+        mix: Tensor | None = None,
+        crossover: int | None = None,
+        *,
+        noise: list[Tensor] | None = None,
+        truncation: float = 1.0,
+        truncation_mean: Tensor | None = None,
+        features: bool = False,
+    ) -> Synthesis:
+        """Generate images.
+
+        Args:
+            z: latents [N, style_dim].
+            mix: latents [N, style_dim] of a second style, used from layer ``crossover`` on.
+            crossover: first of the ``n_latent`` layers that takes ``mix`` (style mixing).
+            noise: per-layer noise; the fixed buffers if not given.
+            truncation: 1 for none; psi scales the distance of ``w`` to ``truncation_mean``.
+            truncation_mean: [1, style_dim], needed where ``truncation`` is not 1.
+            features: whether to return the features of the styled convolutions.
+
+        Raises:
+            ValueError: ``mix`` without ``crossover``, or truncation without its mean.
+        """
+        w = self.mapping(z)[:, None].expand(-1, self.architecture.n_latent, -1)
+        if mix is not None:
+            if crossover is None:
+                raise ValueError("style mixing needs the crossover layer")
+            second = self.mapping(mix)[:, None].expand_as(w)
+            w = torch.cat([w[:, :crossover], second[:, crossover:]], dim=1)
+        if truncation != 1.0:
+            if truncation_mean is None:
+                raise ValueError("truncation needs truncation_mean")
+            w = torch.lerp(truncation_mean[:, None].expand_as(w), w, truncation)
+        return self.synthesise(w, noise=noise, features=features)
+
+    def synthesise(
+        self, w: Tensor, *, noise: list[Tensor] | None = None, features: bool = False
+    ) -> Synthesis:
+        """Run the synthesis network on ``w`` [N, n_latent, style_dim].
+
+        Under autograd ``w`` always requires grad, so that path lengths exist for a frozen mapping
+        network too.
+        """
+        if torch.is_grad_enabled() and not w.requires_grad:
+            w = w.detach().requires_grad_(True)
+        noise = self.fixed_noise() if noise is None else noise
+        kept: list[Tensor] = []
+        x = self.conv1(self.input(w.shape[0]), w[:, 0], noise[0])
+        kept.append(x)
+        skip = self.to_rgb1(x, w[:, 1], None)
+        for block, to_rgb in enumerate(self.to_rgbs):
+            for layer in (2 * block + 1, 2 * block + 2):
+                x = self.convs[layer - 1](x, w[:, layer], noise[layer])
+                kept.append(x)
+            skip = to_rgb(x, w[:, 2 * block + 3], skip)
+        return Synthesis(image=skip, w=w, features=kept if features else [])
+
+
+class ConvLayer(nn.Sequential):
+    """[Blur,] convolution[, bias and leaky ReLU]; halves the resolution if ``downsample``."""
+
+    def __init__(
+        self,
+        in_ch: int,
+        out_ch: int,
+        kernel_size: int,
+        *,
+        downsample: bool = False,
+        activate: bool = True,
+    ) -> None:
+        layers: list[nn.Module] = []
+        if downsample:
+            total = kernel_size + 1
+            layers += [
+                Blur(((total + 1) // 2, total // 2)),
+                EqualConv2d(in_ch, out_ch, kernel_size, stride=2),
+            ]
+        else:
+            layers += [EqualConv2d(in_ch, out_ch, kernel_size, padding=kernel_size // 2)]
+        if activate:
+            layers.append(BiasedLeakyReLU(out_ch))
+        super().__init__(*layers)
+
+
+class ResBlock(nn.Module):
+    def __init__(self, in_ch: int, out_ch: int) -> None:
+        super().__init__()
+        self.conv1 = ConvLayer(in_ch, in_ch, 3)
+        self.conv2 = ConvLayer(in_ch, out_ch, 3, downsample=True)
+        self.skip = ConvLayer(in_ch, out_ch, 1, downsample=True, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.conv2(self.conv1(x)) + self.skip(x)) / SQRT2
+
+
+class Discriminator(nn.Module):
+    """StyleGAN2 residual discriminator: images [N, 3, R, R] -> :class:`Judgement`."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        widths = architecture.channels
+        fine_to_coarse = architecture.resolutions[::-1]
+        self.convs = nn.Sequential(
+            ConvLayer(3, widths[architecture.resolution], 1),
+            *(ResBlock(widths[r], widths[r // 2]) for r in fine_to_coarse[:-1]),
+        )
+        self.minibatch_stddev = MinibatchStddev()
+        self.final_conv = ConvLayer(widths[4] + 1, widths[4], 3)
+        self.final_linear = nn.Sequential(
+            EqualLinear(widths[4] * 16, widths[4], activate=True), EqualLinear(widths[4], 1)
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Number of layers whose features can be requested."""
+        return len(self.convs)
+
+    def feature_resolution(self, layer: int) -> int:
+        """Side in pixels of the feature map of ``layer``."""
+        return self.architecture.resolution >> layer
+
+    def forward(self, images: Tensor, features: Iterable[int] = (), *, logits: bool = True) -> Judgement:
+        """Judge ``images``.
+
+        Args:
+            images: [N, 3, R, R] in [-1, 1].
+            features: layers to return, from the same pass.
+            logits: False stops after the deepest requested layer; ``Judgement.logits`` is empty then.
+        """
+        wanted = set(features)
+        kept: dict[int, Tensor] = {}
+        x = images
+        for layer, block in enumerate(self.convs):
+            x = block(x)
+            if layer in wanted:
+                kept[layer] = x
+            if not logits and len(kept) == len(wanted):
+                return Judgement(logits=x.new_empty(0, 1), features=kept)
+        x = self.final_conv(self.minibatch_stddev(x))
+        return Judgement(logits=self.final_linear(x.flatten(1)), features=kept)
