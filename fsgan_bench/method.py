@@ -148,7 +148,8 @@ class Method:
 
     def step(self, session: Session) -> dict[str, float]:
         """Train for one iteration; return every loss term by name for the log."""
-        recipe, log = session.recipe, {}
+        recipe = session.recipe
+        log: dict[str, float] = {}
         session.train_only(session.generator_side, ())
         session.train_only(
             session.discriminator_side, self.discriminator_parameters(session)
@@ -169,6 +170,8 @@ class Method:
             terms = {"path_length": self.path_length_loss(session)}
             log |= minimise("generator", terms, session.generator_optimizer)
         session.update_average()
+        log |= {name: float(value) for name, value in session.reported.items()}
+        session.reported.clear()
         return log
 
     def path_length_loss(self, session: Session) -> Tensor:

@@ -39,6 +39,7 @@ class Session:
         streams: named random streams of the cell's seed.
         iteration: iterations done; ``iterations`` is the planned total.
         path_length_mean: running target of path-length regularisation.
+        reported: what the method adds to the log of the current iteration.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Session:
         self.discriminator_side.to(device)
         self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
         self.path_length_mean = torch.zeros((), device=device)
+        self.reported: dict[str, Tensor] = {}
         lr, betas = recipe.adam(recipe.path_length_every)
         self.generator_optimizer = torch.optim.Adam(self.generator_side.parameters(), lr, betas)
         lr, betas = recipe.adam(recipe.r1_every)
@@ -90,6 +92,10 @@ class Session:
     @property
     def few_shot(self) -> Tensor:
         return to_tensor(self.images).to(self.device)
+
+    def report(self, name: str, value: Tensor) -> None:
+        """Add a scalar to the log of the current iteration; it is not minimised."""
+        self.reported[name] = value
 
     def normal(self, stream: str, *shape: int) -> Tensor:
         """Draw N(0, I) of ``shape`` from a named stream."""

@@ -1,0 +1,1 @@
+"""The seven published methods, one a file, registered by entry points like anybody's."""

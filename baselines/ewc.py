@@ -1,0 +1,101 @@
+"""EWC: weights that mattered to the source are held in place (Li et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from fsgan_bench.method import Losses, Method
+from fsgan_bench.session import Session
+from fsgan_bench.stylegan2.losses import generator_adversarial
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
+
+
+@dataclass(frozen=True)
+class EWCConfig:
+    """The penalty, with everything that the paper's ``lambda`` depends on.
+
+    Attributes:
+        strength: ``lambda``; 5e8 is the paper's.
+        fisher_samples: source images that the Fisher information is averaged over (our choice).
+        reduction: whether ``F_i (theta_i - theta_S,i)^2`` is summed over the weights, as the paper
+            writes it, or averaged.
+    """
+
+    strength: float = 5e8
+    fisher_samples: int = 200
+    reduction: Literal["sum", "mean"] = "sum"
+
+
+def fisher_information(
+    generator: Generator, discriminator: Discriminator, latents: Tensor
+) -> dict[str, Tensor]:
+    """Diagonal Fisher information of the generator's weights, by parameter name.
+
+    The mean over samples of the squared gradient of ``log sigmoid(D(G(z)))``, one image at a time:
+    squares of a batch's mean gradient are another quantity.
+
+    Args:
+        generator: evaluated with its fixed noise.
+        discriminator: the source's.
+        latents: [N, style_dim], N >= 1.
+    """
+    trained = {name: p.detach().requires_grad_(True) for name, p in generator.named_parameters()}
+    fisher = {name: torch.zeros_like(p) for name, p in trained.items()}
+    for z in latents.split(1):
+        image = torch.func.functional_call(generator, trained, z).image
+        loss = generator_adversarial(discriminator(image).logits)
+        gradients = torch.autograd.grad(loss, list(trained.values()))
+        for total, gradient in zip(fisher.values(), gradients, strict=True):
+            total.addcmul_(gradient, gradient, value=1 / len(latents))
+    return fisher
+
+
+class EWC(Method):
+    """Adds ``lambda sum_i F_i (theta_i - theta_S,i)^2`` to the generator's loss.
+
+    The log holds the penalty's ratio to the adversarial term, ``ewc_to_adversarial``.
+    """
+
+    name = "ewc"
+    title = "EWC"
+    version = "1"
+    paper = "Li et al. 2020, Few-shot image generation with elastic weight consolidation"
+    Config = EWCConfig
+    tiny = {"fisher_samples": 2}
+
+    def setup(self, session: Session) -> None:
+        n = self.config.fisher_samples
+        latents = session.normal("fisher", n, session.architecture.style_dim)
+        self._fisher = fisher_information(
+            session.source_generator, session.source_discriminator, latents
+        )
+
+    def generator_loss(self, session: Session) -> Losses:
+        terms = super().generator_loss(session)
+        if self.config.strength:
+            terms["ewc"] = self.config.strength * self.penalty(session)
+            ratio = terms["ewc"].detach() / terms["adversarial"].detach()
+            session.report("ewc_to_adversarial", ratio)
+        return terms
+
+    def penalty(self, session: Session) -> Tensor:
+        """``sum_i F_i (theta_i - theta_S,i)^2``, or its mean over the weights."""
+        source = dict(session.source_generator.named_parameters())
+        current = dict(session.generator.named_parameters())
+        total = torch.stack(
+            [(f * (current[n] - source[n]).square()).sum() for n, f in self._fisher.items()]
+        ).sum()
+        if self.config.reduction == "mean":
+            return total / sum(f.numel() for f in self._fisher.values())
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"fisher": self._fisher}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._fisher = dict(state["fisher"])

@@ -1,0 +1,122 @@
+"""CDC's relaxed realism: an image-level and a patch-level discriminator (Ojha et al. 2021, sec. 3.2).
+
+Near a few anchor latents whole images have to look real; elsewhere only their patches have to. CDC
+and DCL share it and add what preserves diversity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fsgan_bench.errors import UserError
+from fsgan_bench.method import Latents, Method
+from fsgan_bench.session import Session
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator
+from fsgan_bench.stylegan2.ops import EqualConv2d
+
+
+@dataclass(frozen=True)
+class RelaxedRealismConfig:
+    """How anchors and patches take turns.
+
+    Attributes:
+        anchor_every: period in iterations of the anchor regions, judged as whole images; patches
+            are judged in all others.
+        anchor_noise: standard deviation of the noise around an anchor latent.
+        patch_downscales: where the patch heads look: the feature map whose side is the image's
+            divided by this. Published code uses 32x32 at 256x256 alone; several heads take turns
+            at random.
+    """
+
+    anchor_every: int = 4
+    anchor_noise: float = 0.1
+    patch_downscales: tuple[int, ...] = (8,)
+
+
+class PatchHeads(nn.ModuleDict):
+    """One 3x3 convolution a discriminator layer, features [N, C, h, w] -> logit map [N, 1, h, w]."""
+
+    def __init__(self, architecture: Architecture, layers: Iterable[int]) -> None:
+        widths, resolution = architecture.channels, architecture.resolution
+        super().__init__(
+            {
+                str(layer): EqualConv2d(widths[resolution >> layer], 1, 3, padding=1)
+                for layer in layers
+            }
+        )
+
+
+class RelaxedRealism(Method):
+    """The shared adversarial part; not a method on its own."""
+
+    Config: Any = RelaxedRealismConfig
+
+    def discriminator_modules(self, architecture: Architecture) -> dict[str, nn.Module]:
+        return {"patch_heads": PatchHeads(architecture, self._patch_layers(architecture))}
+
+    def _patch_layers(self, architecture: Architecture) -> list[int]:
+        sides = [architecture.resolution >> layer for layer in range(len(architecture.resolutions))]
+        layers = []
+        for downscale in self.config.patch_downscales:
+            side = architecture.resolution // downscale if downscale > 0 else 0
+            if side not in sides or downscale < 2:
+                known = ", ".join(str(architecture.resolution // s) for s in sides[1:])
+                raise UserError(
+                    f"{self.name}.patch_downscales: at {architecture.resolution}x"
+                    f"{architecture.resolution} the discriminator has no feature map for "
+                    f"{downscale}; possible are {known}."
+                )
+            layers.append(sides.index(side))
+        if not layers:
+            raise UserError(f"{self.name}.patch_downscales must name at least one feature map.")
+        return layers
+
+    def setup(self, session: Session) -> None:
+        dim = session.architecture.style_dim
+        self._anchors = session.normal("anchors", len(session.images), dim)
+
+    def judges_images(self, session: Session) -> bool:
+        """Whether this iteration is one of the anchors', judged as whole images."""
+        return session.iteration % self.config.anchor_every == 0
+
+    def latents(self, session: Session, batch: int) -> Latents:
+        if not self.judges_images(session):
+            return super().latents(session, batch)
+        chosen = torch.randint(
+            len(self._anchors), (batch,), generator=session.streams["anchor_choice"]
+        )
+        offset = session.normal("anchor_noise", batch, session.architecture.style_dim)
+        anchors = self._anchors[chosen.to(session.device)]
+        return Latents(anchors + self.config.anchor_noise * offset)
+
+    def judge(self, session: Session, images: Tensor) -> Tensor:
+        return self.judge_with_features(session, images, ())[0]
+
+    def judge_with_features(
+        self, session: Session, images: Tensor, layers: Iterable[int]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Logits of the judge whose turn it is, and discriminator features from the same pass.
+
+        Patches ask nothing of the discriminator's deeper layers, so that they are not computed.
+        """
+        discriminator: Discriminator = session.discriminator
+        if self.judges_images(session):
+            judgement = discriminator(images, layers)
+            return cast(Tensor, judgement.logits), judgement.features
+        heads = cast(PatchHeads, session.discriminator_side["patch_heads"])
+        names = list(heads)
+        turn = session.streams.integer("patch_head", 0, len(names)) if len(names) > 1 else 0
+        layer = int(names[turn])
+        judgement = discriminator(images, {layer, *layers}, logits=False)
+        return cast(Tensor, heads[names[turn]](judgement.features[layer])), judgement.features
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"anchors": self._anchors}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._anchors = state["anchors"]

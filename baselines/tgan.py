@@ -1,0 +1,14 @@
+"""TGAN: plain adversarial fine-tuning of the whole pair (Wang et al. 2018)."""
+
+from __future__ import annotations
+
+from fsgan_bench.method import Method
+
+
+class TGAN(Method):
+    """All of generator and discriminator train with the shared recipe, and nothing else."""
+
+    name = "tgan"
+    title = "TGAN"
+    version = "1"
+    paper = "Wang et al. 2018, Transferring GANs: generating images from limited data"
