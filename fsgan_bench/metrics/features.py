@@ -1,0 +1,39 @@
+"""Backbones by name: ``lite0``, ``vgg``, ``alex``, ``squeeze`` and ``inception``."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.metrics.backbone import Backbone, Features
+from fsgan_bench.metrics.inception import Inception
+from fsgan_bench.metrics.lite0 import Lite0
+from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork
+
+__all__ = ["BACKBONES", "Backbone", "Features", "load_backbone"]
+
+BACKBONES: tuple[str, ...] = ("lite0", *LPIPS_NAMES, "inception")
+
+
+def load_backbone(name: str, device: str = "cpu") -> Backbone:
+    """The backbone ``name`` with its published weights, made once per process and device.
+
+    Nothing is downloaded. Raises UserError for an unknown name, or when the weights are neither in
+    an installed package (``lite0``) nor in torch hub's cache.
+    """
+    return _load(name, device)
+
+
+@cache
+def _load(name: str, device: str) -> Backbone:
+    if name == "lite0":
+        return Lite0(device)
+    if name == "inception":
+        return Inception(device=device)
+    for lpips_name in LPIPS_NAMES:
+        if name == lpips_name:
+            return LpipsNetwork(lpips_name, device=device)
+    raise UserError(
+        f"There is no backbone '{name}'; choose from {', '.join(BACKBONES)}."
+        f"{suggest(name, BACKBONES)}"
+    )

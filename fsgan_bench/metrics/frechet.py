@@ -1,0 +1,70 @@
+"""Frechet distance between feature sets (Heusel et al. 2017), exact and without a matrix root.
+
+With centred features scaled by ``1 / sqrt(N - 1)``, A [N1, d] and B [N2, d], the covariances are
+``A^T A`` and ``B^T B``, and ``tr sqrt(S1 S2)`` is the nuclear norm of ``A B^T``. It does not change
+when A and B are replaced by the triangular factors of their QR decompositions, so nothing larger
+than min(N, d) a side is ever decomposed, and no covariance is multiplied or rooted.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+FeatureArray: TypeAlias = Tensor | NDArray[np.floating]
+
+
+class FrechetReference:
+    """The reference side of a Frechet distance, decomposed once and used for every snapshot.
+
+    ``features`` is [N, d] with N >= 2. Raises ValueError for another shape or non-finite values.
+    With N near or below d the distance is biased upwards: compare at equal N only.
+    """
+
+    def __init__(self, features: FeatureArray) -> None:
+        self._mean, self._factor = _moments(features, "features")
+
+    def distance(self, features: FeatureArray) -> float:
+        """Squared Frechet distance of Gaussians fitted to ``features`` [N, d] and the reference.
+
+        Unbiased covariances, float64. Raises ValueError for a bad shape or non-finite values.
+        """
+        mean, factor = _moments(features, "features")
+        if len(mean) != len(self._mean):
+            raise ValueError(
+                f"features have {len(mean)} dimensions, the reference {len(self._mean)}"
+            )
+        root_trace = torch.linalg.svdvals(factor @ self._factor.T).sum()
+        distance = (
+            (mean - self._mean).square().sum()
+            + factor.square().sum()
+            + self._factor.square().sum()
+            - 2 * root_trace
+        )
+        return max(0.0, float(distance))
+
+
+def frechet_distance(x: FeatureArray, y: FeatureArray) -> float:
+    """Squared Frechet distance between feature sets [N1, d] and [N2, d]; see `FrechetReference`.
+
+    On Inception features this is FID; on any others it must not be called that.
+    """
+    return FrechetReference(y).distance(x)
+
+
+def _moments(features: FeatureArray, name: str) -> tuple[Tensor, Tensor]:
+    """Mean [d] and a factor F [min(N, d), d] with ``F^T F`` the unbiased covariance, float64."""
+    values = torch.as_tensor(features).detach().to(device="cpu", dtype=torch.float64)
+    if values.ndim != 2 or len(values) < 2 or values.shape[1] == 0:
+        raise ValueError(f"{name} must be [N, d] with N >= 2 and d >= 1, got {list(values.shape)}")
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"{name} contain values that are not finite")
+    mean = values.mean(0)
+    factor = (values - mean) / (len(values) - 1) ** 0.5
+    if len(factor) > factor.shape[1]:
+        factor = torch.linalg.qr(factor, mode="r").R
+    return mean, factor
