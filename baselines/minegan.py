@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fsgan_bench.method import Latents, Method
 from fsgan_bench.session import Session
-from fsgan_bench.stylegan2.networks import Architecture
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class MineGAN(Method):
     Config = MineGANConfig
     tiny = {"mining_fraction": 0.5}
 
-    def generator_modules(self, architecture: Architecture) -> dict[str, nn.Module]:
-        return {"miner": Miner(architecture.style_dim)}
+    def generator_modules(self, session: Session) -> dict[str, nn.Module]:
+        return {"miner": Miner(session.architecture.style_dim)}
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         if session.iteration < self.config.mining_fraction * session.iterations:

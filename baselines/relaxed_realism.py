@@ -56,7 +56,8 @@ class RelaxedRealism(Method):
 
     Config: Any = RelaxedRealismConfig
 
-    def discriminator_modules(self, architecture: Architecture) -> dict[str, nn.Module]:
+    def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
+        architecture = session.architecture
         return {"patch_heads": PatchHeads(architecture, self._patch_layers(architecture))}
 
     def _patch_layers(self, architecture: Architecture) -> list[int]:

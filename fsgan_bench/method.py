@@ -21,7 +21,7 @@ from fsgan_bench.stylegan2.losses import (
     path_lengths,
     r1_penalty,
 )
-from fsgan_bench.stylegan2.networks import Architecture, Synthesis
+from fsgan_bench.stylegan2.networks import Synthesis
 
 Losses = dict[str, Tensor]
 
@@ -74,16 +74,16 @@ class Method:
 
     # What there is, and what of it trains.
 
-    def generator_modules(self, architecture: Architecture) -> dict[str, nn.Module]:
+    def generator_modules(self, session: Session) -> dict[str, nn.Module]:
         """Extra modules trained, averaged and stored with the generator (MineGAN's miner)."""
         return {}
 
-    def discriminator_modules(self, architecture: Architecture) -> dict[str, nn.Module]:
+    def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
         """Extra modules trained with the discriminator (CDC's patch heads)."""
         return {}
 
     def setup(self, session: Session) -> None:
-        """Prepare what the method needs before the first iteration."""
+        """Prepare what the method needs before the first iteration of a fresh training."""
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         """What trains on the generator's side at the current iteration."""

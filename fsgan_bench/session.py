@@ -66,8 +66,8 @@ class Session:
         self.generator = copy.deepcopy(generator).to(device).train()
         self.discriminator = copy.deepcopy(discriminator).to(device).train()
         with self.streams.initialising("modules"):
-            generator_extras = method.generator_modules(self.architecture)
-            discriminator_extras = method.discriminator_modules(self.architecture)
+            generator_extras = method.generator_modules(self)
+            discriminator_extras = method.discriminator_modules(self)
         self.generator_side = nn.ModuleDict({"generator": self.generator, **generator_extras})
         self.discriminator_side = nn.ModuleDict(
             {"discriminator": self.discriminator, **discriminator_extras}
@@ -83,7 +83,6 @@ class Session:
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator_side.parameters(), lr, betas
         )
-        method.setup(self)
 
     @property
     def architecture(self) -> Architecture:

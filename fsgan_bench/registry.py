@@ -1,0 +1,247 @@
+"""Everything that has a name: methods and classifiers, found by entry points and plugin files.
+
+Entry points are only imported when they are asked for, so that listing names loads no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fsgan_bench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from fsgan_bench.method import Method
+
+METHODS_GROUP = "fsgan_bench.methods"
+CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
+OWN_DISTRIBUTION = "fsgan-bench"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method that can be named.
+
+    Attributes:
+        name: what ``--methods`` takes.
+        origin: the distribution or the plugin file that brings it.
+        entry_point: where it is imported from, or None for a plugin file.
+    """
+
+    name: str
+    origin: str
+    entry_point: metadata.EntryPoint | None = None
+
+    @property
+    def third_party(self) -> bool:
+        return self.origin != OWN_DISTRIBUTION
+
+    def load(self) -> type[Method]:
+        """Import the class.
+
+        Raises:
+            UserError: it cannot be imported or is no method.
+        """
+        if self.entry_point is None:
+            return load_plugin(Path(self.origin))[self.name]
+        try:
+            loaded = self.entry_point.load()
+        except Exception as error:
+            raise UserError(
+                f"The method '{self.name}' of {self.origin} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return _checked(loaded, f"'{self.name}' of {self.origin}")
+
+    @property
+    def source_hash(self) -> str | None:
+        """SHA-256 of a plugin's file; None for an installed method, whose version speaks for it."""
+        if self.entry_point is not None:
+            return None
+        return hashlib.sha256(Path(self.origin).read_bytes()).hexdigest()
+
+
+def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
+    """All methods by name: our own, then those of other packages, then those of plugin files.
+
+    Raises:
+        UserError: a plugin file is broken, or two methods share a name.
+    """
+    entries: dict[str, MethodEntry] = {}
+    found = metadata.entry_points(group=METHODS_GROUP)
+    named = [
+        MethodEntry(point.name, point.dist.name if point.dist else "unknown", point)
+        for point in found
+    ]
+    named.sort(key=lambda entry: entry.third_party)
+    for plugin in plugins:
+        named += [MethodEntry(name, str(plugin)) for name in load_plugin(plugin)]
+    for entry in named:
+        taken = entries.setdefault(entry.name, entry)
+        if taken.origin != entry.origin:
+            raise UserError(
+                f"The method name '{entry.name}' of {entry.origin} is already taken by "
+                f"{taken.origin}; rename one of them."
+            )
+    return entries
+
+
+def choose_methods(names: str, entries: Mapping[str, MethodEntry]) -> list[MethodEntry]:
+    """Resolve a comma-separated list; ``all`` stands for the methods that come with fsgan-bench.
+
+    Raises:
+        UserError: a name is unknown or nothing is named.
+    """
+    chosen: dict[str, MethodEntry] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        if name == "all":
+            chosen |= {n: entry for n, entry in entries.items() if not entry.third_party}
+        elif name in entries:
+            chosen[name] = entries[name]
+        else:
+            known = ", ".join(entries)
+            hint = suggest(name, entries)
+            raise UserError(f"There is no method '{name}'; known are {known}.{hint}")
+    if not chosen:
+        raise UserError("--methods names no method; try --methods all.")
+    return list(chosen.values())
+
+
+def load_plugin(path: Path) -> dict[str, type[Method]]:
+    """Run a plugin file and return the methods that it defines, by name.
+
+    Raises:
+        UserError: the file is missing, fails, or defines no method; with file and line.
+    """
+    from fsgan_bench.method import Method
+
+    if not path.is_file():
+        raise UserError(f"There is no plugin file {path}.")
+    module = _run(path.resolve())
+    methods = {
+        cls.name: _checked(cls, f"{path}")
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if issubclass(cls, Method) and cls.__module__ == module.__name__ and hasattr(cls, "name")
+    }
+    if not methods:
+        raise UserError(
+            f"The plugin {path} defines no method: it needs a subclass of "
+            "fsgan_bench.method.Method with a name."
+        )
+    return methods
+
+
+def _run(path: Path) -> ModuleType:
+    name = f"fsgan_bench_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"The plugin {path} is not a Python file (its name must end in .py).")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise UserError(f"The plugin {path}, line {error.lineno}: {error.msg}.") from error
+    except Exception as error:
+        del sys.modules[name]
+        lines = [
+            frame.lineno for frame in inspect.getinnerframes(error.__traceback__)
+            if frame.filename == str(path)
+        ]  # fmt: skip
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise UserError(f"The plugin {where}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _checked(loaded: Any, where: str) -> type[Method]:
+    from fsgan_bench.method import Method
+
+    if not (inspect.isclass(loaded) and issubclass(loaded, Method)):
+        raise UserError(f"The method {where} is not a subclass of fsgan_bench.method.Method.")
+    missing = [name for name in ("name", "title", "version", "paper") if not hasattr(loaded, name)]
+    if missing:
+        raise UserError(f"The method {where} lacks the class attribute(s) {', '.join(missing)}.")
+    return loaded
+
+
+def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
+    """Make a method's config from field values, given as Python values or as text.
+
+    Raises:
+        UserError: an unknown field (with a suggestion) or a value of the wrong type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    fields = {field.name: field for field in dataclasses.fields(method.Config)}
+    for name in values:
+        if name not in fields:
+            known = f"it has {', '.join(fields)}" if fields else "it has no settings"
+            raise UserError(
+                f"{method.name} has no setting '{name}'; {known}.{suggest(name, fields)}"
+            )
+    try:
+        return TypeAdapter(method.Config).validate_python(
+            {name: _split(value, str(fields[name].type)) for name, value in values.items()}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
+
+
+def _split(value: Any, annotation: str) -> Any:
+    if isinstance(value, str) and annotation.startswith("tuple"):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Parse ``METHOD.KEY=VALUE`` strings into values by method and key.
+
+    Raises:
+        UserError: another form, a method that is not in ``methods``, or a key given twice.
+    """
+    known = list(methods)
+    parsed: dict[str, dict[str, str]] = {}
+    for setting in settings:
+        target, equals, value = setting.partition("=")
+        method, dot, key = target.strip().partition(".")
+        if not (equals and dot and method and key):
+            raise UserError(f"--set takes METHOD.KEY=VALUE, not '{setting}'.")
+        if method not in known:
+            raise UserError(
+                f"--set {setting}: the method '{method}' is not in this run "
+                f"({', '.join(known)}).{suggest(method, known)}"
+            )
+        if key in parsed.setdefault(method, {}):
+            raise UserError(f"--set gives {method}.{key} twice.")
+        parsed[method][key] = value.strip()
+    return parsed
+
+
+def classifier_entry(name: str) -> Any:
+    """Load the classifier factory that ``name`` (or its part before a colon) stands for.
+
+    Raises:
+        UserError: there is no such classifier.
+    """
+    points = {point.name: point for point in metadata.entry_points(group=CLASSIFIERS_GROUP)}
+    kind = name.partition(":")[0]
+    if kind not in points:
+        known = ", ".join(points)
+        raise UserError(
+            f"There is no classifier '{name}'; known are {known}.{suggest(kind, points)}"
+        )
+    return points[kind].load()
