@@ -16,7 +16,7 @@ from fsgan_bench.data.images import Images, check_images, to_tensor
 
 _NORM_EPSILON = 1e-10
 _PIXELS_PER_BATCH_CPU = 2**17
-_PIXELS_PER_BATCH_GPU = 2**21
+_PIXELS_PER_BATCH_GPU = 2**20
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,8 +26,10 @@ def build_inception() -> nn.Module:
     They map (x - 128) / 128, [N, 3, 299, 299], to [N, 2048]. Raises UserError when torch hub's
     cache lacks the file.
     """
-    network: nn.Module = torch.jit.load(cached_weights("inception", _URL), map_location="cpu")  # type: ignore[no-untyped-call]
-    return network.eval().get_submodule("layers")
+    load: Callable[..., Any] = torch.jit.load
+    network = load(cached_weights("inception", _URL), map_location="cpu").eval()
+    layers: nn.Module = network.layers
+    return layers
 
 
 class Inception(Backbone):

@@ -52,7 +52,7 @@ def pairwise_lpips(a: Tensor, b: Tensor) -> Tensor:
             f"features of different widths, {a.shape[1]} and {b.shape[1]}: the images must be of "
             "one size and the backbone the same"
         )
-    squares = a.square().sum(1)[:, None] + b.square().sum(1)[None, :]
+    squares = _squares(a)[:, None] + _squares(b)[None, :]
     return squares.sub_(a @ b.T, alpha=2).clamp_(min=0)
 
 
@@ -93,7 +93,8 @@ def streamed_intra_lpips(
 ) -> IntraLPIPS:
     """`intra_lpips` of features that are too large to hold at once.
 
-    ``fakes()`` starts a pass over the features in batches [B, D]; ``exact`` makes one pass and
+    ``fakes()`` starts a pass over the features in batches [B, D], for instance
+    ``lambda: (part.lpips for part in backbone.batches(images))``. ``exact`` makes one pass and
     ``cdc2021`` two, which must agree. Holds 12 M D bytes beside one batch.
     """
     if protocol not in get_args(IntraProtocol):
@@ -130,6 +131,12 @@ def _chunks(features: Tensor) -> tuple[Tensor, ...]:
     return torch.split(features, max(1, _CHUNK_BYTES // (8 * features.shape[1])))
 
 
+def _squares(vectors: Tensor) -> Tensor:
+    """Squared lengths [N] of vectors [N, D], without a copy of them."""
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return lengths.square()
+
+
 class _PairMeans:
     """Mean squared distance over all pairs of each cluster, from running sums.
 
@@ -146,12 +153,12 @@ class _PairMeans:
     def add(self, features: Tensor, index: Tensor) -> None:
         offsets = features.double() - self.centres[index]
         self.sums.index_add_(0, index, offsets)
-        self.squares.index_add_(0, index, offsets.square().sum(1))
+        self.squares.index_add_(0, index, _squares(offsets))
         self.counts += torch.bincount(index, minlength=len(self.counts))
 
     def means(self) -> Tensor:
         """[M] float64; NaN for clusters of fewer than two members."""
-        total = self.counts * self.squares - self.sums.square().sum(1)
+        total = self.counts * self.squares - _squares(self.sums)
         number = self.counts * (self.counts - 1) / 2
         return total.clamp(min=0) / number.where(number > 0, math.nan)
 

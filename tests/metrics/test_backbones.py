@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +240,25 @@ def test_inception_resizes_as_clean_fid_does() -> None:
     assert features.lpips.shape == (3, 0)
     with pytest.raises(ValueError, match="no LPIPS"):
         pairwise_lpips(features.lpips, features.lpips)
+
+
+def test_inception_layers_are_read_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    checkpoints = tmp_path / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    layers = nn.Sequential(nn.Conv2d(3, 2048, 13, stride=26), nn.AdaptiveAvgPool2d(1)).eval()
+    network = nn.Sequential(OrderedDict(layers=layers))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(network, torch.zeros(1, 3, 299, 299))
+        traced.save(checkpoints / "inception-2015-12-05.pt")
+        backbone = Inception()
+    images = pictures(3)
+    given = Inception(layers).features(images)
+    assert torch.allclose(backbone.features(images).pooled, given.pooled, atol=1e-6)
+    assert backbone.version == Inception(layers).version
 
 
 def test_channel_weights_must_not_be_negative() -> None:
