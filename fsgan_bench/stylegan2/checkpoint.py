@@ -5,15 +5,15 @@ Both name the tensors alike. The architecture is read off their shapes, so a fil
 
 from __future__ import annotations
 
+import argparse
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -72,23 +72,13 @@ def load_source(path: Path) -> Source:
     Raises:
         UserError: the file is missing, damaged, or of another layout.
     """
-    if not path.is_file():
-        raise UserError(f"There is no source model at {path}.")
-    card: Mapping[str, Any] = {}
+    generator, discriminator, card = _read_pair(path)
     try:
-        if path.suffix == ".safetensors":
-            tensors, card = read_tensors(path)
-            generator, discriminator = _part(tensors, "generator"), _part(tensors, "discriminator")
-        else:
-            parts = torch.load(path, map_location="cpu", weights_only=True)
-            generator, discriminator = parts["g_ema"], parts["d"]
         networks = _build(generator, discriminator)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a checkpoint: {error}") from error
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is not a StyleGAN2 checkpoint with a generator and a discriminator: {error}"
-        ) from error
+    except KeyError as error:
+        raise _not_a_pair(path, f"it lacks {error}") from error
+    except (IndexError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise _not_a_pair(path, str(error)) from error
     return Source(*networks, hash=file_hash(path), card=card)
 
 
@@ -113,10 +103,49 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     return tensors, json.loads(metadata.get("card", "{}"))
 
 
+def _read_pair(path: Path) -> tuple[StateDict, StateDict, Mapping[str, Any]]:
+    """Tensors of the generator, of the discriminator, and the card (empty for a ``.pt``)."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; a source model is a .safetensors or .pt file.")
+    if not path.exists():
+        raise UserError(f"There is no source model at {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            tensors, card = read_tensors(path)
+            return _part(tensors, "generator"), _part(tensors, "discriminator"), card
+        # The published training script stores its arguments beside the tensors.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            parts = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # damaged bytes make the two readers raise almost anything
+        raise UserError(
+            f"{path} cannot be read as a checkpoint: it is damaged, of another format, or holds "
+            "Python objects other than tensors."
+        ) from error
+    missing = [key for key in ("g_ema", "d") if not isinstance(parts, dict) or key not in parts]
+    if missing:
+        raise _not_a_pair(path, f"it lacks {' and '.join(map(repr, missing))}")
+    return parts["g_ema"], parts["d"], {}
+
+
+def _not_a_pair(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is not a StyleGAN2 checkpoint with a generator and a discriminator: {reason}."
+    )
+
+
 def _build(generator: StateDict, discriminator: StateDict) -> tuple[Generator, Discriminator]:
     architecture = infer_architecture(generator)
     networks = Generator(architecture), Discriminator(architecture)
     for network, state in zip(networks, (generator, discriminator), strict=True):
+        expected = network.state_dict()
+        for name, tensor in expected.items():
+            found, needed = list(state[name].shape), list(tensor.shape)
+            if found != needed:
+                raise ValueError(f"'{name}' has shape {found} where {needed} is needed")
+        if unknown := [name for name in state if name not in expected]:
+            raise ValueError(f"'{unknown[0]}' is no tensor of the architecture")
         network.load_state_dict(state)
         network.eval().requires_grad_(False)
     return networks

@@ -54,7 +54,7 @@ class Architecture:
 
     @property
     def n_latent(self) -> int:
-        """Number of ``w`` vectors that the synthesis network takes (one a layer, plus the last toRGB)."""
+        """Number of ``w`` vectors: one a styled convolution, and one for the last toRGB."""
         return 2 * len(self.resolutions)
 
 
@@ -165,9 +165,10 @@ class Generator(nn.Module):
     def fresh_noise(self, batch: int, generator: torch.Generator | None = None) -> list[Tensor]:
         """Draw per-layer noise, [batch, 1, H, W] each."""
         like = self.input.input
+        shapes = [(batch, *fixed.shape[1:]) for fixed in self.fixed_noise()]
         return [
-            torch.randn((batch, *fixed.shape[1:]), generator=generator, dtype=like.dtype).to(like.device)
-            for fixed in self.fixed_noise()
+            torch.randn(shape, generator=generator, dtype=like.dtype).to(like.device)
+            for shape in shapes
         ]
 
     def mapping(self, z: Tensor) -> Tensor:
@@ -302,13 +303,15 @@ class Discriminator(nn.Module):
         """Side in pixels of the feature map of ``layer``."""
         return self.architecture.resolution >> layer
 
-    def forward(self, images: Tensor, features: Iterable[int] = (), *, logits: bool = True) -> Judgement:
+    def forward(
+        self, images: Tensor, features: Iterable[int] = (), *, logits: bool = True
+    ) -> Judgement:
         """Judge ``images``.
 
         Args:
             images: [N, 3, R, R] in [-1, 1].
             features: layers to return, from the same pass.
-            logits: False stops after the deepest requested layer; ``Judgement.logits`` is empty then.
+            logits: False stops after the deepest requested layer and leaves ``logits`` empty.
         """
         wanted = set(features)
         kept: dict[int, Tensor] = {}

@@ -24,7 +24,9 @@ def blur_kernel(taps: Sequence[float] = BLUR_TAPS, gain: float = 1.0) -> Tensor:
     return kernel / kernel.sum() * gain
 
 
-def depthwise_filter(x: Tensor, kernel: Tensor, padding: tuple[int, int], stride: int = 1) -> Tensor:
+def depthwise_filter(
+    x: Tensor, kernel: Tensor, padding: tuple[int, int], stride: int = 1
+) -> Tensor:
     """Filter each channel of ``x`` [N, C, H, W] with ``kernel`` [k, k].
 
     ``padding`` is (before, after), the same for both axes, filled with zeros.
@@ -77,7 +79,13 @@ class EqualConv2d(nn.Module):
     """Bias-free convolution with equalised learning rate, [N, in, H, W] -> [N, out, H', W']."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
@@ -130,7 +138,7 @@ class Upsample(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """Style-modulated convolution (Karras et al. 2020, sec. 2.2), [N, in, H, W] -> [N, out, H', W'].
+    """Modulated convolution (Karras et al. 2020, sec. 2.2), [N, in, H, W] -> [N, out, H', W'].
 
     The style scales the input channels, one ordinary convolution serves the whole batch, and the
     demodulation scales the output channels: the same function as per-sample weights, without a
@@ -158,7 +166,7 @@ class ModulatedConv2d(nn.Module):
         self.blur = Blur((1, 1), gain=4.0) if upsample else None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Convolve ``x`` under the styles that the modulation affine makes of ``w`` [N, style_dim]."""
+        """Convolve ``x`` under the style that the modulation makes of ``w`` [N, style_dim]."""
         style = self.modulation(w)
         weight = self.weight[0] * self.weight_gain
         x = x * style[:, :, None, None]

@@ -1,0 +1,60 @@
+"""What every test shares: one thread, one image cache, tiny networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from fsgan_bench.data.images import Images
+    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+# For this process, for pytest's workers and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny networks are slower on several threads, and workers share the cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An image cache of this test run's own, shared by pytest's workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "image-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FSGAN_BENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def architecture() -> Architecture:
+    """A pair at 16x16 that trains for an iteration in about 10 ms."""
+    from fsgan_bench.stylegan2.networks import Architecture
+
+    return Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
+
+
+@pytest.fixture
+def networks(architecture: Architecture) -> tuple[Generator, Discriminator]:
+    """A pair of ``architecture`` with weights of its own seed."""
+    from fsgan_bench.streams import Streams
+    from fsgan_bench.stylegan2.networks import Discriminator, Generator
+
+    with Streams(0).initialising("networks"):
+        return Generator(architecture), Discriminator(architecture)
+
+
+@pytest.fixture
+def few_shot() -> Images:
+    """Ten different images [10, 16, 16, 3] of coloured noise."""
+    return np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fsgan_bench.errors import UserError
+from fsgan_bench.store import file_hash
+from fsgan_bench.stylegan2.checkpoint import (
+    load_source,
+    read_tensors,
+    save_modules,
+    save_rosinality,
+    save_source,
+)
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+Pair = tuple[Generator, Discriminator]
+
+
+def parts(pair: Pair) -> dict[str, Any]:
+    """A pair in the published layout, with weights of its own in ``g``."""
+    generator, discriminator = pair
+    raw = {name: torch.zeros_like(value) for name, value in generator.state_dict().items()}
+    return {"g": raw, "g_ema": generator.state_dict(), "d": discriminator.state_dict()}
+
+
+def assert_same_pair(loaded: Pair, pair: Pair) -> None:
+    for ours, theirs in zip(loaded, pair, strict=True):
+        assert ours.architecture == theirs.architecture
+        expected = theirs.state_dict()
+        assert list(ours.state_dict()) == list(expected)
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, expected[name]), name
+
+
+def assert_refused(path: Path, match: str) -> None:
+    """Loading raises a UserError that is one sentence, names the file and matches."""
+    with pytest.raises(UserError, match=match) as caught:
+        load_source(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert len(message.replace(str(path), "")) < 200
+
+
+def test_safetensors_round_trip(tmp_path: Path, networks: Pair) -> None:
+    path = tmp_path / "source.safetensors"
+    card = {"data": "faces", "seed": 3, "config": {"batch": 4}}
+    save_source(path, *networks, card)
+    source = load_source(path)
+    assert_same_pair((source.generator, source.discriminator), networks)
+    assert source.card == card
+    assert source.hash == file_hash(path)
+
+
+def test_rosinality_round_trip(tmp_path: Path, networks: Pair) -> None:
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    torch.save(parts(networks), first)
+    source = load_source(first)
+    assert_same_pair((source.generator, source.discriminator), networks)
+    assert source.card == {}
+    save_rosinality(second, source)
+    again = load_source(second)
+    assert_same_pair((again.generator, again.discriminator), networks)
+    stored = torch.load(second, weights_only=True)
+    assert sorted(stored) == ["d", "g", "g_ema"]
+
+
+@pytest.mark.parametrize("resolution", [8, 32])
+def test_architecture_survives_odd_widths(tmp_path: Path, resolution: int) -> None:
+    channels = {r: width for r, width in {4: 5, 8: 7, 16: 3, 32: 2}.items() if r <= resolution}
+    architecture = Architecture(resolution, style_dim=6, mapping_layers=3, channels=channels)
+    path = tmp_path / "odd.safetensors"
+    save_source(path, Generator(architecture), Discriminator(architecture), {})
+    assert load_source(path).generator.architecture == architecture
+
+
+def test_loaded_networks_are_frozen(tmp_path: Path, networks: Pair) -> None:
+    path = tmp_path / "source.safetensors"
+    save_source(path, *networks, {})
+    source = load_source(path)
+    for network in (source.generator, source.discriminator):
+        assert not network.training
+        assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_what_a_training_script_stores_beside_the_pair_is_passed_over(
+    tmp_path: Path, networks: Pair
+) -> None:
+    optimizers = {}
+    for key, network in zip(("g_optim", "d_optim"), networks, strict=True):
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.002, betas=(0.0, 0.99))
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        optimizers[key] = optimizer.state_dict()
+    arguments = argparse.Namespace(size=16, batch=4, ckpt=None, path="data", augment=False)
+    path = tmp_path / "050000.pt"
+    torch.save(
+        parts(networks) | optimizers | {"args": arguments, "ada_aug_p": 0.0, "iter": 5}, path
+    )
+    source = load_source(path)
+    assert_same_pair((source.generator, source.discriminator), networks)
+
+
+def test_modules_round_trip(tmp_path: Path, networks: Pair) -> None:
+    modules = nn.ModuleDict({"generator": networks[0], "miner": nn.Linear(8, 8)})
+    path = tmp_path / "000100.safetensors"
+    save_modules(path, modules, {"iteration": "100"})
+    tensors, card = read_tensors(path)
+    assert card == {}
+    assert tensors.keys() == modules.state_dict().keys()
+    assert all(torch.equal(tensors[name], value) for name, value in modules.state_dict().items())
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "none.pt", "There is no source model")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_folder(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"folder{suffix}"
+    path.mkdir()
+    assert_refused(path, "is a folder")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".txt"])
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"hello, world. " * 100, bytes(range(256))])
+def test_other_bytes(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"other{suffix}"
+    path.write_bytes(content)
+    assert_refused(path, "cannot be read as a checkpoint")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_truncated_file(tmp_path: Path, networks: Pair, suffix: str, share: float) -> None:
+    path = tmp_path / f"cut{suffix}"
+    if suffix == ".pt":
+        torch.save(parts(networks), path)
+    else:
+        save_source(path, *networks, {})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert_refused(path, "cannot be read as a checkpoint")
+
+
+def test_unreadable_file(tmp_path: Path, networks: Pair) -> None:
+    path = tmp_path / "locked.pt"
+    torch.save(parts(networks), path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    assert_refused(path, "cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize("missing", ["d", "g_ema"])
+def test_missing_part(tmp_path: Path, networks: Pair, missing: str) -> None:
+    stored = parts(networks)
+    del stored[missing]
+    path = tmp_path / "half.pt"
+    torch.save(stored, path)
+    assert_refused(path, f"lacks '{missing}'")
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], 5, {}, {"g_ema": 1, "d": None}])
+def test_pytorch_file_of_something_else(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(content, path)
+    assert_refused(path, "is not a StyleGAN2 checkpoint")
+
+
+def dcgan(pair: Pair) -> dict[str, Any]:
+    other = nn.Sequential(nn.ConvTranspose2d(8, 16, 4), nn.BatchNorm2d(16), nn.Conv2d(16, 3, 3))
+    return parts(pair) | {"g_ema": other.state_dict()}
+
+
+def flat_convolution(pair: Pair) -> dict[str, Any]:
+    stored = parts(pair)
+    stored["g_ema"]["conv1.conv.weight"] = torch.zeros(3)
+    return stored
+
+
+def no_generator_tensor(pair: Pair) -> dict[str, Any]:
+    stored = parts(pair)
+    del stored["g_ema"]["convs.0.noise.weight"]
+    return stored
+
+
+def unknown_tensor(pair: Pair) -> dict[str, Any]:
+    stored = parts(pair)
+    stored["g_ema"]["attention.weight"] = torch.zeros(3)
+    return stored
+
+
+def other_resolution(pair: Pair) -> dict[str, Any]:
+    smaller = Discriminator(Architecture(8, 8, 2, {4: 8, 8: 8}))
+    return parts(pair) | {"d": smaller.state_dict()}
+
+
+def other_width(pair: Pair) -> dict[str, Any]:
+    wider = Discriminator(Architecture(16, 8, 2, {4: 8, 8: 8, 16: 5}))
+    return parts(pair) | {"d": wider.state_dict()}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (dcgan, "lacks 'conv1.conv.weight'"),
+        (flat_convolution, "is not a StyleGAN2 checkpoint"),
+        (no_generator_tensor, "lacks 'convs.0.noise.weight'"),
+        (unknown_tensor, "'attention.weight'"),
+        (other_resolution, "is not a StyleGAN2 checkpoint"),
+        (other_width, r"'convs.0.0.weight' has shape \[5, 3, 1, 1\] where \[4, 3, 1, 1\]"),
+    ],
+)
+def test_other_layout(
+    tmp_path: Path, networks: Pair, spoil: Callable[[Pair], dict[str, Any]], match: str
+) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(spoil(networks), path)
+    assert_refused(path, match)
+
+
+def test_safetensors_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    assert_refused(path, "is not a StyleGAN2 checkpoint")
+
+
+class Touch:
+    """An object whose unpickling makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("key", ["g_ema", "d", "g_optim"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_is_not_run(tmp_path: Path, networks: Pair, key: str, zipped: bool) -> None:
+    path, mark = tmp_path / "malicious.pt", tmp_path / "ran"
+    stored = parts(networks) | {key: Touch(mark)}
+    torch.save(stored, path, _use_new_zipfile_serialization=zipped)
+    assert_refused(path, "Python objects other than tensors")
+    assert not mark.exists()
+
+
+def test_stored_tensors_are_named_by_network(tmp_path: Path, networks: Pair) -> None:
+    path = tmp_path / "source.safetensors"
+    save_source(path, *networks, {})
+    names: dict[str, Tensor] = load_file(path)
+    assert {name.split(".")[0] for name in names} == {"generator", "discriminator"}
