@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
-from fsgan_bench import __version__
-from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
+from fsgan_bench import __version__, machine
+from fsgan_bench.data.avatars import draw
+from fsgan_bench.data.images import Images, load_folder, save_grid, set_hash, to_uint8
+from fsgan_bench.data.splits import deduplicate
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
@@ -23,6 +25,9 @@ from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
 Say = Callable[[str], None]
+
+HELD_OUT_START = 1_000_000
+"""First index of the held-out images of a built-in domain."""
 
 
 class Pretraining(Method):
@@ -58,7 +63,7 @@ class PretrainConfig:
 
 
 def pretrain(
-    images: Images, held_out: Images, config: PretrainConfig, out: Path, *, say: Say = print
+    images: Images, held_out: Images, config: PretrainConfig, out: Path, *, device: str = "cpu", say: Say = print
 ) -> Path:
     """Train a pair on ``images`` and keep the best by Frechet distance to ``held_out``.
 
@@ -69,6 +74,7 @@ def pretrain(
         held_out: images that are not trained on, uint8 [M, R, R, 3].
         config: all hyperparameters.
         out: folder for ``state.pt``, ``progress.jsonl``, ``grids/``, ``best.safetensors``, card.
+        device: ``cpu`` or ``cuda``.
         say: receives progress lines.
 
     Returns:
@@ -83,7 +89,7 @@ def pretrain(
     backbone = load_backbone("lite0")
     reference = FrechetReference(backbone.pooled(held_out))
     card = _card(config, images, held_out)
-    session = _new_session(images, config)
+    session = _new_session(images, config, device)
     state_path, best_path = out / "state.pt", out / "best.safetensors"
     records: list[dict[str, float]] = []
     if state_path.exists():
@@ -129,14 +135,71 @@ def pretrain(
     return best_path
 
 
+def pretrain_from_options(
+    *,
+    data: str,
+    out: Path,
+    resolution: int,
+    n_images: int,
+    held_out: int,
+    style_dim: int,
+    mapping_layers: int,
+    channels: str,
+    iterations: int,
+    batch: int,
+    learning_rate: float,
+    r1_gamma: float,
+    ema_half_life: float,
+    evaluate_every: int,
+    seed: int,
+    threads: int | None,
+    device: str,
+    say: Say,
+) -> Path:
+    """:func:`pretrain` as the command line asks for it.
+
+    Raises:
+        UserError: an option does not fit, or the images cannot be had.
+    """
+    machine.prepare(threads or machine.cores())
+    try:
+        widths = [int(width) for width in channels.split(",")]
+        sides = [4 << i for i in range(len(widths))]
+        architecture = Architecture(
+            resolution, style_dim, mapping_layers, dict(zip(sides, widths, strict=True))
+        )
+    except ValueError as error:
+        raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
+    if Path(data).is_dir():
+        everything = deduplicate(load_folder(data, resolution))
+        if len(everything) < held_out + 2:
+            raise UserError(
+                f"{data} holds {len(everything)} different images, too few to keep "
+                f"{held_out} of them out of the training; lower --held-out."
+            )
+        training, kept = everything[held_out:], everything[:held_out]
+    else:
+        training = draw(data, 0, n_images, resolution)
+        kept = draw(data, HELD_OUT_START, held_out, resolution)
+    recipe = Recipe(
+        batch=batch,
+        learning_rate=learning_rate,
+        r1_gamma=r1_gamma,
+        path_length_every=0,
+        ema_half_life=ema_half_life,
+    )
+    config = PretrainConfig(architecture, recipe, iterations, seed, evaluate_every)
+    return pretrain(training, kept, config, out, device=device, say=say)
+
+
 @torch.inference_mode()
 def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
     """Images of the averaged generator for ``z``, uint8 [N, R, R, 3]."""
     modules: Mapping[str, Any] = dict(session.averaged.items())
-    return to_uint8(torch.cat([session.method.sample(modules, part) for part in z.split(batch)]))
+    return to_uint8(torch.cat([session.method.sample(modules, part.to(session.device)) for part in z.split(batch)]))
 
 
-def _new_session(images: Images, config: PretrainConfig) -> Session:
+def _new_session(images: Images, config: PretrainConfig, device: str) -> Session:
     with Streams(config.seed).initialising("networks"):
         networks = Generator(config.architecture), Discriminator(config.architecture)
     return Session(
@@ -146,6 +209,7 @@ def _new_session(images: Images, config: PretrainConfig) -> Session:
         recipe=config.recipe,
         seed=config.seed,
         iterations=config.iterations,
+        device=device,
     )
 
 

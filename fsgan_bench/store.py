@@ -32,19 +32,22 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, atomically."""
+    write_atomic(path, lambda temporary: _fill(temporary, text))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomic(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_text(path: Path, text: str) -> None:
+def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
@@ -71,8 +74,7 @@ def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """Replace a file of JSON lines, atomically."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    write_atomic(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -31,7 +31,6 @@ from fsgan_bench.suite import Suite, get_suite
 
 STRIP_COLUMNS = 8
 STRIP_TILES = 16
-HELD_OUT_START = 300_000
 NON_TARGET_START = 200_000
 
 
@@ -75,6 +74,7 @@ class Task:
             self.suite.few_shot_seed,
             self.suite.classifier_size,
             self.suite.reference_size,
+            self.suite.probe_size,
             self.resolution,
         )
 
@@ -121,11 +121,13 @@ class Task:
         )
         return Scorer(backbone, yardstick)
 
-    def generate(self, method: Method, modules: Mapping[str, nn.Module]) -> Images:
-        """The images of the probe batch, 8 bit, uint8 [probe_size, R, R, 3]."""
+    def generate(
+        self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None
+    ) -> Images:
+        """Images of the probe batch, or of its first ``count``, 8 bit: uint8 [N, R, R, 3]."""
         parts = []
         with torch.inference_mode():
-            for z in self.probe.split(50):
+            for z in self.probe[:count].split(50):
                 parts.append(to_uint8(method.sample(modules, z.to(self.request.device))))
         return np.concatenate(parts)
 
@@ -152,8 +154,7 @@ class Task:
 
     def _references(self) -> dict[str, Images]:
         source = self.generate(Method(), {"generator": self.source.generator})
-        real = draw(self.target.name, HELD_OUT_START, self.suite.probe_size, self.resolution)
-        references = {"source": source, "real": real}
+        references = {"source": source, "real": self.splits.held_out}
         if self.target.ideal is not None:
             references["ideal"] = self.target.ideal(source)
         return references

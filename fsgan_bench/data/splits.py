@@ -1,4 +1,4 @@
-"""Few-shot, classifier and reference images of a target: pairwise disjoint, by content."""
+"""Few-shot, classifier, reference and held-out images of a target: pairwise disjoint by content."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ FEW_SHOT_POOL = 256
 
 REFERENCE_START = 100_000
 CLASSIFIER_START = 200_000
+HELD_OUT_START = 300_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +26,19 @@ class Splits:
     """The images of a target, each a uint8 array [N, H, W, 3], and the hash of each set.
 
     ``few_shot`` is what a method adapts to, ``classifier`` what the realisticness classifier
-    learns from, ``reference`` what generated images are compared with. No image is in two sets or
-    twice in one.
+    learns from, ``reference`` what generated images are compared with, and ``held_out`` what is
+    scored as if it had been generated, to draw reference lines. No image is in two sets or twice
+    in one.
     """
 
     few_shot: Images
     classifier: Images
     reference: Images
+    held_out: Images
     few_shot_hash: str
     classifier_hash: str
     reference_hash: str
+    held_out_hash: str
 
 
 def few_shot_order(hashes: Sequence[str], seed: int) -> list[int]:
@@ -53,16 +57,17 @@ def avatar_splits(
     seed: int,
     n_classifier: int = 1000,
     n_reference: int = 1000,
+    n_held_out: int = 1000,
     size: int = 64,
 ) -> Splits:
     """The splits of an avatars domain at ``size`` x ``size`` pixels.
 
-    Only ``few_shot`` depends on ``shots`` and ``seed``: the other two avoid the whole pool it is
-    drawn from. The reference set does not depend on ``n_classifier``; a smaller one is the
+    Only ``few_shot`` depends on ``shots`` and ``seed``: the others avoid the whole pool it is
+    drawn from. The reference set does not depend on the sizes of the others; a smaller one is the
     beginning of a larger one. Raises UserError for an unknown domain and for more shots
     than the pool holds, ValueError for a negative number.
     """
-    if min(shots, n_classifier, n_reference) < 0:
+    if min(shots, n_classifier, n_reference, n_held_out) < 0:
         raise ValueError("the number of images in a set cannot be negative")
     seen: set[str] = set()
     pool = draw(domain, 0, FEW_SHOT_POOL, size)
@@ -75,14 +80,19 @@ def avatar_splits(
     few_shot = pool[order]
     reference = _take_new(domain, REFERENCE_START, n_reference, size, seen)
     classifier = _take_new(domain, CLASSIFIER_START, n_classifier, size, seen)
-    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference)
+    held_out = _take_new(domain, HELD_OUT_START, n_held_out, size, seen)
+    check_disjoint(
+        few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out
+    )
     return Splits(
         few_shot=few_shot,
         classifier=classifier,
         reference=reference,
+        held_out=held_out,
         few_shot_hash=set_hash(few_shot),
         classifier_hash=set_hash(classifier),
         reference_hash=set_hash(reference),
+        held_out_hash=set_hash(held_out),
     )
 
 

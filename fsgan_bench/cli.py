@@ -1,0 +1,201 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fsgan_bench import __version__
+from fsgan_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fsgan_bench.runner import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PLUGIN = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Python file with a method of your own; may be repeated.",
+)
+PATH = click.Path(path_type=Path)
+
+
+class SentenceGroup(click.Group):
+    """Turns a :class:`UserError` into one sentence and exit code 2."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"Error: {error}", err=True)
+            context.exit(2)
+
+
+@click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fsgan-bench")
+def main() -> None:
+    """Compare methods that adapt a pretrained GAN to a few images.
+
+    Every method runs under one driver; every snapshot is scored on one fixed probe batch.
+    """
+
+
+class SeedList(click.ParamType):
+    """``0``, ``0,3,7`` or ``0-4``, as a tuple of ints."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+            if not match:
+                self.fail(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.", param, ctx)
+            first, last = int(match[1]), int(match[2] or match[1])
+            if not first <= last < first + 1000:
+                self.fail(f"'{part}' is not a range of at most 1,000 seeds.", param, ctx)
+            seeds.extend(range(first, last + 1))
+        return tuple(seeds)
+
+
+@main.command()
+@click.option("--methods", required=True, help="Comma-separated names; 'all' for the built-in ones.")
+@click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
+@click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
+@click.option("--budget", default="quick", show_default=True, help="Budget of the suite.")
+@click.option("--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]")
+@click.option("--seeds", type=SeedList(), default=(0,), help="Seeds, as 0,1,2 or 0-2.  [default: 0]")
+@click.option("--iterations", type=click.IntRange(1, 10_000_000), help="In place of the budget's.")
+@click.option("--snapshots", type=click.IntRange(2, 1000), help="How many, in place of the budget's.")
+@click.option("--set", "settings", multiple=True, metavar="METHOD.KEY=VALUE", help="A method's setting; may be repeated.")
+@PLUGIN
+@click.option("--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Cells at a time.  [default: one a core]")
+@click.option("--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks.")
+def run(targets: str, dry_run: bool, **options: Any) -> None:
+    """Adapt, score, tabulate and draw; finished cells are skipped."""
+    from fsgan_bench import report
+    from fsgan_bench.executors import Signalled
+    from fsgan_bench.progress import Display
+    from fsgan_bench.runner import RunRequest, make_plan, run_plan, start_over
+
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in targets.split(",")))))
+    if not names:
+        raise UserError("--target names no target; see fsgan-bench list targets.")
+    check_device(options["device"])
+    console = make_console()
+    request = RunRequest(targets=names, **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    with console.status("planning"):
+        plan = make_plan(request)
+    report.show_plan(plan, console)
+    if dry_run:
+        return
+    if request.fresh:
+        start_over(plan)
+    failures: dict[str, str] = {}
+    if plan.to_run:
+        for task in plan.tasks:
+            with console.status(f"preparing {task.target.name}: images, classifier, reference lines"):
+                task.prepare()
+        try:
+            failures = run_plan(plan, Display(console))
+        except Signalled as signal:
+            click.echo("Stopped. Every cell's state is saved; the same command continues.", err=True)
+            sys.exit(128 + signal.number)
+    report.show_results(plan, console)
+    for label, reason in failures.items():
+        click.echo(f"{label} failed: {reason}", err=True)
+    sys.exit(1 if failures else 0)
+
+
+@main.command(name="list")
+@click.argument("what", type=click.Choice(["methods", "targets", "suites", "metrics"]))
+@click.option("--suite", default="avatars", show_default=True, help="Suite whose targets are listed.")
+@PLUGIN
+def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
+    """List what can be named."""
+    from fsgan_bench import report
+
+    report.show_list(what, suite, plugins, make_console())
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, help="Folder to draw into.  [default: beside each run]")
+def figures(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Redraw figures and tables of RUNS (result folders) from their files alone."""
+    from fsgan_bench.figures import draw
+
+    for path in draw(list(runs), out):
+        click.echo(path)
+
+
+@main.command()
+@click.option("--data", required=True, help="Folder of images, or an avatars domain by name.")
+@click.option("--out", type=PATH, required=True, help="Folder of the run; an existing run is continued.")
+@click.option("--resolution", type=int, default=64, show_default=True, help="Image side in pixels.")
+@click.option("--images", "n_images", type=click.IntRange(2), default=20_000, show_default=True, help="Training images of a domain.")
+@click.option("--held-out", type=click.IntRange(2), default=2000, show_default=True, help="Images kept for the Frechet distance.")
+@click.option("--style-dim", type=click.IntRange(1), default=128, show_default=True, help="Width of z and w.")
+@click.option("--mapping-layers", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--channels", default="128,128,128,64,32", show_default=True, help="Feature maps at 4, 8, ..., resolution.")
+@click.option("--iterations", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--learning-rate", type=float, default=0.002, show_default=True)
+@click.option("--r1-gamma", type=float, default=1.0, show_default=True)
+@click.option("--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations.")
+@click.option("--evaluate-every", type=click.IntRange(1), default=500, show_default=True, help="Iterations between evaluations.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+def pretrain(**options: Any) -> None:
+    """Train a source model from scratch on a folder of images or a built-in domain."""
+    from fsgan_bench.pretrain import pretrain_from_options
+
+    check_device(options["device"])
+    best = pretrain_from_options(say=lambda line: click.echo(line), **options)
+    click.echo(f"best model: {best}")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UserError: it is unknown or absent.
+    """
+    import torch
+
+    if device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        raise UserError(f"--device must be cpu or cuda[:N], not '{device}'.")
+    index = int(device.partition(":")[2] or 0)
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")
+
+
+def make_console() -> Console:
+    """A console that writes plain lines of any length where there is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What commands print: the plan, the results, and lists of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fsgan_bench.runner import Plan
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print how many cells there are, how many are done, and how long the rest will take."""
+    from fsgan_bench.pace import expected
+
+    to_run = plan.to_run
+    count = len(plan.cells)
+    if not to_run:
+        console.print(f"{count} cell(s), all done already; nothing to run.")
+        return
+    total, all_seen = 0.0, True
+    for task, cell in to_run:
+        pace, seen = expected(cell, task, plan.threads)
+        total += pace.seconds(cell)
+        all_seen &= seen
+    left = timedelta(seconds=round(total / plan.workers))
+    how = "from earlier runs" if all_seen else "from a plain iteration; some methods take longer"
+    first = to_run[0][1]
+    console.print(
+        f"{count} cell(s): {count - len(to_run)} done already, {len(to_run)} to run, "
+        f"{plan.workers} at a time with {plan.threads} thread(s) each."
+    )
+    console.print(
+        f"{first.iterations} iterations, {len(first.snapshots)} snapshots of "
+        f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
+    )
+    for task, cell in to_run:
+        console.print(
+            f"  {cell.title}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
+            f"{_relative(cell.folder(task.folder))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def show_results(plan: Plan, console: Console) -> None:
+    """Print the table of each task and draw its figures, if they are older than its scores."""
+    from fsgan_bench import figures
+
+    for task in plan.tasks:
+        folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
+        scored = [folder for folder in folders if (folder / "scores.jsonl").exists()]
+        if not scored:
+            continue
+        drawn = task.folder / "figures"
+        if plan.to_run or not drawn.exists():
+            figures.draw(scored, None)
+        figures.print_table(scored, console)
+        console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
+
+
+def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> None:
+    """Print the methods, targets, suites or metrics that can be named."""
+    from fsgan_bench.suite import SUITES, get_suite
+
+    table = Table(box=None, pad_edge=False)
+    if what == "methods":
+        from fsgan_bench.registry import method_entries
+
+        for heading in ("name", "origin", "paper"):
+            table.add_column(heading)
+        for entry in method_entries(plugins).values():
+            origin = f"third party: {entry.origin}" if entry.third_party else entry.origin
+            table.add_row(entry.name, origin, entry.load().paper)
+    elif what == "targets":
+        for heading in ("name", "title", "ideal", "artwork"):
+            table.add_column(heading)
+        for target in get_suite(suite).targets.values():
+            known = "known" if target.ideal else "-"
+            table.add_row(target.name, target.title, known, target.attribution)
+    elif what == "suites":
+        for heading in ("name", "title", "budgets"):
+            table.add_column(heading)
+        for each in SUITES.values():
+            budgets = ", ".join(f"{n} ({b.iterations} it)" for n, b in each.budgets.items())
+            table.add_row(each.name, each.title, budgets)
+    else:
+        from fsgan_bench.metrics.scores import METRICS, stored_name
+
+        backbone = get_suite(suite).backbone
+        for heading in ("name", "better", "definition"):
+            table.add_column(heading)
+        for metric in METRICS.values():
+            arrow = "higher" if metric.higher_is_better else "lower"
+            table.add_row(stored_name(metric, backbone), arrow, metric.definition)
+    console.print(table)
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,195 @@
+"""Runs a plan: skips what is done, shares out the cores, collects failures, draws what came out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench import pace
+from fsgan_bench.adaptation import CellFiles
+from fsgan_bench.errors import UserError
+from fsgan_bench.executors import Event, Job, run_jobs
+from fsgan_bench.machine import cores
+from fsgan_bench.plan import Cell, snapshot_schedule
+from fsgan_bench.progress import Display
+from fsgan_bench.registry import (
+    MethodEntry,
+    build_config,
+    choose_methods,
+    method_entries,
+    parse_settings,
+)
+from fsgan_bench.suite import Suite, get_suite
+from fsgan_bench.task import Task, TaskRequest, load_task
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; see ``fsgan-bench run --help`` for each field."""
+
+    methods: str
+    targets: tuple[str, ...]
+    suite: str = "avatars"
+    budget: str = "quick"
+    shots: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    iterations: int | None = None
+    snapshots: int | None = None
+    settings: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    out: Path = Path("results")
+    fresh: bool = False
+    device: str = "cpu"
+    jobs: int | None = None
+    allow_weak_classifier: bool = False
+
+
+@dataclass
+class Plan:
+    """Cells to run and cells that are done, with the tasks that they belong to."""
+
+    request: RunRequest
+    cells: list[tuple[Task, Cell]]
+    cached: set[str] = field(default_factory=set)
+
+    @property
+    def to_run(self) -> list[tuple[Task, Cell]]:
+        return [(task, cell) for task, cell in self.cells if cell.hash not in self.cached]
+
+    @property
+    def tasks(self) -> list[Task]:
+        return list({id(task): task for task, _ in self.cells}.values())
+
+    @property
+    def workers(self) -> int:
+        """Cells at a time: one a core is fastest on a CPU, one in all on a GPU, unless told."""
+        wanted = self.request.jobs or (cores() if self.request.device == "cpu" else 1)
+        return max(1, min(wanted, len(self.to_run)))
+
+    @property
+    def threads(self) -> int:
+        return max(1, cores() // self.workers)
+
+
+def make_plan(request: RunRequest) -> Plan:
+    """Resolve names and settings into cells.
+
+    Raises:
+        UserError: anything in the request that cannot be carried out.
+    """
+    suite = get_suite(request.suite)
+    entries = method_entries(request.plugins)
+    chosen = choose_methods(request.methods, entries)
+    settings = parse_settings(request.settings, [entry.name for entry in chosen])
+    if len(set(request.seeds)) != len(request.seeds):
+        raise UserError("--seeds names a seed twice.")
+    shots = request.shots if request.shots is not None else suite.default_shots
+    cells = []
+    for target in request.targets:
+        task = load_task(
+            TaskRequest(
+                suite.name,
+                suite.target(target).name,
+                shots,
+                request.out.resolve(),
+                request.device,
+                request.allow_weak_classifier,
+            )
+        )
+        for entry in chosen:
+            for seed in request.seeds:
+                values = settings.get(entry.name, {})
+                cells.append((task, _cell(request, suite, task, entry, seed, values)))
+    plan = Plan(request, cells)
+    if not request.fresh:
+        plan.cached = {
+            cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
+        }
+    return plan
+
+
+def _cell(
+    request: RunRequest,
+    suite: Suite,
+    task: Task,
+    entry: MethodEntry,
+    seed: int,
+    values: Mapping[str, Any],
+) -> Cell:
+    budget = suite.budget(request.budget)
+    iterations = budget.iterations if request.iterations is None else request.iterations
+    count = budget.snapshots if request.snapshots is None else request.snapshots
+    method = entry.load()
+    return Cell(
+        suite=suite.name,
+        target=task.target.name,
+        shots=task.request.shots,
+        method=entry.name,
+        title=method.title,
+        paper=method.paper,
+        method_version=method.version,
+        method_source=entry.source_hash,
+        config=asdict(build_config(method, values)),
+        seed=seed,
+        iterations=iterations,
+        snapshots=snapshot_schedule(iterations, count),
+        recipe=suite.recipe,
+        source_hash=task.source.hash,
+        few_shot_hash=task.splits.few_shot_hash,
+    )
+
+
+def start_over(plan: Plan) -> None:
+    """Delete what is stored of the plan's cells, and nothing else (``--fresh``)."""
+    for task, cell in plan.cells:
+        shutil.rmtree(cell.folder(task.folder), ignore_errors=True)
+
+
+def run_plan(plan: Plan, display: Display) -> dict[str, str]:
+    """Carry out what is not done yet.
+
+    Returns:
+        Reason by label of the cells that failed.
+
+    Raises:
+        Signalled: the user interrupted; the same request continues.
+    """
+    labels = _labels(plan.cells)
+    jobs = [
+        Job(cell, task.request, plan.request.plugins, plan.threads) for task, cell in plan.to_run
+    ]
+    cells = {job.cell.hash: job.cell for job in jobs}
+    failures: dict[str, str] = {}
+
+    def on_event(event: Event) -> None:
+        if event.kind == "failed":
+            failures[labels[event.cell]] = event.news["reason"]
+        elif event.kind == "done":
+            cell = cells[event.cell]
+            key = pace.pace_key(cell, cell.method, plan.request.device, plan.threads)
+            pace.record(cell, key, event.news["training"], event.news["scoring"])
+        display.show(labels[event.cell], event)
+
+    with display:
+        display.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
+        run_jobs(jobs, plan.workers, on_event)
+    return failures
+
+
+def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
+    """A short name for each cell: what distinguishes it in this plan."""
+
+    def several(values: Iterable[Any]) -> bool:
+        return len(set(values)) > 1
+
+    targets = several(cell.target for _, cell in cells)
+    seeds = several(cell.seed for _, cell in cells)
+    return {
+        cell.hash: cell.title
+        + (f" {cell.target}" if targets else "")
+        + (f" seed {cell.seed}" if seeds else "")
+        for _, cell in cells
+    }
