@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from fsgan_bench.data.images import Images
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # For this process, for pytest's workers and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples on every machine, however slow it is.
+settings.register_profile("fsgan-bench", derandomize=True, deadline=None)
+settings.load_profile("fsgan-bench")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,293 @@
+"""One training step after another: reproducible, resumable, and stopped when a loss diverges."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fsgan_bench.data.images import Images, to_tensor
+from fsgan_bench.method import Diverged, Losses, Method
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.session import Session
+from fsgan_bench.store import load_state, save_state
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
+
+MakeSession = Callable[..., Session]
+
+RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
+
+
+class Plain(Method):
+    name = "plain"
+    title = "Plain"
+    version = "1"
+    paper = "none"
+
+
+@pytest.fixture
+def make_session(networks: tuple[Generator, Discriminator], few_shot: Images) -> MakeSession:
+    def make(
+        recipe: Recipe = RECIPE, seed: int = 0, method: type[Method] = Plain, images: Any = None
+    ) -> Session:
+        images = few_shot if images is None else images
+        return Session(method(), *networks, images, recipe=recipe, seed=seed, iterations=10)
+
+    return make
+
+
+def train(session: Session, iterations: int) -> list[dict[str, float]]:
+    logs = []
+    for _ in range(iterations):
+        logs.append(session.method.step(session))
+        session.iteration += 1
+    return logs
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested containers, by its path."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{name}/{key}")
+    elif isinstance(value, list | tuple):
+        for key, item in enumerate(value):
+            yield from leaves(item, f"{name}/{key}")
+    else:
+        yield name, value
+
+
+def differences(first: Any, second: Any) -> list[str]:
+    """Paths of the leaves that are not equal, bit for bit."""
+    ours, theirs = dict(leaves(first)), dict(leaves(second))
+    assert ours.keys() == theirs.keys()
+    return [
+        name
+        for name, value in ours.items()
+        if not (
+            torch.equal(value, theirs[name]) if isinstance(value, Tensor) else value == theirs[name]
+        )
+    ]
+
+
+def state_of(session: Session) -> dict[str, Any]:
+    return copy.deepcopy(session.state_dict())
+
+
+def test_both_sides_and_the_average_move(make_session: MakeSession) -> None:
+    session = make_session()
+    before = state_of(session)
+    train(session, 1)
+    for side in ("generator_side", "discriminator_side", "averaged"):
+        changed = differences(before[side], session.state_dict()[side])
+        moving = [name for name in dict(leaves(before[side])) if "noises" not in name]
+        assert len(changed) > 0.8 * len([name for name in moving if "kernel" not in name])
+
+
+def test_the_source_is_left_alone(
+    make_session: MakeSession, networks: tuple[Generator, Discriminator]
+) -> None:
+    session = make_session()
+    before = [copy.deepcopy(network.state_dict()) for network in networks]
+    train(session, 4)
+    sources = (session.source_generator, session.source_discriminator)
+    for network, source, state in zip(networks, sources, before, strict=True):
+        assert differences(network.state_dict(), state) == []
+        assert differences(source.state_dict(), state) == []
+        assert not any(p.requires_grad for p in source.parameters())
+
+
+def test_same_seed_same_weights(make_session: MakeSession) -> None:
+    first, second, other = make_session(seed=1), make_session(seed=1), make_session(seed=2)
+    torch.manual_seed(5)
+    first_logs = train(first, 4)
+    torch.manual_seed(6)
+    np.random.seed(6)  # noqa: NPY002
+    assert train(second, 4) == first_logs
+    train(other, 4)
+    assert differences(first.state_dict(), second.state_dict()) == []
+    assert differences(first.state_dict()["averaged"], other.state_dict()["averaged"])
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_interrupted_and_resumed_is_uninterrupted(
+    make_session: MakeSession, tmp_path: Path, stop: int
+) -> None:
+    uninterrupted = make_session()
+    logs = train(uninterrupted, 6)
+
+    interrupted = make_session()
+    train(interrupted, stop)
+    save_state(tmp_path / "state.pt", interrupted.state_dict())
+    resumed = make_session()
+    train(resumed, 2)  # whatever it was, it is replaced
+    resumed.load_state_dict(load_state(tmp_path / "state.pt"))
+    assert resumed.iteration == stop
+    assert train(resumed, 6 - stop) == logs[stop:]
+    assert differences(resumed.state_dict(), uninterrupted.state_dict()) == []
+
+
+def test_regularisers_run_at_their_periods(make_session: MakeSession) -> None:
+    logs = train(make_session(), 7)
+    assert [i for i, log in enumerate(logs) if "discriminator/r1" in log] == [0, 2, 4, 6]
+    assert [i for i, log in enumerate(logs) if "generator/path_length" in log] == [0, 3, 6]
+    for log in logs:
+        assert {"discriminator/adversarial", "generator/adversarial"} <= log.keys()
+        assert all(math.isfinite(value) for value in log.values())
+
+
+def test_regularisers_can_be_switched_off(make_session: MakeSession) -> None:
+    session = make_session(replace(RECIPE, r1_every=0, path_length_every=0))
+    (log,) = train(session, 1)
+    assert log.keys() == {"discriminator/adversarial", "generator/adversarial"}
+    for optimizer in (session.generator_optimizer, session.discriminator_optimizer):
+        assert optimizer.param_groups[0]["lr"] == RECIPE.learning_rate
+        assert optimizer.param_groups[0]["betas"] == (0.0, 0.99)
+
+
+def test_lazy_regularisation_corrects_adam(make_session: MakeSession) -> None:
+    session = make_session(Recipe())
+    group = session.generator_optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(0.002 * 4 / 5)
+    assert group["betas"] == pytest.approx((0, 0.99 ** (4 / 5)))
+    group = session.discriminator_optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(0.002 * 16 / 17)
+    assert group["betas"] == pytest.approx((0, 0.99 ** (16 / 17)))
+
+
+@pytest.mark.parametrize("half_life", [1, 4, 10])
+def test_the_average_halves_its_distance_in_a_half_life(
+    make_session: MakeSession, half_life: int
+) -> None:
+    session = make_session(replace(RECIPE, ema_half_life=half_life))
+    with torch.no_grad():
+        for parameter in session.generator.parameters():
+            parameter.fill_(1.0)
+        for parameter in session.averaged.parameters():
+            parameter.fill_(0.0)
+    for expected in (0.5, 0.75, 0.875):
+        for _ in range(half_life):
+            session.update_average()
+        for parameter in session.averaged.parameters():
+            torch.testing.assert_close(parameter, torch.full_like(parameter, expected))
+
+
+def test_the_default_average_is_the_published_one() -> None:
+    assert 1 - Recipe().ema_weight == pytest.approx(0.5 ** (32 / 10_000))
+
+
+def test_real_batches_are_the_few_shot_images(make_session: MakeSession, few_shot: Images) -> None:
+    session = make_session(replace(RECIPE, flip=False))
+    wanted = to_tensor(few_shot)
+    for _ in range(5):
+        batch = session.real_batch()
+        assert batch.shape == (4, 3, 16, 16)
+        assert all(any(torch.equal(image, real) for real in wanted) for image in batch)
+
+
+def test_real_batches_are_flipped_half_of_the_time(
+    make_session: MakeSession, few_shot: Images
+) -> None:
+    session = make_session(replace(RECIPE, batch=400), images=few_shot[:1])
+    real = to_tensor(few_shot)[0]
+    flipped = sum(torch.equal(image, real.flip(2)) for image in session.real_batch())
+    upright = sum(torch.equal(image, real) for image in session.real_batch())
+    assert 160 < flipped < 240
+    assert 160 < upright < 240
+
+
+def test_real_batches_are_reproducible(make_session: MakeSession) -> None:
+    first, second = make_session(), make_session()
+    second.normal("latents", 100)
+    for _ in range(3):
+        assert torch.equal(first.real_batch(), second.real_batch())
+
+
+def test_train_only(make_session: MakeSession) -> None:
+    session = make_session()
+    chosen = [session.generator.conv1.activate.bias, session.generator.input.input]
+    session.train_only(session.generator_side, chosen)
+    training = [p for p in session.generator_side.parameters() if p.requires_grad]
+    assert {id(p) for p in training} == {id(p) for p in chosen}
+    session.train_only(session.generator_side, session.generator_side.parameters())
+    assert all(p.requires_grad for p in session.generator_side.parameters())
+
+
+class BiasOnly(Plain):
+    """Trains one bias on each side."""
+
+    def generator_parameters(self, session: Session) -> Iterator[nn.Parameter]:
+        yield session.generator.conv1.activate.bias
+
+    def discriminator_parameters(self, session: Session) -> Iterator[nn.Parameter]:
+        yield session.discriminator.get_parameter("final_linear.1.bias")
+
+
+def test_only_what_is_declared_trains(make_session: MakeSession) -> None:
+    session = make_session(method=BiasOnly)
+    before = state_of(session)
+    train(session, 4)
+    after = session.state_dict()
+    moved = differences(before["generator_side"], after["generator_side"])
+    assert moved == ["/generator.conv1.activate.bias"]
+    assert differences(before["averaged"], after["averaged"]) == moved
+    moved = differences(before["discriminator_side"], after["discriminator_side"])
+    assert moved == ["/discriminator.final_linear.1.bias"]
+
+
+def poison(parameter: nn.Parameter, value: float) -> None:
+    with torch.no_grad():
+        parameter.flatten()[0] = value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("side", "name"),
+    [
+        ("generator", "style.1.weight"),
+        ("generator", "convs.1.conv.weight"),
+        ("generator", "to_rgbs.1.bias"),
+        ("discriminator", "convs.0.0.weight"),
+        ("discriminator", "final_linear.1.bias"),
+    ],
+)
+def test_divergence_stops_before_any_weight_changes(
+    make_session: MakeSession, side: str, name: str, value: float
+) -> None:
+    session = make_session()
+    train(session, 1)
+    network: nn.Module = getattr(session, side)
+    poison(network.get_parameter(name), value)
+    before = state_of(session)
+    with pytest.raises(Diverged, match="discriminator/adversarial"):
+        session.method.step(session)
+    after = session.state_dict()
+    for part in ("generator_side", "discriminator_side", "averaged"):
+        changed = differences(before[part], after[part])
+        assert changed in ([], [f"/{side}.{name}"])  # NaN is unequal to itself
+    for part in ("generator_optimizer", "discriminator_optimizer"):
+        assert differences(before[part], after[part]) == []
+
+
+class BadTerm(Plain):
+    """One term of the generator's loss is not finite."""
+
+    def generator_loss(self, session: Session) -> Losses:
+        losses = super().generator_loss(session)
+        return losses | {"penalty": losses["adversarial"] * math.inf}
+
+
+def test_divergence_names_the_term(make_session: MakeSession) -> None:
+    session = make_session(method=BadTerm)
+    before = state_of(session)
+    with pytest.raises(Diverged, match="generator/penalty is inf"):
+        session.method.step(session)
+    for part in ("generator_side", "averaged", "generator_optimizer"):
+        assert differences(before[part], session.state_dict()[part]) == []
