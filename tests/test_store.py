@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -122,7 +123,10 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: str) -> None:
 
 
 def test_state_round_trip(tmp_path: Path) -> None:
-    state = {"tensor": torch.arange(5), "nested": {"list": [1, 2.5, "x", None, True]}}
+    state: dict[str, Any] = {
+        "tensor": torch.arange(5),
+        "nested": {"list": [1, 2.5, "x", None, True]},
+    }
     path = tmp_path / "state.pt"
     store.save_state(path, state)
     loaded = store.load_state(path)
