@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.data.images import Images, to_tensor
-from fsgan_bench.method import Diverged, Losses, Method
+from fsgan_bench.method import Diverged, Losses, Method, minimise
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.store import load_state, save_state
@@ -291,3 +291,13 @@ def test_divergence_names_the_term(make_session: MakeSession) -> None:
         session.method.step(session)
     for part in ("generator_side", "averaged", "generator_optimizer"):
         assert differences(before[part], session.state_dict()[part]) == []
+
+
+@pytest.mark.xfail(raises=pytest.fail.Exception, reason="only the loss is checked so far")
+def test_a_gradient_that_is_not_finite_is_divergence_too() -> None:
+    parameter = nn.Parameter(torch.tensor([0.0, 1.0]))
+    optimizer = torch.optim.Adam([parameter])
+    length = parameter.square().sqrt().sum()  # finite, but its gradient at 0 is 0 / 0
+    with pytest.raises(Diverged):
+        minimise("generator", {"length": length}, optimizer)
+    assert parameter.tolist() == [0.0, 1.0]
