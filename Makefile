@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev
 # Results are kept.
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find fsgan_bench baselines classifiers benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)

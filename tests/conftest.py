@@ -43,7 +43,7 @@ def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def architecture() -> Architecture:
-    """A pair at 16x16 that trains for an iteration in about 10 ms."""
+    """A pair at 16x16 small enough to train in a test."""
     from fsgan_bench.stylegan2.networks import Architecture
 
     return Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
