@@ -114,7 +114,9 @@ class Adaptation:
             self._snapshot_if_due(session)
             if self.stop():
                 raise Interrupted
-        write_json(self.files.folder / "timing.json", {f"{k}_seconds": v for k, v in self.seconds.items()})
+        write_json(
+            self.files.folder / "timing.json", {f"{k}_seconds": v for k, v in self.seconds.items()}
+        )
         write_text(self.files.done, "")
         self.files.state.unlink(missing_ok=True)
 
@@ -188,9 +190,7 @@ class Adaptation:
         save_modules(self.files.snapshot(iteration), session.averaged, header)
         images = self.task.generate(self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))
-        lines = [
-            score.to_json(iteration=iteration) for score in self.task.scorer.score(images)
-        ]
+        lines = [score.to_json(iteration=iteration) for score in self.task.scorer.score(images)]
         write_lines(self.files.scores, [*stored, *lines])
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}

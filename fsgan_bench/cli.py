@@ -16,7 +16,6 @@ from fsgan_bench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fsgan_bench.runner import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,43 +49,57 @@ def main() -> None:
     """
 
 
-class SeedList(click.ParamType):
+def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
     """``0``, ``0,3,7`` or ``0-4``, as a tuple of ints."""
-
-    name = "seeds"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        seeds: list[int] = []
-        for part in str(value).split(","):
-            match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
-            if not match:
-                self.fail(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.", param, ctx)
-            first, last = int(match[1]), int(match[2] or match[1])
-            if not first <= last < first + 1000:
-                self.fail(f"'{part}' is not a range of at most 1,000 seeds.", param, ctx)
-            seeds.extend(range(first, last + 1))
-        return tuple(seeds)
+    seeds: list[int] = []
+    for part in value.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        if not match:
+            raise click.BadParameter(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + 1000:
+            raise click.BadParameter(f"'{part}' is not a range of at most 1,000 seeds.")
+        seeds.extend(range(first, last + 1))
+    return tuple(seeds)
 
 
 @main.command()
-@click.option("--methods", required=True, help="Comma-separated names; 'all' for the built-in ones.")
+@click.option(
+    "--methods", required=True, help="Comma-separated names; 'all' for the built-in ones."
+)
 @click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
 @click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
 @click.option("--budget", default="quick", show_default=True, help="Budget of the suite.")
-@click.option("--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]")
-@click.option("--seeds", type=SeedList(), default=(0,), help="Seeds, as 0,1,2 or 0-2.  [default: 0]")
+@click.option(
+    "--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]"
+)
+@click.option(
+    "--seeds", default="0", show_default=True, callback=seed_list, help="As 0,1,2 or 0-2."
+)
 @click.option("--iterations", type=click.IntRange(1, 10_000_000), help="In place of the budget's.")
-@click.option("--snapshots", type=click.IntRange(2, 1000), help="How many, in place of the budget's.")
-@click.option("--set", "settings", multiple=True, metavar="METHOD.KEY=VALUE", help="A method's setting; may be repeated.")
+@click.option(
+    "--snapshots", type=click.IntRange(2, 1000), help="How many, in place of the budget's."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.KEY=VALUE",
+    help="A method's setting; may be repeated.",
+)
 @PLUGIN
-@click.option("--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results.")
+@click.option(
+    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
-@click.option("--jobs", type=click.IntRange(1, 1024), help="Cells at a time.  [default: one a core]")
-@click.option("--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), help="Cells at a time.  [default: one a core]"
+)
+@click.option(
+    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
+)
 def run(targets: str, dry_run: bool, **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
     from fsgan_bench import report
@@ -99,7 +112,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
         raise UserError("--target names no target; see fsgan-bench list targets.")
     check_device(options["device"])
     console = make_console()
-    request = RunRequest(targets=names, **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    request = RunRequest(targets=names, **options)
     with console.status("planning"):
         plan = make_plan(request)
     report.show_plan(plan, console)
@@ -110,12 +123,16 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     failures: dict[str, str] = {}
     if plan.to_run:
         for task in plan.tasks:
-            with console.status(f"preparing {task.target.name}: images, classifier, reference lines"):
+            with console.status(
+                f"preparing {task.target.name}: images, classifier, reference lines"
+            ):
                 task.prepare()
         try:
             failures = run_plan(plan, Display(console))
         except Signalled as signal:
-            click.echo("Stopped. Every cell's state is saved; the same command continues.", err=True)
+            click.echo(
+                "Stopped. Every cell's state is saved; the same command continues.", err=True
+            )
             sys.exit(128 + signal.number)
     report.show_results(plan, console)
     for label, reason in failures.items():
@@ -125,7 +142,9 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
 
 @main.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "targets", "suites", "metrics"]))
-@click.option("--suite", default="avatars", show_default=True, help="Suite whose targets are listed.")
+@click.option(
+    "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
+)
 @PLUGIN
 def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
     """List what can be named."""
@@ -147,19 +166,49 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 
 @main.command()
 @click.option("--data", required=True, help="Folder of images, or an avatars domain by name.")
-@click.option("--out", type=PATH, required=True, help="Folder of the run; an existing run is continued.")
+@click.option(
+    "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
+)
 @click.option("--resolution", type=int, default=64, show_default=True, help="Image side in pixels.")
-@click.option("--images", "n_images", type=click.IntRange(2), default=20_000, show_default=True, help="Training images of a domain.")
-@click.option("--held-out", type=click.IntRange(2), default=2000, show_default=True, help="Images kept for the Frechet distance.")
-@click.option("--style-dim", type=click.IntRange(1), default=128, show_default=True, help="Width of z and w.")
+@click.option(
+    "--images",
+    "n_images",
+    type=click.IntRange(2),
+    default=20_000,
+    show_default=True,
+    help="Training images of a domain.",
+)
+@click.option(
+    "--held-out",
+    type=click.IntRange(2),
+    default=2000,
+    show_default=True,
+    help="Images kept for the Frechet distance.",
+)
+@click.option(
+    "--style-dim", type=click.IntRange(1), default=128, show_default=True, help="Width of z and w."
+)
 @click.option("--mapping-layers", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--channels", default="128,128,128,64,32", show_default=True, help="Feature maps at 4, 8, ..., resolution.")
+@click.option(
+    "--channels",
+    default="128,128,128,64,32",
+    show_default=True,
+    help="Feature maps at 4, 8, ..., resolution.",
+)
 @click.option("--iterations", type=click.IntRange(1), default=10_000, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--learning-rate", type=float, default=0.002, show_default=True)
 @click.option("--r1-gamma", type=float, default=1.0, show_default=True)
-@click.option("--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations.")
-@click.option("--evaluate-every", type=click.IntRange(1), default=500, show_default=True, help="Iterations between evaluations.")
+@click.option(
+    "--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations."
+)
+@click.option(
+    "--evaluate-every",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Iterations between evaluations.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")

@@ -19,7 +19,6 @@ from fsgan_bench.plan import Cell
 from fsgan_bench.task import TaskRequest
 
 
-
 @dataclass(frozen=True)
 class Job:
     """A cell and what a fresh process needs to carry it out.
@@ -39,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """News of a cell: ``kind`` is ``started``, ``progress``, ``done``, ``failed`` or ``stopped``."""
+    """News of a cell; ``kind`` is started, progress, done, failed or stopped."""
 
     cell: str
     kind: str
@@ -87,7 +86,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None
             while running or (waiting and not caught):
                 while waiting and len(running) < workers and not caught:
                     job = waiting.pop(0)
-                    process = context.Process(target=work, args=(job, events, os.getpid()))
+                    process: BaseProcess = context.Process(target=work, args=(job, events, os.getpid()))
                     process.start()
                     running[job.cell.hash] = process
                 if caught:

@@ -27,7 +27,7 @@ Losses = dict[str, Tensor]
 
 
 class Diverged(RuntimeError):
-    """A loss is no longer finite; names the term and the iteration."""
+    """A loss or its gradient is no longer finite; names the term."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ class Method:
         latents = self.latents(session, batch)
         return cast(
             Synthesis,
-            session.generator(latents.z, latents.mix, latents.crossover, noise=session.noise(batch)),
+            session.generator(
+                latents.z, latents.mix, latents.crossover, noise=session.noise(batch)
+            ),
         )
 
     def judge(self, session: Session, images: Tensor) -> Tensor:
@@ -151,9 +153,7 @@ class Method:
         recipe = session.recipe
         log: dict[str, float] = {}
         session.train_only(session.generator_side, ())
-        session.train_only(
-            session.discriminator_side, self.discriminator_parameters(session)
-        )
+        session.train_only(session.discriminator_side, self.discriminator_parameters(session))
         real = session.real_batch()
         terms = self.discriminator_loss(session, real)
         log |= minimise("discriminator", terms, session.discriminator_optimizer)
@@ -189,10 +189,10 @@ class Method:
 
 
 def minimise(side: str, terms: Losses, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Take one optimiser step on the sum of ``terms``; return them as floats, prefixed with ``side``.
+    """Take one optimiser step on the sum of ``terms``; return them as floats, named after ``side``.
 
     Raises:
-        Diverged: a term is not finite; no weight has been changed then.
+        Diverged: a term or the gradient is not finite; no weight has been changed then.
     """
     values = {f"{side}/{name}": float(term.detach()) for name, term in terms.items()}
     for name, value in values.items():
@@ -200,5 +200,8 @@ def minimise(side: str, terms: Losses, optimizer: torch.optim.Optimizer) -> dict
             raise Diverged(f"the loss term {name} is {value}")
     optimizer.zero_grad(set_to_none=True)
     torch.stack([term.reshape(()) for term in terms.values()]).sum().backward()
+    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+    if not torch.nn.utils.get_total_norm(gradients).isfinite():
+        raise Diverged(f"the gradient of the {side}'s loss is not finite")
     optimizer.step()
     return values

@@ -68,9 +68,7 @@ def expected(cell: Cell, task: Task, threads: int) -> tuple[Pace, bool]:
         if known is not None:
             return Pace(**known), seen
     pace = _time_plain(cell, task)
-    write_json(
-        pace_file(), paces | {pace_key(cell, PLAIN, device, threads): vars(pace)}
-    )
+    write_json(pace_file(), paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
     return pace, False
 
 

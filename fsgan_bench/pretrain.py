@@ -63,7 +63,13 @@ class PretrainConfig:
 
 
 def pretrain(
-    images: Images, held_out: Images, config: PretrainConfig, out: Path, *, device: str = "cpu", say: Say = print
+    images: Images,
+    held_out: Images,
+    config: PretrainConfig,
+    out: Path,
+    *,
+    device: str = "cpu",
+    say: Say = print,
 ) -> Path:
     """Train a pair on ``images`` and keep the best by Frechet distance to ``held_out``.
 
@@ -73,7 +79,7 @@ def pretrain(
         images: training images, uint8 [N, R, R, 3].
         held_out: images that are not trained on, uint8 [M, R, R, 3].
         config: all hyperparameters.
-        out: folder for ``state.pt``, ``progress.jsonl``, ``grids/``, ``best.safetensors``, card.
+        out: folder for ``state.pt``, ``grids/``, ``best.safetensors`` and ``best.json``, its card.
         device: ``cpu`` or ``cuda``.
         say: receives progress lines.
 
@@ -196,7 +202,11 @@ def pretrain_from_options(
 def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
     """Images of the averaged generator for ``z``, uint8 [N, R, R, 3]."""
     modules: Mapping[str, Any] = dict(session.averaged.items())
-    return to_uint8(torch.cat([session.method.sample(modules, part.to(session.device)) for part in z.split(batch)]))
+    return to_uint8(
+        torch.cat(
+            [session.method.sample(modules, part.to(session.device)) for part in z.split(batch)]
+        )
+    )
 
 
 def _new_session(images: Images, config: PretrainConfig, device: str) -> Session:

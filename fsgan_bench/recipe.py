@@ -23,8 +23,8 @@ class Recipe:
         path_length_decay: rate at which the target length follows the lengths seen.
         style_mixing: probability of mixing two styles.
         flip: whether real images are flipped horizontally at random.
-        ema_half_life: half-life of the generator's moving average, in iterations. The default is
-            ``0.5 ** (32 / 10000)`` an iteration as in CDC's code, which keeps 32 whatever the batch.
+        ema_half_life: half-life of the generator's moving average, in iterations. The default
+            is CDC's code's ``0.5 ** (32 / 10000)`` an iteration, which keeps 32 whatever the batch.
     """
 
     batch: int = 4
@@ -40,11 +40,11 @@ class Recipe:
     ema_half_life: float = 312.5
 
     def adam(self, every: int) -> tuple[float, tuple[float, float]]:
-        """Learning rate and betas of Adam for a regulariser that runs every ``every`` iterations."""
+        """Learning rate and betas of Adam beside a regulariser of period ``every``."""
         ratio = every / (every + 1) if every else 1.0
         return self.learning_rate * ratio, (0.0, 0.99**ratio)
 
     @property
     def ema_weight(self) -> float:
         """Share of the current weights in each update of the moving average."""
-        return 1.0 - 0.5 ** (1.0 / self.ema_half_life)
+        return float(1.0 - 0.5 ** (1.0 / self.ema_half_life))

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -157,7 +158,7 @@ def _run(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         lines = [
-            frame.lineno for frame in inspect.getinnerframes(error.__traceback__)
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__)
             if frame.filename == str(path)
         ]  # fmt: skip
         where = f"{path}, line {lines[-1]}" if lines else str(path)

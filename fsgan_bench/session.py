@@ -24,6 +24,13 @@ def frozen_copy(module: nn.Module) -> Any:
     return copy.deepcopy(module).eval().requires_grad_(False)
 
 
+def moved(value: Any, device: torch.device) -> Any:
+    """Nested dicts of tensors and numbers with the tensors on ``device``."""
+    if isinstance(value, Mapping):
+        return {key: moved(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
 class Session:
     """What a method sees and the driver owns while a generator is adapted.
 
@@ -115,7 +122,7 @@ class Session:
         return batch.to(self.device)
 
     def update_average(self) -> None:
-        """Move the averages towards the current weights; buffers are copied."""
+        """Move the averages towards the current weights."""
         with torch.no_grad():
             ours, theirs = self.averaged.parameters(), self.generator_side.parameters()
             torch._foreach_lerp_(list(ours), list(theirs), self.recipe.ema_weight)
@@ -147,6 +154,6 @@ class Session:
         self.averaged.load_state_dict(state["averaged"])
         self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.path_length_mean = state["path_length_mean"]
+        self.path_length_mean = state["path_length_mean"].to(self.device)
         self.streams.load_state_dict(state["streams"])
-        self.method.load_state_dict(state["method"])
+        self.method.load_state_dict(moved(state["method"], self.device))

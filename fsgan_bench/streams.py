@@ -39,7 +39,7 @@ class Streams:
 
     @contextmanager
     def initialising(self, name: str) -> Iterator[None]:
-        """Seed torch's global generator from a stream for the layers built inside, then restore it."""
+        """Seed torch's global generator for the layers built inside, then restore it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.seed, name))
             yield

@@ -95,18 +95,20 @@ class Task:
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
-        factory = classifier_entry(self.suite.classifier)
+        get_classifier = classifier_entry(self.suite.classifier)
         size = self.suite.classifier_size
         names = self.target.non_target
         each = size // len(names)
         counts = [size - each * (len(names) - 1), *(each for _ in names[1:])]
-        classifier = factory(
+        classifier = get_classifier(
             self.suite.classifier,
             self.splits.classifier,
             {
                 name: draw(name, NON_TARGET_START, count, self.resolution)
                 for name, count in zip(names, counts, strict=True)
             },
+            ideal=self.target.ideal,
+            device=self.request.device,
         )
         classifier.check_usable(allow=self.request.allow_weak_classifier)
         return classifier

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 
 from fsgan_bench.data.images import Images, check_images
 

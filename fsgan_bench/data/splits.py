@@ -81,9 +81,7 @@ def avatar_splits(
     reference = _take_new(domain, REFERENCE_START, n_reference, size, seen)
     classifier = _take_new(domain, CLASSIFIER_START, n_classifier, size, seen)
     held_out = _take_new(domain, HELD_OUT_START, n_held_out, size, seen)
-    check_disjoint(
-        few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out
-    )
+    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
     return Splits(
         few_shot=few_shot,
         classifier=classifier,

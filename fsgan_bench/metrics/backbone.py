@@ -86,6 +86,10 @@ class Backbone(ABC):
     def _forward(self, batch: Tensor) -> Features:
         """Features of a prepared batch on the device; called in inference mode."""
 
+    def forward(self, batch: Tensor) -> Features:
+        """Differentiable features of a batch [N, 3, H, W] in [-1, 1], as a loss needs them."""
+        return self._forward(batch.to(self.device))
+
     def _prepare(self, images: Images) -> Tensor:
         """Network input for images [N, H, W, 3]: by default [-1, 1] at the images' own size."""
         return to_tensor(images)

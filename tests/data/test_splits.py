@@ -45,8 +45,8 @@ def test_seed_changes_the_few_shot_set_only() -> None:
 
 
 def test_reference_does_not_depend_on_the_other_sets() -> None:
-    reference = split(n_reference=9).reference
-    assert np.array_equal(split(shots=9, n_classifier=3, n_reference=9).reference, reference)
+    reference = split(n_reference=9, n_held_out=7).reference
+    assert np.array_equal(split(shots=9, n_classifier=3, n_reference=9, n_held_out=7).reference, reference)
     assert np.array_equal(split(n_reference=11).reference[:9], reference)
 
 
@@ -64,10 +64,11 @@ def test_images_that_repeat_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(splits, "draw", repeating)
     monkeypatch.setattr(splits, "REFERENCE_START", 200)
     monkeypatch.setattr(splits, "CLASSIFIER_START", 200)
+    monkeypatch.setattr(splits, "HELD_OUT_START", 200)
     result = split(shots=80)
-    sets = [result.few_shot, result.classifier, result.reference]
+    sets = [result.few_shot, result.classifier, result.reference, result.held_out]
     hashes = [digest for images in sets for digest in content_hashes(images)]
-    assert [len(images) for images in sets] == [80, 12, 9]
+    assert [len(images) for images in sets] == [80, 12, 9, 7]
     assert len(set(hashes)) == len(hashes)
 
 

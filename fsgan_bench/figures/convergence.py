@@ -1,0 +1,86 @@
+"""When quality has stopped rising, and when it was nearly there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Verdict: TypeAlias = Literal["yes", "no", "unknown"]
+
+TOLERANCE = 0.05
+"""A change of realisticness that counts as none."""
+
+WINDOW = 1 / 3
+"""The part of the iterations, at the end, in which the plateau is looked for."""
+
+MINIMUM_SNAPSHOTS = 3
+
+PLATEAU_TEST = (
+    "Converged: over the snapshots in the last third of the iterations, the change of p_t along a "
+    f"fitted straight line plus its standard error is below {TOLERANCE:g}, and p_t ends at least "
+    f"{TOLERANCE:g} above iteration 0; unknown: fewer than {MINIMUM_SNAPSHOTS} snapshots there, or "
+    "too few images to resolve such a change."
+)
+
+
+def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Verdict:
+    """Whether realisticness has converged: ``PLATEAU_TEST`` for one trajectory.
+
+    ``iterations``, ``values`` and ``stderrs`` are [N], in order of the iterations; a NaN standard
+    error counts as none. A straight line is fitted by least squares to the snapshots in the last
+    third of the iterations, and its change over that window is compared with ``TOLERANCE``. The
+    change's standard error, from the scatter about the line or from the snapshots' own standard
+    errors, whichever is larger, is added to it: a curve that swings has not been shown to rest,
+    although its trend may be flat. If the snapshots' own standard errors alone hide such a change,
+    the verdict is unknown. A curve that rests where it began has not started, so it has not
+    converged either.
+    """
+    x, y = _ordered(iterations, values)
+    errors = np.nan_to_num(np.asarray(stderrs, dtype=np.float64), nan=0.0)
+    late = x >= x[-1] - WINDOW * (x[-1] - x[0]) if len(x) > 0 else np.zeros(0, dtype=bool)
+    if int(late.sum()) < MINIMUM_SNAPSHOTS or not np.isfinite(y).all():
+        return "unknown"
+    moment = late_x = x[late] - x[late].mean()
+    slope = float(moment @ y[late] / (moment @ moment))
+    residuals = y[late] - y[late].mean() - slope * late_x
+    scatter = math.sqrt(float(residuals @ residuals) / max(len(residuals) - 2, 1))
+    own = math.sqrt(float(np.mean(errors[late] ** 2)))
+    span = float(late_x[-1] - late_x[0])
+    per_error = span / math.sqrt(float(moment @ moment))
+    if own * per_error >= TOLERANCE:
+        return "unknown"
+    steady = abs(slope * span) + max(scatter, own) * per_error < TOLERANCE
+    risen = y[-1] - y[0] >= TOLERANCE
+    return "yes" if steady and risen else "no"
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict for several seeds: the worst; unknown if there is none."""
+    for verdict in ("no", "unknown"):
+        if verdict in verdicts:
+            return verdict
+    return "yes" if verdicts else "unknown"
+
+
+def first_reaching(iterations: ArrayLike, values: ArrayLike, fraction: float = 0.9) -> int | None:
+    """Index of the first snapshot whose realisticness is at least ``fraction`` of its final value.
+
+    None if the final value is not above the first one: then nothing was reached.
+    """
+    _, y = _ordered(iterations, values)
+    if len(y) == 0 or not np.isfinite(y).all() or (len(y) > 1 and y[-1] <= y[0]):
+        return None
+    return int(np.flatnonzero(y >= fraction * y[-1])[0])
+
+
+def _ordered(
+    iterations: ArrayLike, values: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = np.asarray(iterations, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape or (np.diff(x) <= 0).any():
+        raise ValueError("iterations and values must be of one length, the iterations increasing")
+    return x, y

@@ -1,0 +1,241 @@
+"""What figures and tables have in common: variants, curves, scales, and what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fsgan_bench.figures import convergence, palette
+from fsgan_bench.figures.results import DONE, FAILED, TaskResults
+
+Floats = NDArray[np.float64]
+
+_UNCALIBRATED = ("lite0",)
+_LONGEST_REASON = 90
+
+
+class Scale(NamedTuple):
+    """What may share an axis or a column: one metric, on one backbone, in one protocol version."""
+
+    metric: str
+    backbone: str
+    version: str
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for distances between distributions."""
+        return not self.metric.startswith(("fd_", "fid", "kid"))
+
+    def name(self, mathtext: bool = False) -> str:
+        """The metric with its backbone, as on an axis or over a column."""
+        p_t = "$p_t$" if mathtext else "p_t"
+        if self.metric == "realisticness":
+            return f"realisticness {p_t}{self._on(self.backbone)}"
+        if self.metric.startswith("intra_lpips"):
+            note = f"{self.backbone}, uncalibrated"
+            backbone = note if self.backbone in _UNCALIBRATED else self.backbone
+            protocol = self.metric.removeprefix("intra_lpips").strip("_")
+            return f"intra-LPIPS{self._on(backbone, protocol)}"
+        if self.metric.startswith("fd_"):
+            return f"Fréchet distance{self._on(self.backbone)}"
+        return f"{self.metric.upper()}{self._on(self.backbone)}"
+
+    @staticmethod
+    def _on(*parts: str) -> str:
+        text = ", ".join(part for part in parts if part)
+        return f" ({text})" if text else ""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method in one configuration, with the cells of all its finished seeds."""
+
+    key: str
+    method: str
+    label: str
+    look: palette.Look
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A score along the adaptation, all arrays [N].
+
+    ``values`` are means over the seeds. ``spread`` is their sample standard deviation, or with one
+    seed the score's standard error; ``stderr`` the standard error of the mean. Both may be NaN.
+    """
+
+    iterations: Floats
+    values: Floats
+    spread: Floats
+    stderr: Floats
+    seeds: int
+
+
+def scales(results: TaskResults, metric: str) -> list[Scale]:
+    """The scales on which finished cells of a task were scored by ``metric``, sorted."""
+    scores = results.scores[results.scores["metric"] == metric]
+    found = scores[["metric", "backbone", "version"]].drop_duplicates()
+    return sorted(Scale(*row) for row in found.itertuples(index=False, name=None))
+
+
+def distances(results: TaskResults) -> list[Scale]:
+    """The scales of all distances between distributions of images, sorted."""
+    names = sorted({str(name) for name in results.scores["metric"]})
+    every = [scale for name in names for scale in scales(results, name)]
+    return [scale for scale in every if not scale.higher_is_better]
+
+
+def scale_name(scale: Scale, among: list[Scale], mathtext: bool = False) -> str:
+    """The scale's name, with the protocol version if others of its metric and backbone are there."""
+    name = scale.name(mathtext)
+    alone = sum(other[:2] == scale[:2] for other in among) < 2
+    return name if alone else f"{name}, v{scale.version}"
+
+
+def variants(results: TaskResults) -> list[Variant]:
+    """What there is to draw: every variant with a finished and scored cell, in order."""
+    cells = results.cells
+    scored = set(zip(results.scores["variant"], results.scores["seed"], strict=True))
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    of_method: dict[str, list[str]] = {}
+    for cell in cells.itertuples(index=False):
+        keys = of_method.setdefault(str(cell.method), [])
+        if cell.variant not in keys:
+            keys.append(str(cell.variant))
+        if cell.status == DONE and (cell.variant, cell.seed) in scored:
+            one = (int(str(cell.seed)), str(cell.method), str(cell.label))
+            found.setdefault(str(cell.variant), []).append(one)
+    return [
+        Variant(
+            key=key,
+            method=entries[0][1],
+            label=entries[0][2],
+            look=palette.method_look(entries[0][1], of_method[entries[0][1]].index(key)),
+            seeds=tuple(seed for seed, _, _ in entries),
+        )
+        for key, entries in found.items()
+    ]
+
+
+def seed_curves(results: TaskResults, variant: Variant, scale: Scale) -> dict[int, Curve]:
+    """The curve of each finished seed that was scored on this scale."""
+    scores = results.scores
+    chosen = scores[
+        (scores["variant"] == variant.key)
+        & scores["seed"].isin(variant.seeds)
+        & (scores["metric"] == scale.metric)
+        & (scores["backbone"] == scale.backbone)
+        & (scores["version"] == scale.version)
+    ]
+    return {
+        int(str(seed)): Curve(
+            iterations=_array(part["iteration"]),
+            values=_array(part["value"]),
+            spread=_array(part["stderr"]),
+            stderr=_array(part["stderr"]),
+            seeds=1,
+        )
+        for seed, part in chosen.sort_values("iteration").groupby("seed")
+    }
+
+
+def mean_curve(curves: dict[int, Curve]) -> Curve | None:
+    """The mean over the seeds, at the iterations that all of them have; None without curves."""
+    if len(curves) < 2:
+        return next(iter(curves.values()), None)
+    frames = [pd.Series(curve.values, index=curve.iterations) for curve in curves.values()]
+    table = pd.concat(frames, axis=1, join="inner")
+    spread = table.std(axis=1, ddof=1)
+    return Curve(
+        iterations=table.index.to_numpy(dtype=np.float64),
+        values=_array(table.mean(axis=1)),
+        spread=_array(spread),
+        stderr=_array(spread) / np.sqrt(len(curves)),
+        seeds=len(curves),
+    )
+
+
+def reference(results: TaskResults, name: str, scale: Scale) -> tuple[float, float] | None:
+    """Value and standard error (may be NaN) of a reference on a scale; None if it is not known."""
+    rows = results.references
+    chosen = rows[
+        (rows["reference"] == name)
+        & (rows["metric"] == scale.metric)
+        & (rows["backbone"] == scale.backbone)
+        & (rows["version"] == scale.version)
+    ]
+    values, errors = _array(chosen["value"]), _array(chosen["stderr"])
+    return (float(values[0]), float(errors[0])) if np.isfinite(values).any() else None
+
+
+def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> convergence.Verdict:
+    """Whether a variant's realisticness has converged, for all its seeds, on all these scales."""
+    return convergence.overall(
+        [
+            convergence.plateau(curve.iterations, curve.values, curve.stderr)
+            for scale in on
+            for curve in seed_curves(results, variant, scale).values()
+        ]
+    )
+
+
+MARKS: dict[convergence.Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡"}
+"""What follows a method's name in legends and tables."""
+
+
+def mark_notes(verdicts: dict[str, convergence.Verdict]) -> list[str]:
+    """Footnotes for the marks that occur."""
+    notes = {
+        "no": "† not converged: p_t had not settled over the last third of the iterations.",
+        "unknown": "‡ too few snapshots or images to tell whether p_t has converged.",
+    }
+    return [note for verdict, note in notes.items() if verdict in verdicts.values()]
+
+
+def omissions(results: TaskResults) -> list[str]:
+    """A sentence for everything that is in the run directory but could not be drawn."""
+    scored = set(zip(results.scores["variant"], results.scores["seed"], strict=True))
+    groups: dict[tuple[str, str], list[str]] = {}
+    totals = results.cells.groupby("label").size()
+    for cell in results.cells.itertuples(index=False):
+        what: Literal["failed", "unfinished", "not scored"]
+        if cell.status == FAILED:
+            what = "failed"
+        elif cell.status != DONE:
+            what = "unfinished"
+        elif (cell.variant, cell.seed) not in scored:
+            what = "not scored"
+        else:
+            continue
+        reason = f": {_shorten(str(cell.reason))}" if what == "failed" and cell.reason else ""
+        groups.setdefault((str(cell.label), f"{what}{reason}"), []).append(str(cell.seed))
+    notes = []
+    for (label, what), seeds in groups.items():
+        plural = "s" if len(seeds) > 1 else ""
+        which = f" (seed{plural} {', '.join(seeds)})" if int(totals[label]) > 1 else ""
+        notes.append(f"{label}{which} {what}")
+    return notes
+
+
+def band_note(drawn: list[Variant]) -> str:
+    """What line and band mean in a figure of these variants."""
+    counts = sorted({len(variant.seeds) for variant in drawn})
+    if counts == [1]:
+        return "Bands: ± standard error over the probe batch (one seed)."
+    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    one = "; of a single seed, ± standard error over the probe batch" if counts[0] == 1 else ""
+    return f"Lines: mean over {number} seeds; bands: ± standard deviation between seeds{one}."
+
+
+def _shorten(reason: str) -> str:
+    line = reason.splitlines()[0].rstrip(". ")
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1].rstrip() + "…"
+
+
+def _array(column: pd.Series[float]) -> Floats:
+    return column.to_numpy(dtype=np.float64)

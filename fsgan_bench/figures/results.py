@@ -1,0 +1,262 @@
+"""Run directories as tidy tables.
+
+Everything that is drawn comes from here, and from the image strips beside it; nothing is computed
+from weights or images.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from fsgan_bench.errors import UserError
+from fsgan_bench.figures.variants import add_variants, method_order
+
+Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+DONE = "DONE"
+FAILED = "FAILED"
+UNFINISHED = "unfinished"
+
+_TASK = ["suite", "target", "shots"]
+_CELL = ["method", "variant", "label", "seed", "hash"]
+_MEASURED = ["metric", "value", "stderr", "n", "backbone", "version"]
+_CLUSTERS = ["cluster_sizes", "empty", "with_empty_as_zero"]
+
+CELL_COLUMNS = [
+    *(*_TASK, *_CELL, "title", "status", "reason", "iterations"),
+    *("training_seconds", "scoring_seconds", "folder"),
+]
+SCORE_COLUMNS = [*_TASK, *_CELL, "title", "iteration", *_MEASURED, *_CLUSTERS]
+REFERENCE_COLUMNS = [*_TASK, "reference", *_MEASURED, *_CLUSTERS]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A target and its few-shot set, under one suite: what may share a figure.
+
+    ``resolution`` is the side of a tile of its image strips, in pixels.
+    """
+
+    folder: Path
+    suite: str
+    target: str
+    shots: int
+    resolution: int
+    target_title: str
+    attribution: str
+
+    @property
+    def title(self) -> str:
+        """One line for the head of a figure or a table."""
+        plural = "" if self.shots == 1 else "s"
+        return f"{self.target_title} ({self.suite}, {self.shots} shot{plural})"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskResults:
+    """All that is known of one task.
+
+    Attributes:
+        task: the task.
+        cells: a row a cell, in the palette's method order: ``CELL_COLUMNS``. ``status`` is DONE,
+            FAILED or unfinished, ``reason`` the text of FAILED. ``variant`` tells configurations
+            of one method apart, ``label`` is its name in figures.
+        scores: a row for each snapshot and metric of each cell: ``SCORE_COLUMNS``. ``value`` and
+            ``stderr`` are NaN where unknown; the last three columns are intra-LPIPS's clusters.
+        references: a row for each reference (source, real, ideal) and metric: ``REFERENCE_COLUMNS``.
+    """
+
+    task: Task
+    cells: pd.DataFrame
+    scores: pd.DataFrame
+    references: pd.DataFrame
+
+
+def load(paths: Paths) -> list[TaskResults]:
+    """Read run roots, suite, task, method or cell folders, searched recursively; a task each.
+
+    Of a method or a cell folder only its own cells are read, with the references of its task. A cut
+    last line of a log is passed over unless the cell is DONE; where a snapshot was scored twice,
+    the last line counts. Raises UserError for a folder without runs and for a file that is
+    missing or damaged, with its name and the line.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    found: dict[Path, list[Path]] = {}
+    for path in paths:
+        for cell in _cell_folders(Path(path)):
+            cells = found.setdefault(cell.parent.parent, [])
+            if cell not in cells:
+                cells.append(cell)
+    if not found:
+        raise UserError("No folder with runs was given.")
+    return [_load_task(folder, cells) for folder, cells in sorted(found.items())]
+
+
+def _cell_folders(path: Path) -> list[Path]:
+    if not path.exists():
+        raise UserError(f"The folder {path} does not exist.")
+    folders = sorted(file.parent for file in path.resolve().rglob("cell.json"))
+    if not folders:
+        raise UserError(
+            f"There are no runs in {path}: no folder in it holds a cell.json, which every run has."
+        )
+    return folders
+
+
+def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
+    task = _read_task(folder)
+    where = {"suite": task.suite, "target": task.target, "shots": task.shots}
+    rows = [where | _read_cell(cell) for cell in cell_folders]
+    add_variants(rows)
+    rows.sort(key=lambda row: (method_order(row["method"]), row["label"], row["seed"]))
+    scores = [
+        {name: row[name] for name in (*_TASK, *_CELL, "title")} | score
+        for row in rows
+        for score in _read_scores(Path(row["folder"]) / "scores.jsonl", row["status"])
+    ]
+    file = folder / "references.jsonl"
+    references = (
+        [where | _measured(line, file, number, "reference") for number, line in read_lines(file)]
+        if file.exists()
+        else []
+    )
+    return TaskResults(
+        task=task,
+        cells=_frame(rows, CELL_COLUMNS, []),
+        scores=_frame(scores, SCORE_COLUMNS, ["variant", "seed", "iteration"]),
+        references=_frame(references, REFERENCE_COLUMNS, ["reference"]),
+    )
+
+
+def _frame(
+    rows: list[dict[str, Any]], columns: list[str], identity: list[str]
+) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=columns)
+    if identity:
+        frame = frame.drop_duplicates([*identity, "metric", "backbone", "version"], keep="last")
+        numbers = ["value", "stderr", "n", "with_empty_as_zero"]
+        frame = frame.astype(dict.fromkeys(numbers, "float64"))
+    return frame.reset_index(drop=True)
+
+
+def _read_task(folder: Path) -> Task:
+    file = folder / "task.json"
+    task = _read_json(file)
+    try:
+        return Task(
+            folder=folder,
+            suite=str(task["suite"]),
+            target=str(task["target"]),
+            shots=int(task["shots"]),
+            resolution=int(task["resolution"]),
+            target_title=str(task.get("target_title") or task["target"]),
+            attribution=str(task.get("attribution") or ""),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None
+
+
+def _read_cell(folder: Path) -> dict[str, Any]:
+    file = folder / "cell.json"
+    document = _read_json(file)
+    status, reason = UNFINISHED, ""
+    if (folder / DONE).exists():
+        status = DONE
+    elif (folder / FAILED).exists():
+        status = FAILED
+        reason = (folder / FAILED).read_text(encoding="utf-8", errors="replace").strip()
+    timing = _read_json(folder / "timing.json") if (folder / "timing.json").exists() else {}
+    try:
+        cell = document["cell"]
+        return {
+            "method": str(cell["method"]),
+            "title": str(cell.get("title") or cell["method"]),
+            "seed": int(cell["seed"]),
+            "hash": str(document["hash"]),
+            "iterations": int(cell["iterations"]),
+            "status": status,
+            "reason": reason,
+            "training_seconds": _number(timing.get("training_seconds")),
+            "scoring_seconds": _number(timing.get("scoring_seconds")),
+            "folder": str(folder),
+            "cell": cell,
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} is not a run's description: {_cause(error)}.") from None
+
+
+def _read_scores(file: Path, status: str) -> Iterator[dict[str, Any]]:
+    if file.exists():
+        for number, line in read_lines(file, whole=status == DONE):
+            yield _measured(line, file, number, "iteration")
+
+
+def read_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON-lines file, each with its line number, from 1.
+
+    Unless ``whole``, a last line without its line feed may be cut short and is then passed over.
+    Raises UserError with the line's number for anything else that is no JSON object.
+    """
+    text = file.read_text(encoding="utf-8", errors="replace")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines) and not whole:
+                return
+            raise UserError(f"{file}, line {number}, is not valid JSON: {error.msg}.") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{file}, line {number}, must be a JSON object.")
+        yield number, value
+
+
+def _measured(line: Mapping[str, Any], file: Path, number: int, key: str) -> dict[str, Any]:
+    try:
+        detail = line.get("detail") or {}
+        sizes = detail.get("cluster_sizes")
+        return {
+            key: int(line[key]) if key == "iteration" else str(line[key]),
+            "metric": str(line["metric"]),
+            "value": _number(line["value"]),
+            "stderr": _number(line.get("stderr")),
+            "n": _number(line.get("n")),
+            "backbone": str(line.get("backbone") or ""),
+            "version": str(line["version"]),
+            "cluster_sizes": None if sizes is None else tuple(int(size) for size in sizes),
+            "empty": detail.get("empty"),
+            "with_empty_as_zero": _number(detail.get("with_empty_as_zero")),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file}, line {number}, is not a score: {_cause(error)}.") from None
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _cause(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{file} must be a JSON object.")
+    return value

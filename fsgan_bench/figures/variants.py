@@ -1,0 +1,68 @@
+"""Configurations of one method that lie side by side in a task, and what to call them.
+
+Cells that differ in nothing but the seed are repetitions of one experiment and may be averaged; all
+others are drawn apart, each named after what differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fsgan_bench.figures.palette import METHODS
+
+_NAMES = ("seed", "title", "paper", "suite", "target", "shots", "method")
+_LONGEST_VALUE = 16
+
+
+def method_order(method: str) -> tuple[int, str]:
+    """Sort key: the paper's methods in their order, then all others by name."""
+    known = list(METHODS)
+    return (known.index(method), "") if method in known else (len(known), method)
+
+
+def add_variants(rows: Sequence[dict[str, Any]]) -> None:
+    """Set ``variant`` and ``label`` of the cell rows of one task.
+
+    Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
+    name and a hash of all of the specification but its names and the seed. The label is the title,
+    followed, if the method has several variants here, by the settings in which they differ.
+    """
+    methods: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        settings = _settings(row["cell"])
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        row["variant"] = f"{row['method']}-{digest}"
+        methods.setdefault(row["method"], {})[row["variant"]] = settings
+    for row in rows:
+        label = _difference(row["variant"], methods[row["method"]])
+        row["label"] = f"{row['title']} ({label})" if label else row["title"]
+
+
+def _settings(cell: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """All leaves of a cell's specification by dotted name, each as JSON."""
+    leaves: dict[str, str] = {}
+    for name, value in cell.items():
+        if not prefix and name in _NAMES:
+            continue
+        if isinstance(value, Mapping):
+            leaves |= _settings(value, f"{prefix}{name}.")
+        else:
+            leaves[f"{prefix}{name}"] = json.dumps(value, sort_keys=True)
+    return leaves
+
+
+def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
+    names = sorted({name for settings in variants.values() for name in settings})
+    differing = [
+        name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
+    ]
+    own = {name: variants[variant].get(name, "none").strip('"') for name in differing}
+    if any(len(value) > _LONGEST_VALUE for value in own.values()):
+        return variant.rpartition("-")[2]
+    return ", ".join(
+        f"{name.removeprefix('config.').removeprefix('recipe.')}={value}"
+        for name, value in own.items()
+    )
