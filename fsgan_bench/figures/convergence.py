@@ -44,12 +44,12 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Ver
     late = x >= x[-1] - WINDOW * (x[-1] - x[0]) if len(x) > 0 else np.zeros(0, dtype=bool)
     if int(late.sum()) < MINIMUM_SNAPSHOTS or not np.isfinite(y).all():
         return "unknown"
-    moment = late_x = x[late] - x[late].mean()
+    moment = x[late] - x[late].mean()
     slope = float(moment @ y[late] / (moment @ moment))
-    residuals = y[late] - y[late].mean() - slope * late_x
+    residuals = y[late] - y[late].mean() - slope * moment
     scatter = math.sqrt(float(residuals @ residuals) / max(len(residuals) - 2, 1))
     own = math.sqrt(float(np.mean(errors[late] ** 2)))
-    span = float(late_x[-1] - late_x[0])
+    span = float(moment[-1] - moment[0])
     per_error = span / math.sqrt(float(moment @ moment))
     if own * per_error >= TOLERANCE:
         return "unknown"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fsgan_bench.figures import convergence, palette
+from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.results import DONE, FAILED, TaskResults
 
 Floats = NDArray[np.float64]
@@ -91,7 +92,7 @@ def distances(results: TaskResults) -> list[Scale]:
 
 
 def scale_name(scale: Scale, among: list[Scale], mathtext: bool = False) -> str:
-    """The scale's name, with the protocol version if others of its metric and backbone are there."""
+    """The scale's name, with the protocol version if another version is there too."""
     name = scale.name(mathtext)
     alone = sum(other[:2] == scale[:2] for other in among) < 2
     return name if alone else f"{name}, v{scale.version}"
@@ -160,6 +161,22 @@ def mean_curve(curves: dict[int, Curve]) -> Curve | None:
     )
 
 
+def pairs(
+    results: TaskResults, qualities: list[Scale], diversities: list[Scale]
+) -> list[tuple[Scale, Scale]]:
+    """The pairs of a scale of quality and one of diversity on which some variant has both."""
+    drawn = variants(results)
+    return [
+        (quality, diversity)
+        for quality in qualities
+        for diversity in diversities
+        if any(
+            seed_curves(results, variant, quality) and seed_curves(results, variant, diversity)
+            for variant in drawn
+        )
+    ]
+
+
 def reference(results: TaskResults, name: str, scale: Scale) -> tuple[float, float] | None:
     """Value and standard error (may be NaN) of a reference on a scale; None if it is not known."""
     rows = results.references
@@ -173,7 +190,7 @@ def reference(results: TaskResults, name: str, scale: Scale) -> tuple[float, flo
     return (float(values[0]), float(errors[0])) if np.isfinite(values).any() else None
 
 
-def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> convergence.Verdict:
+def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> Verdict:
     """Whether a variant's realisticness has converged, for all its seeds, on all these scales."""
     return convergence.overall(
         [
@@ -184,11 +201,11 @@ def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> converge
     )
 
 
-MARKS: dict[convergence.Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡"}
+MARKS: dict[Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡"}
 """What follows a method's name in legends and tables."""
 
 
-def mark_notes(verdicts: dict[str, convergence.Verdict]) -> list[str]:
+def mark_notes(verdicts: dict[str, Verdict]) -> list[str]:
     """Footnotes for the marks that occur."""
     notes = {
         "no": "† not converged: p_t had not settled over the last third of the iterations.",
@@ -203,18 +220,17 @@ def omissions(results: TaskResults) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     totals = results.cells.groupby("label").size()
     for cell in results.cells.itertuples(index=False):
-        what: Literal["failed", "unfinished", "not scored"]
         if cell.status == FAILED:
-            what = "failed"
+            reason = _shorten(str(cell.reason))
+            what = f"failed: {reason}" if reason else "failed"
         elif cell.status != DONE:
             what = "unfinished"
         elif (cell.variant, cell.seed) not in scored:
             what = "not scored"
         else:
             continue
-        reason = f": {_shorten(str(cell.reason))}" if what == "failed" and cell.reason else ""
-        groups.setdefault((str(cell.label), f"{what}{reason}"), []).append(str(cell.seed))
-    notes = []
+        groups.setdefault((str(cell.label), what), []).append(str(cell.seed))
+    notes: list[str] = []
     for (label, what), seeds in groups.items():
         plural = "s" if len(seeds) > 1 else ""
         which = f" (seed{plural} {', '.join(seeds)})" if int(totals[label]) > 1 else ""
@@ -222,18 +238,18 @@ def omissions(results: TaskResults) -> list[str]:
     return notes
 
 
-def band_note(drawn: list[Variant]) -> str:
-    """What line and band mean in a figure of these variants."""
+def spread_note(drawn: list[Variant], what: str) -> str:
+    """What a score and its spread, called ``what``, mean for these variants."""
     counts = sorted({len(variant.seeds) for variant in drawn})
     if counts == [1]:
-        return "Bands: ± standard error over the probe batch (one seed)."
-    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    one = "; of a single seed, ± standard error over the probe batch" if counts[0] == 1 else ""
-    return f"Lines: mean over {number} seeds; bands: ± standard deviation between seeds{one}."
+        return f"{what}: standard error over the probe batch (one seed)."
+    number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    single = "; of a single seed the standard error over the probe batch" if 1 in counts else ""
+    return f"Means over {number} seeds. {what}: standard deviation over seeds{single}."
 
 
 def _shorten(reason: str) -> str:
-    line = reason.splitlines()[0].rstrip(". ")
+    line = next(iter(reason.splitlines()), "").rstrip(". ")
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1].rstrip() + "…"
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from matplotlib.colors import to_hex, to_rgb
 
-Dashes: TypeAlias = tuple[float, tuple[float, ...] | None]
+Dashes: TypeAlias = Literal["-"] | tuple[float, tuple[float, ...]]
 
-SOLID: Dashes = (0.0, None)
+SOLID: Literal["-"] = "-"
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a line is drawn; ``dashes`` is matplotlib's (offset, on-off lengths), None for solid."""
+    """How a line is drawn; ``dashes`` is ``-`` or matplotlib's (offset, lengths on and off)."""
 
     colour: str
     dashes: Dashes
@@ -46,7 +46,11 @@ _FURTHER_DASHES: tuple[Dashes, ...] = (
     (0.0, (2.0, 1.5)),
     (0.0, (5.0, 1.5, 1.0, 1.5)),
 )
-_VARIANT_DASHES: tuple[Dashes, ...] = ((0.0, (4.0, 1.5)), (0.0, (1.2, 1.2)), (0.0, (6.0, 1.5, 1.2, 1.5)))
+_VARIANT_DASHES: tuple[Dashes, ...] = (
+    (0.0, (4.0, 1.5)),
+    (0.0, (1.2, 1.2)),
+    (0.0, (6.0, 1.5, 1.2, 1.5)),
+)
 _VARIANT_LIGHTNESS = (0.45, -0.35, 0.25, -0.55)
 
 REFERENCES: dict[str, Look] = {
@@ -62,7 +66,7 @@ REFERENCE_TITLES = {
     "ideal": "ideal adaptation",
 }
 
-ARTEFACT = "#efe6dc"
+ARTEFACT = "#f6efe6"
 """Fill of the region of a plot in which diversity exceeds the real images'."""
 
 
@@ -84,9 +88,9 @@ def method_look(method: str, variant: int = 0) -> Look:
 def _further_look(method: str) -> Look:
     digest = hashlib.sha256(method.encode()).digest()
     return Look(
-        _FURTHER_COLOURS[digest[0] % len(_FURTHER_COLOURS)],
+        _FURTHER_COLOURS[digest[2] % len(_FURTHER_COLOURS)],
         _FURTHER_DASHES[digest[1] % len(_FURTHER_DASHES)],
-        _FURTHER_MARKERS[digest[2] % len(_FURTHER_MARKERS)],
+        _FURTHER_MARKERS[digest[0] % len(_FURTHER_MARKERS)],
     )
 
 

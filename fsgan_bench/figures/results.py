@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures.variants import add_variants, method_order
+from fsgan_bench.figures.naming import add_variants, method_order
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -71,7 +71,8 @@ class TaskResults:
             of one method apart, ``label`` is its name in figures.
         scores: a row for each snapshot and metric of each cell: ``SCORE_COLUMNS``. ``value`` and
             ``stderr`` are NaN where unknown; the last three columns are intra-LPIPS's clusters.
-        references: a row for each reference (source, real, ideal) and metric: ``REFERENCE_COLUMNS``.
+        references: a row for each reference (source, real, ideal) and metric:
+            ``REFERENCE_COLUMNS``.
     """
 
     task: Task
@@ -114,8 +115,8 @@ def _cell_folders(path: Path) -> list[Path]:
 
 def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
     task = _read_task(folder)
-    where = {"suite": task.suite, "target": task.target, "shots": task.shots}
-    rows = [where | _read_cell(cell) for cell in cell_folders]
+    where: dict[str, Any] = {"suite": task.suite, "target": task.target, "shots": task.shots}
+    rows: list[dict[str, Any]] = [where | _read_cell(cell) for cell in cell_folders]
     add_variants(rows)
     rows.sort(key=lambda row: (method_order(row["method"]), row["label"], row["seed"]))
     scores = [
@@ -137,15 +138,13 @@ def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
     )
 
 
-def _frame(
-    rows: list[dict[str, Any]], columns: list[str], identity: list[str]
-) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=columns)
+def _frame(rows: list[dict[str, Any]], columns: list[str], identity: list[str]) -> pd.DataFrame:
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index(columns))
     if identity:
         frame = frame.drop_duplicates([*identity, "metric", "backbone", "version"], keep="last")
         numbers = ["value", "stderr", "n", "with_empty_as_zero"]
-        frame = frame.astype(dict.fromkeys(numbers, "float64"))
-    return frame.reset_index(drop=True)
+        frame = frame.astype(dict.fromkeys(numbers, "float64")).reset_index(drop=True)
+    return frame
 
 
 def _read_task(folder: Path) -> Task:

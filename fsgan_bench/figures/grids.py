@@ -1,0 +1,251 @@
+"""Grids of images of the same noise: all methods, and one method along the iterations."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from fsgan_bench.data.images import Images
+from fsgan_bench.errors import UserError
+from fsgan_bench.figures import canvas, curves, palette
+from fsgan_bench.figures.curves import Variant
+from fsgan_bench.figures.results import TaskResults
+
+STRIP_ROWS, STRIP_COLUMNS = 2, 8
+
+COLUMNS = 10
+"""Noise vectors shown."""
+
+MOST_SNAPSHOTS = 8
+"""Rows of a grid along iterations."""
+
+_TILE = 112
+_GAP = 5
+_LABEL = 204
+_MARGIN = 16
+_HEAD = 56
+_ROOM = 16
+_NOTES_GAP = 10
+_STEP = 27
+_LABEL_CHARACTERS = 17
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row of a grid: images [n <= COLUMNS, R, R, 3] and what stands beside them.
+
+    ``apart`` leaves room beneath it.
+    """
+
+    images: Images
+    label: str
+    details: tuple[str, ...] = ()
+    colour: str = "white"
+    apart: bool = False
+
+
+def read_strip(path: Path, resolution: int) -> Images:
+    """The 16 tiles of an image strip (2 rows of 8, no padding) as images [16, R, R, 3].
+
+    Raises UserError for a file that is no image or not ``8 R`` x ``2 R`` pixels large.
+    """
+    try:
+        with Image.open(path) as file:
+            pixels = np.asarray(file.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UserError(f"The image strip {path} cannot be read: {error}.") from None
+    height, width = STRIP_ROWS * resolution, STRIP_COLUMNS * resolution
+    if pixels.shape != (height, width, 3):
+        raise UserError(
+            f"The image strip {path} is {pixels.shape[1]} x {pixels.shape[0]} pixels large; "
+            f"{STRIP_COLUMNS} x {STRIP_ROWS} tiles of {resolution} pixels make {width} x {height}."
+        )
+    tiles = pixels.reshape(STRIP_ROWS, resolution, STRIP_COLUMNS, resolution, 3)
+    images: Images = tiles.swapaxes(1, 2).reshape(-1, resolution, resolution, 3)
+    return images
+
+
+def same_noise_grid(results: TaskResults) -> Figure | None:
+    """The last snapshot of each variant for the same noise vectors, a row a variant.
+
+    Above them the source, the ideal where it is known, and, apart, the few-shot images. A variant
+    with several seeds is shown with its lowest one. None if no variant has stored images.
+    """
+    methods = [
+        row for variant in curves.variants(results) for row in _snapshot_rows(results, variant, 1)
+    ]
+    if not methods:
+        return None
+    notes = ["Each column below the few-shot images is one noise vector."]
+    seeds = {variant.seeds[0] for variant in curves.variants(results)}
+    if any(len(variant.seeds) > 1 for variant in curves.variants(results)):
+        notes.append(f"Images and scores of seed {', '.join(map(str, sorted(seeds)))}.")
+    left_out = curves.omissions(results)
+    if left_out:
+        notes.append(f"Left out: {'; '.join(left_out)}.")
+    rows = [*_few_shot_row(results), *_reference_rows(results, ("source", "ideal")), *methods]
+    return _compose(results, f"{results.task.title}: last snapshots", rows, notes)
+
+
+def snapshot_grid(results: TaskResults, variant: Variant) -> Figure | None:
+    """One variant along the iterations, a row a snapshot, with the source above.
+
+    At most ``MOST_SNAPSHOTS`` rows, evenly chosen among the snapshots, with the first and the last.
+    None if it has stored no images.
+    """
+    rows = _snapshot_rows(results, variant, MOST_SNAPSHOTS)
+    if not rows:
+        return None
+    seed = f", seed {variant.seeds[0]}" if len(variant.seeds) > 1 else ""
+    title = f"{variant.label}{seed}: {results.task.title}"
+    return _compose(results, title, [*_reference_rows(results, ("source",)), *rows], [])
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` indices out of ``count``, evenly spaced, the last among them.
+
+    The first is too, unless only one may be chosen.
+    """
+    if most < 2:
+        return [count - 1][:count]
+    return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(most, count))})
+
+
+def _few_shot_row(results: TaskResults) -> list[_Row]:
+    path = results.task.folder / "strips" / "few_shot.png"
+    if not path.exists():
+        return []
+    shots = results.task.shots
+    images = read_strip(path, results.task.resolution)[: min(shots, COLUMNS)]
+    shown = f"{len(images)} of {shots}" if shots > len(images) else f"all {shots}"
+    details = (shown, "not noise-aligned")
+    return [_Row(images, "few-shot images", details, apart=True)]
+
+
+def _reference_rows(results: TaskResults, names: Sequence[str]) -> list[_Row]:
+    rows = []
+    for name in names:
+        path = results.task.folder / "strips" / f"{name}.png"
+        if path.exists():
+            images = read_strip(path, results.task.resolution)[:COLUMNS]
+            scores = {
+                metric: found[0]
+                for metric in ("realisticness", "intra_lpips")
+                for scale in curves.scales(results, metric)[:1]
+                if (found := curves.reference(results, name, scale)) is not None
+            }
+            rows.append(
+                _Row(
+                    images,
+                    palette.REFERENCE_TITLES[name],
+                    _details(scores),
+                    palette.REFERENCES[name].colour,
+                )
+            )
+    return rows
+
+
+def _snapshot_rows(results: TaskResults, variant: Variant, most: int) -> list[_Row]:
+    """Rows of the variant's lowest seed; labelled with the iteration unless it is only one."""
+    seed = variant.seeds[0]
+    cells = results.cells
+    chosen = cells[(cells["variant"] == variant.key) & (cells["seed"] == seed)]
+    folder = Path(str(chosen["folder"].iloc[0])) / "grids"
+    files = sorted(
+        (file for file in folder.glob("*.png") if file.stem.isdigit()),
+        key=lambda file: int(file.stem),
+    )
+    on = curves.scales(results, "realisticness")
+    mark = curves.MARKS[curves.verdict(results, variant, on)]
+    rows = []
+    for index in evenly(len(files), most):
+        iteration = int(files[index].stem)
+        label = f"{variant.label}{mark}" if most == 1 else f"iteration {iteration:,}"
+        rows.append(
+            _Row(
+                read_strip(files[index], results.task.resolution)[:COLUMNS],
+                label,
+                _details(_scores_at(results, variant, seed, iteration)),
+                variant.look.colour,
+            )
+        )
+    return rows
+
+
+def _scores_at(
+    results: TaskResults, variant: Variant, seed: int, iteration: int
+) -> dict[str, float]:
+    scores = {}
+    for metric in ("realisticness", "intra_lpips"):
+        for scale in curves.scales(results, metric)[:1]:
+            curve = curves.seed_curves(results, variant, scale).get(seed)
+            if curve is not None and iteration in curve.iterations:
+                place = int(np.flatnonzero(curve.iterations == iteration)[0])
+                scores[metric] = float(curve.values[place])
+    return scores
+
+
+def _details(scores: dict[str, float]) -> tuple[str, ...]:
+    names = {"realisticness": "$p_t$", "intra_lpips": "intra-LPIPS"}
+    return tuple(f"{names[metric]}  {value:.2f}" for metric, value in scores.items())
+
+
+def _compose(results: TaskResults, title: str, rows: list[_Row], notes: list[str]) -> Figure:
+    """Rows of images with their labels, to the pixel; notes and the artwork's credit below."""
+    left = _MARGIN + _LABEL
+    width = left + COLUMNS * (_TILE + _GAP) - _GAP + _MARGIN
+    notes = [*notes, results.task.attribution] if results.task.attribution else notes
+    lines = canvas.wrap(notes, (width - 2 * _MARGIN) / canvas.DPI)
+    notes_height = round(canvas.notes_height(lines) * canvas.DPI)
+    tops = [0]
+    for row in rows:
+        tops.append(tops[-1] + _TILE + _GAP + (_ROOM if row.apart else 0))
+    height = _HEAD + tops[-1] + (_NOTES_GAP + notes_height if lines else 0) + _MARGIN
+    figure = canvas.new_figure(width / canvas.DPI, height / canvas.DPI)
+    style: Any = {"va": "top", "weight": "bold", "fontsize": canvas.NORMAL + 1}
+    figure.text(_MARGIN / width, 1 - 14 / height, title, **style)
+    sheet = np.full((tops[-1], width, 3), 255, dtype=np.uint8)
+    for row, top in zip(rows, tops[:-1], strict=True):
+        _paint(sheet[top : top + _TILE], row)
+        _write_label(figure, row, height - _HEAD - top - _TILE / 2)
+    figure.figimage(sheet, yo=height - _HEAD - tops[-1], origin="upper")
+    notes_top = (_MARGIN + notes_height) / canvas.DPI
+    canvas.write_notes(figure, lines, _MARGIN / canvas.DPI, notes_top)
+    return figure
+
+
+def _paint(strip: NDArray[np.uint8], row: _Row) -> None:
+    """A bar in the row's colour and its images, each resampled to the size of a tile."""
+    left = _MARGIN + _LABEL
+    strip[:, left - 14 : left - 8] = np.rint(255 * np.array(to_rgb(row.colour))).astype(np.uint8)
+    for number, image in enumerate(row.images):
+        tile = Image.fromarray(image).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+        start = left + number * (_TILE + _GAP)
+        strip[:, start : start + _TILE] = np.asarray(tile)
+
+
+def _write_label(figure: Figure, row: _Row, middle: float) -> None:
+    """The row's label and details, centred ``middle`` pixels above the figure's lower edge."""
+    width, height = (float(side) * canvas.DPI for side in figure.get_size_inches())
+    labels = textwrap.wrap(row.label, _LABEL_CHARACTERS)
+    first = middle + _STEP * (len(labels) + len(row.details) - 1) / 2
+    for number, line in enumerate([*labels, *row.details]):
+        figure.text(
+            (_MARGIN + _LABEL - 24) / width,
+            (first - number * _STEP) / height,
+            line,
+            ha="right",
+            va="center",
+            fontsize=canvas.SMALL,
+            color=canvas.INK if number < len(labels) else canvas.FAINT,
+            parse_math=number >= len(labels),
+        )

@@ -1,0 +1,93 @@
+"""Legends and footnotes of the charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from fsgan_bench.figures import curves, palette
+from fsgan_bench.figures.convergence import Verdict
+from fsgan_bench.figures.curves import Scale, Variant
+from fsgan_bench.figures.palette import Look
+from fsgan_bench.figures.results import TaskResults
+
+MARKER_SIZE = 3.4
+"""Of a snapshot on a line, in points."""
+
+
+def legends(
+    results: TaskResults,
+    variants: list[Variant],
+    scales: Sequence[Scale],
+    points: bool = False,
+) -> list[list[Artist]]:
+    """The variants, and beneath them what they are compared with, if anything."""
+    of = verdicts(results, variants)
+    methods: list[Artist] = [
+        _handle(variant.look, variant.label + curves.MARKS[of[variant.key]]) for variant in variants
+    ]
+    compared: list[Artist] = [
+        _compared_handle(look, palette.REFERENCE_TITLES[name], points)
+        for name, look in palette.REFERENCES.items()
+        if any(curves.reference(results, name, scale) is not None for scale in scales)
+    ]
+    if any(
+        scale.metric.startswith("intra_lpips") and curves.reference(results, "real", scale)
+        for scale in scales
+    ):
+        compared.append(Patch(facecolor=palette.ARTEFACT, label="beyond real images: artefact"))
+    return [methods, compared] if compared else [methods]
+
+
+def _handle(look: Look, label: str) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        color=look.colour,
+        linestyle=look.dashes,
+        marker=look.marker,
+        markersize=MARKER_SIZE + 1,
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        label=label,
+    )
+
+
+def _compared_handle(look: Look, label: str, point: bool) -> Line2D:
+    if point:
+        return Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle="none",
+            marker=look.marker,
+            markersize=point_size(look),
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            label=label,
+        )
+    return Line2D([], [], color=look.colour, linestyle=look.dashes, linewidth=1.0, label=label)
+
+
+def point_size(look: Look) -> float:
+    """Marker size of a reference in points; stars look smaller than they are."""
+    return 9.0 if look.marker == "*" else 6.0
+
+
+def verdicts(results: TaskResults, variants: list[Variant]) -> dict[str, Verdict]:
+    """Whether each variant, by its key, has converged."""
+    on = curves.scales(results, "realisticness")
+    return {variant.key: curves.verdict(results, variant, on) for variant in variants}
+
+
+def notes(results: TaskResults, variants: list[Variant], first: list[str]) -> list[str]:
+    """Footnotes: these first, then what the marks mean, then what is left out."""
+    left_out = curves.omissions(results)
+    return [
+        *first,
+        *curves.mark_notes(verdicts(results, variants)),
+        *([f"Left out: {'; '.join(left_out)}."] if left_out else []),
+    ]
