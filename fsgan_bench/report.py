@@ -48,7 +48,8 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def show_results(plan: Plan, console: Console) -> None:
     """Print the table of each task and draw its figures, if they are older than its scores."""
-    from fsgan_bench import figures
+    from fsgan_bench.figures import draw, load, rendering
+    from fsgan_bench.figures.tables import tables
 
     for task in plan.tasks:
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
@@ -57,8 +58,9 @@ def show_results(plan: Plan, console: Console) -> None:
             continue
         drawn = task.folder / "figures"
         if plan.to_run or not drawn.exists():
-            figures.draw(scored, None)
-        figures.print_table(scored, console)
+            draw(scored)
+        for results in load(scored):
+            rendering.print_tables(tables(results), console)
         console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
 
 
