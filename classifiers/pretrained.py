@@ -1,0 +1,91 @@
+"""timm networks with pretrained weights that are already on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.metrics.lite0 import build_lite0
+
+SHIPPED = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """What a network wants to see: channels minus ``mean`` over ``std`` for values in [0, 1].
+
+    ``size`` (height, width) is None for a network that takes images at their own size.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    size: tuple[int, int] | None
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """Network input for images [N, 3, H, W] in [-1, 1]."""
+        if self.size is not None and batch.shape[2:] != self.size:
+            batch = functional.interpolate(
+                batch, size=self.size, mode="bicubic", antialias=True, align_corners=False
+            ).clamp(-1, 1)
+        mean = batch.new_tensor(self.mean)[:, None, None]
+        std = batch.new_tensor(self.std)[:, None, None]
+        return ((batch + 1) / 2 - mean) / std
+
+
+def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
+    """The timm network ``name`` with pretrained weights and a new head of one logit.
+
+    ``tf_efficientnet_lite0`` takes the weights that the backbone ``lite0`` takes; any other takes a
+    file in torch hub's checkpoint folder. Nothing is downloaded. The head is drawn from torch's
+    global generator. Raises UserError for an unknown name and for missing weights.
+    """
+    import timm
+
+    config = _config(name)
+    size = tuple(config.input_size[1:]) if config.fixed_input_size else None
+    input_format = InputFormat(tuple(config.mean), tuple(config.std), size)
+    network: Any
+    if config.architecture == SHIPPED:
+        network = build_lite0()
+        network.reset_classifier(1)
+    else:
+        file = str(_weights_file(name, config))
+        network = timm.create_model(
+            name, pretrained=True, num_classes=1, pretrained_cfg_overlay={"file": file}
+        )
+    return network, input_format
+
+
+def _config(name: str) -> Any:
+    import timm
+
+    if not timm.is_model(name):
+        raise UserError(f"timm has no model '{name}'.{suggest(name, timm.list_models())}")
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:
+        known = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        raise UserError(
+            f"timm has no weights '{name}'; it has {', '.join(known)}.{suggest(name, known)}"
+        ) from None
+    if config is None or not config.hf_hub_id:
+        raise UserError(f"timm has no pretrained weights for '{name}'.")
+    return config
+
+
+def _weights_file(name: str, config: Any) -> Path:
+    file = f"{config.architecture}.{config.tag}.safetensors"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not path.is_file():
+        url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
+        raise UserError(
+            f"The pretrained weights of timm's '{name}' are missing: fetch {url} and save it as "
+            f"{path}."
+        )
+    return path
