@@ -8,7 +8,7 @@ from pathlib import Path
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
 from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
-from fsgan_bench.figures.tables import tables
+from fsgan_bench.figures.tables import tables as make_tables
 from fsgan_bench.store import write_atomic
 
 __all__ = ["draw", "load"]
@@ -67,7 +67,7 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
             if grid is not None:
                 name = f"grid_{variant.method if alone else variant.key}"
                 written += canvas.save(grid, folder, name)
-    shown = tables(results)
+    shown = make_tables(results)
     for name, text in [
         ("table.md", rendering.markdown(shown)),
         ("table.csv", rendering.csv_text(shown)),

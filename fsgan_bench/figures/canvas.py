@@ -161,9 +161,7 @@ def chart(
     for legend, top in zip(fitted, reversed(tops[1:]), strict=True):
         place = (0.5, (top - _LEGEND_GAP) / height)
         legend.set_bbox_to_anchor(place, transform=figure.transFigure)
-    figure.text(
-        _MARGIN / width, 1 - 0.06 / height, title, va="top", fontsize=NORMAL + 1, weight="bold"
-    )
+    figure.text(_MARGIN / width, 1 - 0.06 / height, title, va="top", fontsize=NORMAL + 1)
     panel_width = (width - left - right - (panels - 1) * gap) / panels
     axes = [
         figure.add_axes(

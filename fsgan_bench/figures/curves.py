@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fsgan_bench.figures import convergence, palette
 from fsgan_bench.figures.convergence import Verdict
-from fsgan_bench.figures.results import DONE, FAILED, TaskResults
+from fsgan_bench.figures.results import DONE, TaskResults
 
 Floats = NDArray[np.float64]
 
@@ -20,35 +21,46 @@ _LONGEST_REASON = 90
 
 
 class Scale(NamedTuple):
-    """What may share an axis or a column: one metric, on one backbone, in one protocol version."""
+    """What may share an axis or a column: one metric, on one backbone, in one version.
+
+    ``edition`` tells the version from others of the same metric and backbone in a task.
+    """
 
     metric: str
     backbone: str
     version: str
+    edition: str = ""
 
     @property
     def higher_is_better(self) -> bool:
         """False for distances between distributions."""
         return not self.metric.startswith(("fd_", "fid", "kid"))
 
+    @property
+    def key(self) -> str:
+        """The scale as a column of a CSV file, e.g. ``intra_lpips_lite0``."""
+        name = self.metric.removesuffix(f"_{self.backbone}")
+        parts = " ".join(part for part in (name, self.backbone, self.edition) if part)
+        return re.sub(r"\W+", "_", parts)
+
     def name(self, mathtext: bool = False) -> str:
         """The metric with its backbone, as on an axis or over a column."""
-        p_t = "$p_t$" if mathtext else "p_t"
-        if self.metric == "realisticness":
-            return f"realisticness {p_t}{self._on(self.backbone)}"
-        if self.metric.startswith("intra_lpips"):
-            note = f"{self.backbone}, uncalibrated"
-            backbone = note if self.backbone in _UNCALIBRATED else self.backbone
-            protocol = self.metric.removeprefix("intra_lpips").strip("_")
-            return f"intra-LPIPS{self._on(backbone, protocol)}"
-        if self.metric.startswith("fd_"):
-            return f"Fréchet distance{self._on(self.backbone)}"
-        return f"{self.metric.upper()}{self._on(self.backbone)}"
+        note = f"{self.backbone}, uncalibrated"
+        backbone = note if self._is_lpips and self.backbone in _UNCALIBRATED else self.backbone
+        protocol = self.metric.removeprefix("intra_lpips").strip("_") if self._is_lpips else ""
+        details = ", ".join(part for part in (backbone, protocol, self.edition) if part)
+        return f"{self._title(mathtext)} ({details})" if details else self._title(mathtext)
 
-    @staticmethod
-    def _on(*parts: str) -> str:
-        text = ", ".join(part for part in parts if part)
-        return f" ({text})" if text else ""
+    def _title(self, mathtext: bool) -> str:
+        if self.metric == "realisticness":
+            return "realisticness $p_t$" if mathtext else "realisticness p_t"
+        if self._is_lpips:
+            return "intra-LPIPS"
+        return "Fréchet distance" if self.metric.startswith("fd_") else self.metric.upper()
+
+    @property
+    def _is_lpips(self) -> bool:
+        return self.metric.startswith("intra_lpips")
 
 
 @dataclass(frozen=True)
@@ -79,9 +91,24 @@ class Curve:
 
 def scales(results: TaskResults, metric: str) -> list[Scale]:
     """The scales on which finished cells of a task were scored by ``metric``, sorted."""
-    scores = results.scores[results.scores["metric"] == metric]
-    found = scores[["metric", "backbone", "version"]].drop_duplicates()
-    return sorted(Scale(*row) for row in found.itertuples(index=False, name=None))
+    done = set(results.cells[results.cells["status"] == DONE]["hash"])
+    scores = results.scores
+    scores = scores[(scores["metric"] == metric) & scores["hash"].isin(done)]
+    found: dict[str, list[str]] = {}
+    for _, one in scores[["backbone", "version"]].drop_duplicates().iterrows():
+        found.setdefault(str(one["backbone"]), []).append(str(one["version"]))
+    return [
+        Scale(metric, backbone, version, _edition(version, versions))
+        for backbone, versions in sorted(found.items())
+        for version in sorted(versions)
+    ]
+
+
+def _edition(version: str, versions: list[str]) -> str:
+    """Those parts of a version that the others do not share; nothing if it is the only one."""
+    shared = set.intersection(*(set(other.split(", ")) for other in versions))
+    own = ", ".join(part for part in version.split(", ") if part not in shared)
+    return f"version {own}" if own.isdigit() else own
 
 
 def distances(results: TaskResults) -> list[Scale]:
@@ -89,13 +116,6 @@ def distances(results: TaskResults) -> list[Scale]:
     names = sorted({str(name) for name in results.scores["metric"]})
     every = [scale for name in names for scale in scales(results, name)]
     return [scale for scale in every if not scale.higher_is_better]
-
-
-def scale_name(scale: Scale, among: list[Scale], mathtext: bool = False) -> str:
-    """The scale's name, with the protocol version if another version is there too."""
-    name = scale.name(mathtext)
-    alone = sum(other[:2] == scale[:2] for other in among) < 2
-    return name if alone else f"{name}, v{scale.version}"
 
 
 def variants(results: TaskResults) -> list[Variant]:
@@ -123,25 +143,27 @@ def variants(results: TaskResults) -> list[Variant]:
     ]
 
 
+def seed_scores(results: TaskResults, variant: Variant, scale: Scale) -> dict[int, pd.DataFrame]:
+    """The scores of each finished seed on this scale, in order of the iterations."""
+    key = (variant.key, scale.metric, scale.backbone, scale.version)
+    scores = results.scores_by_scale.get(key)
+    if scores is None:
+        return {}
+    found = {seed: scores[scores["seed"] == seed] for seed in variant.seeds}
+    return {seed: part for seed, part in found.items() if len(part) > 0}
+
+
 def seed_curves(results: TaskResults, variant: Variant, scale: Scale) -> dict[int, Curve]:
     """The curve of each finished seed that was scored on this scale."""
-    scores = results.scores
-    chosen = scores[
-        (scores["variant"] == variant.key)
-        & scores["seed"].isin(variant.seeds)
-        & (scores["metric"] == scale.metric)
-        & (scores["backbone"] == scale.backbone)
-        & (scores["version"] == scale.version)
-    ]
     return {
-        int(str(seed)): Curve(
+        seed: Curve(
             iterations=_array(part["iteration"]),
             values=_array(part["value"]),
             spread=_array(part["stderr"]),
             stderr=_array(part["stderr"]),
             seeds=1,
         )
-        for seed, part in chosen.sort_values("iteration").groupby("seed")
+        for seed, part in seed_scores(results, variant, scale).items()
     }
 
 
@@ -220,11 +242,10 @@ def omissions(results: TaskResults) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     totals = results.cells.groupby("label").size()
     for cell in results.cells.itertuples(index=False):
-        if cell.status == FAILED:
+        if cell.status != DONE:
             reason = _shorten(str(cell.reason))
-            what = f"failed: {reason}" if reason else "failed"
-        elif cell.status != DONE:
-            what = "unfinished"
+            status = str(cell.status).lower()
+            what = f"{status}: {reason}" if reason else status
         elif (cell.variant, cell.seed) not in scored:
             what = "not scored"
         else:
@@ -242,9 +263,9 @@ def spread_note(drawn: list[Variant], what: str) -> str:
     """What a score and its spread, called ``what``, mean for these variants."""
     counts = sorted({len(variant.seeds) for variant in drawn})
     if counts == [1]:
-        return f"{what}: standard error over the probe batch (one seed)."
+        return f"{what}: standard error (one seed)."
     number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
-    single = "; of a single seed the standard error over the probe batch" if 1 in counts else ""
+    single = "; of a single seed the standard error" if 1 in counts else ""
     return f"Means over {number} seeds. {what}: standard deviation over seeds{single}."
 
 

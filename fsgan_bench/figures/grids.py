@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -16,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, palette
+from fsgan_bench.figures import canvas, curves, legends, palette
 from fsgan_bench.figures.curves import Variant
 from fsgan_bench.figures.results import TaskResults
 
@@ -80,18 +79,15 @@ def same_noise_grid(results: TaskResults) -> Figure | None:
     Above them the source, the ideal where it is known, and, apart, the few-shot images. A variant
     with several seeds is shown with its lowest one. None if no variant has stored images.
     """
-    methods = [
-        row for variant in curves.variants(results) for row in _snapshot_rows(results, variant, 1)
-    ]
+    variants = curves.variants(results)
+    methods = [row for variant in variants for row in _snapshot_rows(results, variant, 1)]
     if not methods:
         return None
     notes = ["Each column below the few-shot images is one noise vector."]
-    seeds = {variant.seeds[0] for variant in curves.variants(results)}
-    if any(len(variant.seeds) > 1 for variant in curves.variants(results)):
-        notes.append(f"Images and scores of seed {', '.join(map(str, sorted(seeds)))}.")
-    left_out = curves.omissions(results)
-    if left_out:
-        notes.append(f"Left out: {'; '.join(left_out)}.")
+    if any(len(variant.seeds) > 1 for variant in variants):
+        seeds = sorted({str(variant.seeds[0]) for variant in variants})
+        notes.append(f"Images and scores of seed {', '.join(seeds)}.")
+    notes = legends.notes(results, variants, notes)
     rows = [*_few_shot_row(results), *_reference_rows(results, ("source", "ideal")), *methods]
     return _compose(results, f"{results.task.title}: last snapshots", rows, notes)
 
@@ -195,7 +191,7 @@ def _scores_at(
 
 
 def _details(scores: dict[str, float]) -> tuple[str, ...]:
-    names = {"realisticness": "$p_t$", "intra_lpips": "intra-LPIPS"}
+    names = {"realisticness": r"$\mathrm{p_t}$", "intra_lpips": "intra-LPIPS"}
     return tuple(f"{names[metric]}  {value:.2f}" for metric, value in scores.items())
 
 
@@ -211,8 +207,7 @@ def _compose(results: TaskResults, title: str, rows: list[_Row], notes: list[str
         tops.append(tops[-1] + _TILE + _GAP + (_ROOM if row.apart else 0))
     height = _HEAD + tops[-1] + (_NOTES_GAP + notes_height if lines else 0) + _MARGIN
     figure = canvas.new_figure(width / canvas.DPI, height / canvas.DPI)
-    style: Any = {"va": "top", "weight": "bold", "fontsize": canvas.NORMAL + 1}
-    figure.text(_MARGIN / width, 1 - 14 / height, title, **style)
+    figure.text(_MARGIN / width, 1 - 14 / height, title, va="top", fontsize=canvas.NORMAL + 1)
     sheet = np.full((tops[-1], width, 3), 255, dtype=np.uint8)
     for row, top in zip(rows, tops[:-1], strict=True):
         _paint(sheet[top : top + _TILE], row)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fsgan_bench.figures.palette import METHODS
 
-_NAMES = ("seed", "title", "paper", "suite", "target", "shots", "method")
+_NAMES = ("seed", "title", "paper", "suite", "target", "shots", "method", "protocol")
 _LONGEST_VALUE = 16
 
 

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 DONE = "DONE"
 FAILED = "FAILED"
 UNFINISHED = "unfinished"
+OUTDATED = "outdated"
 
 _TASK = ["suite", "target", "shots"]
 _CELL = ["method", "variant", "label", "seed", "hash"]
@@ -42,7 +44,8 @@ REFERENCE_COLUMNS = [*_TASK, "reference", *_MEASURED, *_CLUSTERS]
 class Task:
     """A target and its few-shot set, under one suite: what may share a figure.
 
-    ``resolution`` is the side of a tile of its image strips, in pixels.
+    ``resolution`` is the side of a tile of its image strips, in pixels, ``made_with`` the hashes of
+    what every cell and every reference line must have in common, by what it is.
     """
 
     folder: Path
@@ -50,14 +53,17 @@ class Task:
     target: str
     shots: int
     resolution: int
+    source_title: str
     target_title: str
     attribution: str
+    made_with: Mapping[str, str]
 
     @property
     def title(self) -> str:
         """One line for the head of a figure or a table."""
         plural = "" if self.shots == 1 else "s"
-        return f"{self.target_title} ({self.suite}, {self.shots} shot{plural})"
+        domains = " to ".join(part for part in (self.source_title, self.target_title) if part)
+        return f"{domains} ({self.suite}, {self.shots} shot{plural})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +73,9 @@ class TaskResults:
     Attributes:
         task: the task.
         cells: a row a cell, in the palette's method order: ``CELL_COLUMNS``. ``status`` is DONE,
-            FAILED or unfinished, ``reason`` the text of FAILED. ``variant`` tells configurations
-            of one method apart, ``label`` is its name in figures.
+            FAILED, unfinished or, if made with another source, few-shot set or classifier than the
+            task has now, outdated; ``reason`` says why. ``variant`` tells configurations of one
+            method apart, ``label`` is its name in figures.
         scores: a row for each snapshot and metric of each cell: ``SCORE_COLUMNS``. ``value`` and
             ``stderr`` are NaN where unknown; the last three columns are intra-LPIPS's clusters.
         references: a row for each reference (source, real, ideal) and metric:
@@ -79,6 +86,12 @@ class TaskResults:
     cells: pd.DataFrame
     scores: pd.DataFrame
     references: pd.DataFrame
+
+    @cached_property
+    def scores_by_scale(self) -> dict[tuple[Any, ...], pd.DataFrame]:
+        """The scores by (variant, metric, backbone, version), in order of the iterations."""
+        ordered = self.scores.sort_values("iteration")
+        return dict(iter(ordered.groupby(["variant", "metric", "backbone", "version"])))
 
 
 def load(paths: Paths) -> list[TaskResults]:
@@ -116,7 +129,7 @@ def _cell_folders(path: Path) -> list[Path]:
 def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
     task = _read_task(folder)
     where: dict[str, Any] = {"suite": task.suite, "target": task.target, "shots": task.shots}
-    rows: list[dict[str, Any]] = [where | _read_cell(cell) for cell in cell_folders]
+    rows: list[dict[str, Any]] = [where | _read_cell(cell, task) for cell in cell_folders]
     add_variants(rows)
     rows.sort(key=lambda row: (method_order(row["method"]), row["label"], row["seed"]))
     scores = [
@@ -157,25 +170,26 @@ def _read_task(folder: Path) -> Task:
             target=str(task["target"]),
             shots=int(task["shots"]),
             resolution=int(task["resolution"]),
+            source_title=str(task.get("source_title") or ""),
             target_title=str(task.get("target_title") or task["target"]),
             attribution=str(task.get("attribution") or ""),
+            made_with={
+                "source": str((task.get("source") or {}).get("hash") or ""),
+                "few-shot set": str(task.get("few_shot_hash") or ""),
+                "classifier": str(task.get("classifier_hash") or ""),
+            },
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None
 
 
-def _read_cell(folder: Path) -> dict[str, Any]:
+def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
     file = folder / "cell.json"
     document = _read_json(file)
-    status, reason = UNFINISHED, ""
-    if (folder / DONE).exists():
-        status = DONE
-    elif (folder / FAILED).exists():
-        status = FAILED
-        reason = (folder / FAILED).read_text(encoding="utf-8", errors="replace").strip()
     timing = _read_json(folder / "timing.json") if (folder / "timing.json").exists() else {}
     try:
         cell = document["cell"]
+        status, reason = _status(folder, document, task)
         return {
             "method": str(cell["method"]),
             "title": str(cell.get("title") or cell["method"]),
@@ -193,9 +207,24 @@ def _read_cell(folder: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not a run's description: {_cause(error)}.") from None
 
 
+def _status(folder: Path, document: Mapping[str, Any], task: Task) -> tuple[str, str]:
+    """The status and, if there is more to say, the reason."""
+    if (folder / FAILED).exists() and not (folder / DONE).exists():
+        return FAILED, (folder / FAILED).read_text(encoding="utf-8", errors="replace").strip()
+    if not (folder / DONE).exists():
+        return UNFINISHED, ""
+    own = {
+        "source": document["cell"].get("source_hash"),
+        "few-shot set": document["cell"].get("few_shot_hash"),
+        "classifier": (document.get("provenance") or {}).get("classifier_hash"),
+    }
+    other = [what for what, now in task.made_with.items() if now and own[what] not in (None, now)]
+    return (OUTDATED, f"made with another {' and '.join(other)}") if other else (DONE, "")
+
+
 def _read_scores(file: Path, status: str) -> Iterator[dict[str, Any]]:
     if file.exists():
-        for number, line in read_lines(file, whole=status == DONE):
+        for number, line in read_lines(file, whole=status in (DONE, OUTDATED)):
             yield _measured(line, file, number, "iteration")
 
 

@@ -113,7 +113,7 @@ def _table(results: TaskResults, quality: Scale | None) -> Table:
 
 
 def _present(scales: list[Scale], rows: list[Row]) -> list[Scale]:
-    return [s for s in scales if any(math.isfinite(row.entries[_key(s)].value) for row in rows)]
+    return [s for s in scales if any(math.isfinite(row.entries[s.key].value) for row in rows)]
 
 
 def _columns(
@@ -121,24 +121,24 @@ def _columns(
 ) -> list[Column]:
     columns = []
     if quality:
-        name = curves.scale_name(quality, [quality])
-        columns.append(Column(_key(quality), f"{name} ↑", "p_t ↑", True))
+        name = quality.name()
+        columns.append(Column(quality.key, f"{name} ↑", "p_t ↑", True))
     for scale in diversities:
-        name = curves.scale_name(scale, diversities)
-        columns.append(Column(_key(scale), f"{name} ↑", "intra-LPIPS ↑", True))
+        name = scale.name()
+        columns.append(Column(scale.key, f"{name} ↑", "intra-LPIPS ↑", True))
         if quality:
             early = f"intra-LPIPS at {100 * FRACTION:.0f} % of final p_t"
             heading = early if len(diversities) == 1 else name.replace("intra-LPIPS", early)
-            early_key = f"{_key(scale)}_at_90"
+            early_key = f"{scale.key}_at_90"
             columns.append(Column(early_key, f"{heading} ↑", "at 90 % p_t ↑", True))
             columns.append(Column(f"{early_key}_iteration", "reached at iteration", "reached"))
-        columns.append(Column(f"{_key(scale)}_empty", "empty clusters", "empty"))
+        columns.append(Column(f"{scale.key}_empty", "empty clusters", "empty"))
     for scale in distances:
-        values = [abs(row.entries[_key(scale)].value) for row in rows if _key(scale) in row.entries]
+        values = [abs(row.entries[scale.key].value) for row in rows if scale.key in row.entries]
         decimals = _decimals(values)
-        name = curves.scale_name(scale, distances)
+        name = scale.name()
         short = "FD" if scale.metric.startswith("fd_") else scale.metric.upper()
-        columns.append(Column(_key(scale), f"{name} ↓", f"{short} ↓", False, decimals))
+        columns.append(Column(scale.key, f"{name} ↓", f"{short} ↓", False, decimals))
     columns.append(Column("converged", "converged", "converged"))
     columns.append(Column("training_seconds", "training (s)", "seconds", decimals=0))
     return columns
@@ -155,16 +155,16 @@ def _method_row(
     entries: dict[str, Entry] = {}
     for scale in [*([quality] if quality else []), *distances]:
         by_seed = curves.seed_curves(results, variant, scale)
-        entries[_key(scale)] = _final(curves.mean_curve(by_seed))
+        entries[scale.key] = _final(curves.mean_curve(by_seed))
     for scale in diversities:
         by_seed = curves.seed_curves(results, variant, scale)
         real = curves.reference(results, "real", scale)
-        entries[_key(scale)] = _judged(_final(curves.mean_curve(by_seed)), real, verdict)
-        entries[f"{_key(scale)}_empty"] = _empty_clusters(results, variant, scale)
+        entries[scale.key] = _judged(_final(curves.mean_curve(by_seed)), real, verdict)
+        entries[f"{scale.key}_empty"] = _empty_clusters(results, variant, scale)
         if quality:
             early, reached = _early(curves.seed_curves(results, variant, quality), by_seed)
-            entries[f"{_key(scale)}_at_90"] = _judged(early, real, verdict)
-            entries[f"{_key(scale)}_at_90_iteration"] = reached
+            entries[f"{scale.key}_at_90"] = _judged(early, real, verdict)
+            entries[f"{scale.key}_at_90_iteration"] = reached
     entries["converged"] = Entry(text=verdict)
     cells = results.cells
     finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
@@ -178,7 +178,7 @@ def _reference_rows(results: TaskResults, scales: list[Scale]) -> list[Row]:
     rows = []
     for name, title in palette.REFERENCE_TITLES.items():
         entries = {
-            _key(scale): Entry(*found, found[1])
+            scale.key: Entry(*found, found[1])
             for scale in scales
             if (found := curves.reference(results, name, scale)) is not None
         }
@@ -239,16 +239,9 @@ def _judged(entry: Entry, real: tuple[float, float] | None, verdict: Verdict) ->
 
 def _empty_clusters(results: TaskResults, variant: Variant, scale: Scale) -> Entry:
     """Few-shot images without a generated one near, of the last snapshot; mean over the seeds."""
-    scores = results.scores
-    chosen = scores[
-        (scores["variant"] == variant.key)
-        & scores["seed"].isin(variant.seeds)
-        & (scores["metric"] == scale.metric)
-        & (scores["backbone"] == scale.backbone)
-        & (scores["version"] == scale.version)
-    ].sort_values("iteration")
-    last = chosen.groupby("seed").tail(1)
-    sizes = [entry for entry in last["cluster_sizes"] if isinstance(entry, tuple)]
+    parts = curves.seed_scores(results, variant, scale).values()
+    last = [part["cluster_sizes"].iloc[-1] for part in parts]
+    sizes = [entry for entry in last if isinstance(entry, tuple)]
     if not sizes:
         return Entry()
     empty = float(np.mean([entry.count(0) for entry in sizes]))
@@ -297,9 +290,3 @@ def _decimals(values: Iterable[float]) -> int:
     """So many decimals that the largest value shows four digits, 0 to 3."""
     largest = max((value for value in values if math.isfinite(value)), default=1.0)
     return min(3, max(0, 3 - math.floor(math.log10(largest)))) if largest > 0 else 3
-
-
-def _key(scale: Scale) -> str:
-    """Name of a scale in a CSV file, e.g. ``intra_lpips_lite0_v1`` or ``fd_lite0_v1``."""
-    name = scale.metric.removesuffix(f"_{scale.backbone}")
-    return "_".join(part for part in (name, scale.backbone, f"v{scale.version}") if part)

@@ -40,7 +40,7 @@ def along_iterations(
         width=_SINGLE if len(scales) == 1 else WIDTH,
     )
     for axes, scale in zip(panels, scales, strict=True):
-        _draw_panel(axes, results, variants, scale, list(scales))
+        _draw_panel(axes, results, variants, scale)
     return figure
 
 
@@ -68,9 +68,8 @@ def quality_against_diversity(
         gap=0.6,
     )
     for axes, (quality, diversity) in zip(panels, pairs, strict=True):
-        every = [scale for pair in pairs for scale in pair]
-        axes.set_xlabel(curves.scale_name(quality, every, mathtext=True), parse_math=True)
-        axes.set_ylabel(curves.scale_name(diversity, every, mathtext=True), parse_math=True)
+        axes.set_xlabel(quality.name(mathtext=True), parse_math=True)
+        axes.set_ylabel(diversity.name(mathtext=True), parse_math=True)
         for number, variant in enumerate(variants):
             _draw_path(axes, results, variant, (quality, diversity), zorder=3 + 0.1 * number)
         for name, look in palette.REFERENCES.items():
@@ -92,10 +91,8 @@ def quality_against_diversity(
     return figure
 
 
-def _draw_panel(
-    axes: Axes, results: TaskResults, variants: list[Variant], scale: Scale, among: list[Scale]
-) -> None:
-    axes.set_ylabel(curves.scale_name(scale, among, mathtext=True), parse_math=True)
+def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale: Scale) -> None:
+    axes.set_ylabel(scale.name(mathtext=True), parse_math=True)
     axes.set_xlabel("iterations (square-root scale)")
     snapshots = np.zeros(0)
     for number, variant in enumerate(variants):
@@ -130,6 +127,7 @@ def _draw_curve(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
         markersize=legends.MARKER_SIZE,
         markeredgecolor="white",
         markeredgewidth=0.4,
+        clip_on=False,
         zorder=zorder,
     )
     if np.isfinite(curve.spread).any():

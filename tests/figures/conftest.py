@@ -110,9 +110,12 @@ class TaskWriter:
             "target": self.target,
             "shots": self.shots,
             "resolution": self.resolution,
-            "source": {"hash": "00", "card": {}},
+            "source_title": "faces",
+            "source": {"hash": "source", "card": {}},
+            "few_shot_hash": "few-shot",
+            "classifier_hash": "classifier",
             "protocol": "1",
-            "target_title": "Sketches",
+            "target_title": "sketches",
             "attribution": "Based on Avataaars by Pablo Stanley (https://avataaars.com/).",
         }
         (self.folder / "task.json").write_text(json.dumps(task))
@@ -163,8 +166,11 @@ class TaskWriter:
             "snapshots": list(snapshots),
             "recipe": {"batch": 4, "lr": 0.002},
             "protocol": "1",
+            "source_hash": "source",
+            "few_shot_hash": "few-shot",
         }
-        document = {"hash": digest, "cell": cell, "provenance": {}}
+        provenance = {"commit": None, "classifier_hash": "classifier"}
+        document = {"hash": digest, "cell": cell, "provenance": provenance}
         (folder / "cell.json").write_text(json.dumps(document))
         lines = []
         for iteration in snapshots:

@@ -127,7 +127,7 @@ def test_band_is_the_standard_error_or_the_spread_over_seeds(writer: Any, seeds:
     [band] = figure.axes[0].collections
     top = band.get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx(np.max(curve.values + curve.spread))
-    says = "standard deviation over seeds" if seeds > 1 else "standard error over the probe batch"
+    says = "standard deviation over seeds" if seeds > 1 else "standard error (one seed)"
     assert any(says in text for text in texts(figure))
 
 
@@ -202,8 +202,8 @@ def test_one_scale_an_axis(writer: Any) -> None:
     writer.cell("cdc", snapshots=SNAPSHOTS, version="2")
     figure = chart(writer, "intra_lpips")
     assert [axes.get_ylabel() for axes in figure.axes] == [
-        "intra-LPIPS (lite0, uncalibrated), v1",
-        "intra-LPIPS (lite0, uncalibrated), v2",
+        "intra-LPIPS (lite0, uncalibrated, version 1)",
+        "intra-LPIPS (lite0, uncalibrated, version 2)",
         "intra-LPIPS (vgg)",
     ]
     assert [colours(axes)[0] for axes in figure.axes] == [
@@ -213,7 +213,7 @@ def test_one_scale_an_axis(writer: Any) -> None:
     quality, diversity = (
         curves.scales(results, metric) for metric in ("realisticness", "intra_lpips")
     )
-    assert [one[1:] for one, _ in curves.pairs(results, quality, diversity)] == [
+    assert [one[1:3] for one, _ in curves.pairs(results, quality, diversity)] == [
         ("lite0", "1"),
         ("lite0", "2"),
         ("vgg", "1"),

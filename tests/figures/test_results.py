@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.figures.curves import omissions, scales, variants
 from fsgan_bench.figures.results import load
 
 
@@ -38,7 +39,10 @@ def test_references_and_cells(writer: Any) -> None:
     assert results.cells["reason"].iloc[2] == "generator/adversarial is nan"
     assert results.cells["training_seconds"].iloc[0] == pytest.approx(312.4)
     assert set(results.references["reference"]) == {"source", "real"}
-    assert results.task.resolution == 16 and results.task.title == "Sketches (avatars, 10 shots)"
+    assert (
+        results.task.resolution == 16
+        and results.task.title == "faces to sketches (avatars, 10 shots)"
+    )
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 3])
@@ -153,3 +157,43 @@ def test_configurations_are_told_apart_by_what_differs(writer: Any) -> None:
     ]
     assert labels[3:] == ["DCL (lambda1=0.0)", "DCL (lambda1=2.0)", "DCL (lambda1=2.0)"]
     assert results.cells["variant"].nunique() == 5
+
+
+@pytest.mark.parametrize("what", ["source", "few-shot set", "classifier"])
+def test_cells_made_with_something_else_are_outdated(writer: Any, what: str) -> None:
+    writer.task()
+    file = writer.cell("tgan", snapshots=[0]) / "cell.json"
+    writer.cell("bsa", snapshots=[0])
+    document = json.loads(file.read_text())
+    part = document["provenance" if what == "classifier" else "cell"]
+    part[{"few-shot set": "few_shot"}.get(what, what) + "_hash"] = "another"
+    file.write_text(json.dumps(document))
+    [results] = load(writer.folder)
+    assert results.cells["status"].tolist() == ["outdated", "DONE"]
+    assert [variant.method for variant in variants(results)] == ["bsa"]
+    assert omissions(results) == [f"TGAN outdated: made with another {what}"]
+
+
+def test_scales_are_named_after_what_differs_between_their_versions(writer: Any) -> None:
+    writer.task()
+    writer.cell("tgan", snapshots=[0], version="protocol 1, lite0/1")
+    assert [scale.name() for scale in scales(load(writer.folder)[0], "intra_lpips")] == [
+        "intra-LPIPS (lite0, uncalibrated)"
+    ]
+    writer.cell("bsa", snapshots=[0], version="protocol 2, lite0/1")
+    found = scales(load(writer.folder)[0], "intra_lpips")
+    assert [scale.name() for scale in found] == [
+        "intra-LPIPS (lite0, uncalibrated, protocol 1)",
+        "intra-LPIPS (lite0, uncalibrated, protocol 2)",
+    ]
+    assert [scale.key for scale in found] == [
+        "intra_lpips_lite0_protocol_1",
+        "intra_lpips_lite0_protocol_2",
+    ]
+
+
+def test_unfinished_cells_make_no_scale(writer: Any) -> None:
+    writer.task()
+    writer.cell("tgan", snapshots=[0])
+    writer.cell("bsa", snapshots=[0], status="unfinished", version="2")
+    assert [scale.version for scale in scales(load(writer.folder)[0], "intra_lpips")] == ["1"]

@@ -12,9 +12,9 @@ from fsgan_bench.figures.results import load
 from fsgan_bench.figures.tables import Table, tables
 
 P_T, DIVERSITY, EARLY = (
-    "realisticness_lite0_v1",
-    "intra_lpips_lite0_v1",
-    "intra_lpips_lite0_v1_at_90",
+    "realisticness_lite0",
+    "intra_lpips_lite0",
+    "intra_lpips_lite0_at_90",
 )
 STEPS = list(range(0, 1001, 100))
 
@@ -71,7 +71,7 @@ def test_rows_and_columns(filled: Any) -> None:
         EARLY,
         f"{EARLY}_iteration",
         f"{DIVERSITY}_empty",
-        "fd_lite0_v1",
+        "fd_lite0",
         "converged",
         "training_seconds",
     ]
@@ -92,7 +92,7 @@ def test_best_and_ties(filled: Any) -> None:
     }
     assert best[P_T] == ["tgan"]
     assert best[DIVERSITY] == ["bsa", "cdc"]
-    assert best["fd_lite0_v1"] == ["bsa"]
+    assert best["fd_lite0"] == ["bsa"]
     assert best["converged"] == []
 
 
@@ -146,9 +146,9 @@ def test_backbones_and_versions_never_share_a_column(writer: Any) -> None:
         table.columns[0].key: [row.name for row in table.rows if row.seeds] for table in found
     }
     assert methods == {
-        "realisticness_lite0_v1": ["tgan"],
-        "realisticness_lite0_v2": ["cdc"],
-        "realisticness_vgg_v1": ["bsa"],
+        "realisticness_lite0_version_1": ["tgan"],
+        "realisticness_lite0_version_2": ["cdc"],
+        "realisticness_vgg": ["bsa"],
     }
     assert [row.name for row in found[1].rows] == ["cdc"]
 
