@@ -17,3 +17,12 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the choice closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def check_keys(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise UserError, with a suggestion, if ``given`` has a key that ``owner`` does not know."""
+    choices = list(known)
+    for key in given:
+        if key not in choices:
+            has = f"it has {', '.join(choices)}" if choices else "it has no settings"
+            raise UserError(f"{owner} has no setting '{key}'; {has}.{suggest(key, choices)}")

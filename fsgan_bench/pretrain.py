@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from fsgan_bench import __version__, machine
@@ -79,7 +80,8 @@ def pretrain(
         images: training images, uint8 [N, R, R, 3].
         held_out: images that are not trained on, uint8 [M, R, R, 3].
         config: all hyperparameters.
-        out: folder for ``state.pt``, ``grids/``, ``best.safetensors`` and ``best.json``, its card.
+        out: folder for ``state.pt``, ``grids/``, ``best.safetensors`` with ``best.json``,
+            its card, and ``best.png``, its images beside real ones.
         device: ``cpu`` or ``cuda``.
         say: receives progress lines.
 
@@ -127,6 +129,7 @@ def pretrain(
                 averaged: Any = session.averaged["generator"]
                 save_source(best_path, averaged, session.discriminator, now)
                 write_json(out / "best.json", now | {"history": records})
+                save_comparison(fakes, held_out, out / "best.png")
         if done % config.save_every == 0 or done == config.iterations:
             pace = (time.monotonic() - began) / (done - first)
             left = timedelta(seconds=round(pace * (config.iterations - done)))
@@ -196,6 +199,14 @@ def pretrain_from_options(
     )
     config = PretrainConfig(architecture, recipe, iterations, seed, evaluate_every)
     return pretrain(training, kept, config, out, device=device, say=say)
+
+
+def save_comparison(fakes: Images, real: Images, path: Path, rows: int = 6) -> None:
+    """Save a grid whose left half is generated and whose right half is real, 8 images a row each."""
+    halves = [images[: 8 * rows].reshape(rows, 8, *images.shape[1:]) for images in (fakes, real)]
+    gap = np.full_like(halves[0][:, :1], 255)
+    tiles = np.concatenate([halves[0], gap, halves[1]], axis=1)
+    save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=17)
 
 
 @torch.inference_mode()

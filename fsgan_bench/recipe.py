@@ -39,6 +39,14 @@ class Recipe:
     flip: bool = True
     ema_half_life: float = 312.5
 
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.learning_rate <= 0 or self.ema_half_life <= 0:
+            raise ValueError("batch, learning_rate and ema_half_life must be positive")
+        if min(self.r1_every, self.path_length_every) < 0 or self.path_length_batch_shrink < 1:
+            raise ValueError("periods cannot be negative, and the batch shrinks by 1 or more")
+        if not 0 <= self.style_mixing <= 1:
+            raise ValueError("style_mixing is a probability")
+
     def adam(self, every: int) -> tuple[float, tuple[float, float]]:
         """Learning rate and betas of Adam beside a regulariser of period ``every``."""
         ratio = every / (every + 1) if every else 1.0

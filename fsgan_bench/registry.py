@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.errors import UserError, check_keys, suggest
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -186,12 +186,7 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     fields = {field.name: field for field in dataclasses.fields(method.Config)}
-    for name in values:
-        if name not in fields:
-            known = f"it has {', '.join(fields)}" if fields else "it has no settings"
-            raise UserError(
-                f"{method.name} has no setting '{name}'; {known}.{suggest(name, fields)}"
-            )
+    check_keys(method.name, values, fields)
     try:
         return TypeAdapter(method.Config).validate_python(
             {name: _split(value, str(fields[name].type)) for name, value in values.items()}

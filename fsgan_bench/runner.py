@@ -91,7 +91,7 @@ def make_plan(request: RunRequest) -> Plan:
     for target in request.targets:
         task = load_task(
             TaskRequest(
-                suite.name,
+                request.suite,
                 suite.target(target).name,
                 shots,
                 request.out.resolve(),

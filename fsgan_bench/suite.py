@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fsgan_bench.data.avatars import DOMAINS, SOURCE
 from fsgan_bench.data.images import Images
-from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.errors import UserError, check_keys, suggest
 from fsgan_bench.recipe import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -25,6 +33,10 @@ class Budget:
 
     iterations: int
     snapshots: int
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.snapshots < 2:
+            raise ValueError("a budget needs at least 1 iteration and 2 snapshots")
 
 
 @dataclass(frozen=True)
@@ -142,8 +154,62 @@ SUITES: dict[str, Suite] = {AVATARS.name: AVATARS}
 
 
 def get_suite(name: str) -> Suite:
-    """The suite ``name``; UserError with a suggestion if there is none."""
+    """The built-in suite ``name``, or the one that a TOML file describes.
+
+    Raises:
+        UserError: there is no such suite, or the file is not one.
+    """
+    if name.endswith(".toml"):
+        return read_suite(Path(name))
     if name not in SUITES:
         known = ", ".join(SUITES)
-        raise UserError(f"There is no suite '{name}'; known are {known}.{suggest(name, SUITES)}")
+        raise UserError(
+            f"There is no suite '{name}'; known are {known}, or give a .toml file."
+            f"{suggest(name, SUITES)}"
+        )
     return SUITES[name]
+
+
+class _SuiteFile(BaseModel):
+    """What a suite file may say; what it leaves out is as in the embedded suite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    source: str
+    title: str = "a suite of the user's"
+    targets: list[str] = Field(default=list(AVATARS.targets), min_length=1)
+    recipe: dict[str, int | float | bool] = {}
+    budgets: dict[str, dict[str, int]] = {}
+    classifier: str = AVATARS.classifier
+    probe_size: int = Field(default=AVATARS.probe_size, ge=2)
+    reference_size: int = Field(default=AVATARS.reference_size, ge=2)
+    classifier_size: int = Field(default=AVATARS.classifier_size, ge=20)
+    default_shots: int = Field(default=AVATARS.default_shots, ge=1)
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite of the avatars' targets with a source, recipe and budgets of the user's own.
+
+    Raises:
+        UserError: the file is missing or damaged, or says something that a suite cannot be.
+    """
+    try:
+        content = _SuiteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        check_keys(f"The recipe in {path}", content.recipe, asdict(AVATARS.recipe))
+        recipe = TypeAdapter(Recipe).validate_python({**asdict(AVATARS.recipe), **content.recipe})
+        budgets = TypeAdapter(dict[str, Budget]).validate_python(content.budgets)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"The suite file {path} cannot be read: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f", {part}" for part in first["loc"])
+        raise UserError(f"The suite file {path}{where}: {first['msg']}.") from None
+    return replace(
+        AVATARS,
+        **content.model_dump(exclude={"source", "targets", "recipe", "budgets"}),
+        source=path.parent / content.source,
+        targets={name: AVATARS.target(name) for name in content.targets},
+        recipe=recipe,
+        budgets={**AVATARS.budgets, **budgets},
+    )

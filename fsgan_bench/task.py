@@ -39,7 +39,8 @@ class TaskRequest:
     """What names a task, small enough to be sent to a worker process.
 
     Attributes:
-        suite, target, shots: the task.
+        suite: its name or file.
+        target, shots: the rest of the task.
         root: root of all results.
         device: ``cpu`` or ``cuda``.
         allow_weak_classifier: score even with a classifier that fails its checks.
@@ -60,7 +61,7 @@ class Task:
         self.request = request
         self.suite: Suite = get_suite(request.suite)
         self.target = self.suite.target(request.target)
-        self.folder = task_folder(request.root, request.suite, request.target, request.shots)
+        self.folder = task_folder(request.root, self.suite.name, request.target, request.shots)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -164,7 +165,7 @@ class Task:
     def _description(self) -> dict[str, Any]:
         request = self.request
         return {
-            "suite": request.suite,
+            "suite": self.suite.name,
             "target": request.target,
             "target_title": self.target.title,
             "source_title": self.suite.source_title,

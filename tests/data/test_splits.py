@@ -16,7 +16,7 @@ def numbered(*levels: int) -> Images:
 
 def split(shots: int = 5, seed: int = 0, size: int = 16, **sizes: int) -> splits.Splits:
     return avatar_splits(
-        "sketches", shots, seed, **{"n_classifier": 12, "n_reference": 9, **sizes}, size=size
+        "sketches", shots, seed, **{"n_classifier": 12, "n_reference": 9, "n_held_out": 7, **sizes}, size=size
     )
 
 

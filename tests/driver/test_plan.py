@@ -1,0 +1,106 @@
+"""Cells, schedules, settings and names."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.dcl import DCL
+from fsgan_bench.errors import UserError
+from fsgan_bench.plan import Cell, snapshot_schedule
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.registry import build_config, choose_methods, method_entries, parse_settings
+
+
+@given(st.integers(1, 5000), st.integers(2, 60))
+def test_schedule_starts_at_0_ends_at_the_end_and_is_denser_early(
+    iterations: int, count: int
+) -> None:
+    schedule = snapshot_schedule(iterations, count)
+    assert schedule[0] == 0 and schedule[-1] == iterations
+    assert list(schedule) == sorted(set(schedule))
+    assert len(schedule) <= count
+    if iterations >= 20 * count:
+        gaps = [b - a for a, b in itertools.pairwise(schedule)]
+        assert len(schedule) == count
+        assert gaps[0] <= gaps[-1]
+
+
+def cell(**changes: object) -> Cell:
+    made = Cell(
+        suite="avatars",
+        target="sketches",
+        shots=10,
+        method="tgan",
+        title="TGAN",
+        paper="somebody",
+        method_version="1",
+        method_source=None,
+        config={},
+        seed=0,
+        iterations=100,
+        snapshots=(0, 100),
+        recipe=Recipe(),
+        source_hash="a",
+        few_shot_hash="b",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"shots": 5},
+        {"config": {"tau": 1}},
+        {"recipe": Recipe(batch=8)},
+        {"source_hash": "c"},
+        {"few_shot_hash": "c"},
+        {"method_version": "2"},
+        {"method_source": "d"},
+        {"iterations": 101},
+    ],
+)
+def test_whatever_decides_the_weights_decides_the_hash(changes: dict[str, object]) -> None:
+    assert cell(**changes).hash != cell().hash
+
+
+def test_words_do_not_decide_the_hash() -> None:
+    assert cell(title="another title", paper="another").hash == cell().hash
+
+
+def test_all_stands_for_the_built_in_methods() -> None:
+    entries = method_entries()
+    names = {entry.name for entry in choose_methods("all", entries)}
+    assert names == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl"}
+    assert [entry.name for entry in choose_methods("cdc, tgan", entries)] == ["cdc", "tgan"]
+
+
+def test_settings_are_parsed_by_type() -> None:
+    settings = parse_settings(
+        ["dcl.tau=0.1", "dcl.patch_downscales=8,16", "dcl.discriminator_cl_updates=both"], ["dcl"]
+    )
+    config = build_config(DCL, settings["dcl"])
+    assert config.tau == 0.1
+    assert config.patch_downscales == (8, 16)
+    assert config.discriminator_cl_updates == "both"
+
+
+@pytest.mark.parametrize("value", ["neither", "1"])
+def test_a_choice_outside_the_list_is_refused(value: str) -> None:
+    with pytest.raises(UserError, match="discriminator_cl_updates"):
+        build_config(DCL, {"discriminator_cl_updates": value})
+
+
+@given(st.text())
+def test_any_text_is_a_setting_or_a_sentence(text: str) -> None:
+    try:
+        parsed = parse_settings([text], ["dcl"])
+    except UserError as error:
+        assert str(error)
+    else:
+        assert list(parsed) == ["dcl"]

@@ -1,0 +1,183 @@
+"""``fsgan-bench run`` as a user types it: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Finished = tuple[Path, "subprocess.CompletedProcess[str]"]
+
+WEAK = "--allow-weak-classifier"
+
+
+def run_arguments(suite: Path, out: Path, methods: str = "tgan") -> list[object]:
+    return [
+        "run",
+        "--suite",
+        suite,
+        "--target",
+        "sketches",
+        "--methods",
+        methods,
+        "--out",
+        out,
+        WEAK,
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    suite: Path, fsgan_bench: Command, broken_plugin: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """A run of two good methods and one that diverges."""
+    out = tmp_path_factory.mktemp("results")
+    arguments = run_arguments(suite, out, "tgan,freezed,broken")
+    return out, fsgan_bench(*arguments, "--plugin", broken_plugin, "--jobs", 2)
+
+
+def cell_folder(out: Path, method: str) -> Path:
+    (folder,) = (out / "tiny" / "sketches-4shot" / method).iterdir()
+    return folder
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_one_failing_method_does_not_stop_the_others(
+    finished: Finished,
+) -> None:
+    out, process = finished
+    assert process.returncode == 1, process.stderr
+    assert "Broken failed: Diverged: the loss term generator/adversarial is nan" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert (cell_folder(out, "tgan") / "DONE").exists()
+    assert (cell_folder(out, "freezed") / "DONE").exists()
+    failed = cell_folder(out, "broken")
+    assert not (failed / "DONE").exists()
+    assert "Diverged" in (failed / "FAILED").read_text()
+
+
+def test_a_finished_cell_has_all_its_files(
+    finished: Finished,
+) -> None:
+    out, process = finished
+    folder = cell_folder(out, "tgan")
+    cell = json.loads((folder / "cell.json").read_text())
+    assert cell["cell"]["iterations"] == 6
+    snapshots = cell["cell"]["snapshots"]
+    assert snapshots[0] == 0 and snapshots[-1] == 6 and len(snapshots) == 3
+    assert cell["hash"].startswith(folder.name.split("-")[1])
+    for iteration in snapshots:
+        assert (folder / "snapshots" / f"{iteration:06d}.safetensors").exists()
+        assert (folder / "grids" / f"{iteration:06d}.png").exists()
+    scores = lines(folder / "scores.jsonl")
+    metrics = {"realisticness", "intra_lpips", "intra_lpips_cdc2021", "fd_lite0"}
+    for iteration in snapshots:
+        assert {s["metric"] for s in scores if s["iteration"] == iteration} == metrics
+    assert all(s["n"] == 40 and s["backbone"] == "lite0" for s in scores)
+    assert [line["iteration"] for line in lines(folder / "train.jsonl")] == [6]
+    assert not (folder / "state.pt").exists()
+    task = folder.parent.parent
+    references = {line["reference"] for line in lines(task / "references.jsonl")}
+    assert references == {"source", "real", "ideal"}
+    for name in ("trajectories", "quality_diversity", "same_noise_grid"):
+        assert (task / "figures" / f"{name}.png").stat().st_size > 1000
+        assert (task / "figures" / f"{name}.pdf").stat().st_size > 1000
+    assert "TGAN" in process.stdout and "FreezeD" in process.stdout
+
+
+def test_iteration_0_is_the_source_for_every_method(
+    finished: Finished,
+) -> None:
+    out, _ = finished
+    first = {
+        method: [s["value"] for s in lines(cell_folder(out, method) / "scores.jsonl")[:4]]
+        for method in ("tgan", "freezed")
+    }
+    task = cell_folder(out, "tgan").parent.parent
+    source = [s["value"] for s in lines(task / "references.jsonl") if s["reference"] == "source"]
+    assert first["tgan"] == first["freezed"] == source
+
+
+def test_a_second_run_does_nothing_but_retry_what_failed(
+    finished: Finished,
+    suite: Path,
+    fsgan_bench: Command,
+    broken_plugin: Path,
+) -> None:
+    out, _ = finished
+    score_file = cell_folder(out, "tgan") / "scores.jsonl"
+    before = score_file.stat().st_mtime_ns
+    again = fsgan_bench(*run_arguments(suite, out, "tgan,freezed"))
+    assert again.returncode == 0, again.stderr
+    assert "2 cell(s), all done already; nothing to run." in again.stdout
+    assert score_file.stat().st_mtime_ns == before
+    retried = fsgan_bench(
+        *run_arguments(suite, out, "tgan,broken"), "--plugin", broken_plugin, "--dry-run"
+    )
+    assert "1 done already, 1 to run" in retried.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_and_continued_equals_uninterrupted(
+    number: signal.Signals,
+    command: list[str],
+    finished: Finished,
+    suite: Path,
+    fsgan_bench: Command,
+    tmp_path: Path,
+) -> None:
+    whole, _ = finished
+    arguments = run_arguments(suite, tmp_path)
+    process = subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    pattern = "tiny/sketches-4shot/tgan/*/scores.jsonl"
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(pattern)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    code = process.wait(60)
+    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    rest = fsgan_bench(*arguments)
+    assert rest.returncode == 0, rest.stderr
+    ours, theirs = cell_folder(tmp_path, "tgan"), cell_folder(whole, "tgan")
+    last = "snapshots/000006.safetensors"
+    assert (ours / last).read_bytes() == (theirs / last).read_bytes()
+    values = [[s["value"] for s in lines(f / "scores.jsonl")] for f in (ours, theirs)]
+    assert values[0] == values[1]
+    assert not list(tmp_path.rglob(".*.tmp*"))
+
+
+def test_fresh_starts_over(finished: Finished, suite: Path, fsgan_bench: Command) -> None:
+    out, _ = finished
+    plan = fsgan_bench(*run_arguments(suite, out), "--fresh", "--dry-run")
+    assert "1 to run" in plan.stdout
+    assert (cell_folder(out, "tgan") / "DONE").exists()
+    done = cell_folder(out, "tgan") / "DONE"
+    before = done.stat().st_mtime_ns
+    process = fsgan_bench(*run_arguments(suite, out), "--fresh")
+    assert process.returncode == 0, process.stderr
+    assert done.stat().st_mtime_ns > before
+
+
+def test_figures_redraws_from_files(
+    finished: Finished, fsgan_bench: Command, tmp_path: Path
+) -> None:
+    out, _ = finished
+    process = fsgan_bench("figures", out, "--out", tmp_path / "drawn")
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "drawn" / "trajectories.png").exists()
+    assert "Broken failed" in (tmp_path / "drawn" / "table.md").read_text()
