@@ -68,9 +68,9 @@ class BSA(Method):
             return super().generator_loss(session)
         config, recipe = self.config, session.recipe
         codes = cast(Codes, session.generator_side["codes"]).z
-        chosen = torch.randint(
-            len(codes), (recipe.batch,), generator=session.streams["images"]
-        ).to(session.device)
+        chosen = torch.randint(len(codes), (recipe.batch,), generator=session.streams["images"]).to(
+            session.device
+        )
         real = session.few_shot[chosen]
         offset = session.normal("latent_noise", recipe.batch, codes.shape[1])
         z = codes[chosen] + config.latent_noise * offset

@@ -26,6 +26,11 @@ class CDCConfig(RelaxedRealismConfig):
     distance_weight: float = 1000.0
     distance_batch: int = 4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distance_batch < 2:
+            raise ValueError("distance_batch must be at least 2")
+
 
 def distance_consistency(
     source: Sequence[Tensor], target: Sequence[Tensor], layer_of_anchor: Tensor
@@ -47,7 +52,8 @@ def distance_consistency(
             flat = features.flatten(1)
             similarities.append(F.cosine_similarity(flat[anchor : anchor + 1], flat[others]))
     q, p = torch.stack(similarities).softmax(dim=1).unflatten(0, (-1, 2)).unbind(1)
-    return (torch.xlogy(q, q) - q * p.log()).mean()
+    divergence: Tensor = torch.xlogy(q, q) - q * p.log()
+    return divergence.mean()
 
 
 class CDC(RelaxedRealism):

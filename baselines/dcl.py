@@ -118,9 +118,7 @@ class DCL(RelaxedRealism):
         return _Pair(session.generator(*styles, noise=noise, features=True), source)
 
     def _discriminator_layer(self, session: Session) -> int:
-        return session.streams.integer(
-            "discriminator_layer", 0, session.discriminator.n_features
-        )
+        return session.streams.integer("discriminator_layer", 0, session.discriminator.n_features)
 
     def _discriminator_contrast(
         self, session: Session, layer: int, target: Tensor, source_image: Tensor

@@ -30,6 +30,10 @@ class EWCConfig:
     fisher_samples: int = 200
     reduction: Literal["sum", "mean"] = "sum"
 
+    def __post_init__(self) -> None:
+        if self.fisher_samples < 1:
+            raise ValueError("fisher_samples must be at least 1")
+
 
 def fisher_information(
     generator: Generator, discriminator: Discriminator, latents: Tensor

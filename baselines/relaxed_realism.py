@@ -1,4 +1,4 @@
-"""CDC's relaxed realism: an image-level and a patch-level discriminator (Ojha et al. 2021, sec. 3.2).
+"""CDC's relaxed realism: an image-level and a patch-level judge (Ojha et al. 2021, sec. 3.2).
 
 Near a few anchor latents whole images have to look real; elsewhere only their patches have to. CDC
 and DCL share it and add what preserves diversity.
@@ -37,9 +37,13 @@ class RelaxedRealismConfig:
     anchor_noise: float = 0.1
     patch_downscales: tuple[int, ...] = (8,)
 
+    def __post_init__(self) -> None:
+        if self.anchor_every < 1:
+            raise ValueError("anchor_every must be at least 1")
+
 
 class PatchHeads(nn.ModuleDict):
-    """One 3x3 convolution a discriminator layer, features [N, C, h, w] -> logit map [N, 1, h, w]."""
+    """One 3x3 convolution a layer: features [N, C, h, w] -> logit map [N, 1, h, w]."""
 
     def __init__(self, architecture: Architecture, layers: Iterable[int]) -> None:
         widths, resolution = architecture.channels, architecture.resolution
@@ -54,25 +58,24 @@ class PatchHeads(nn.ModuleDict):
 class RelaxedRealism(Method):
     """The shared adversarial part; not a method on its own."""
 
-    Config: Any = RelaxedRealismConfig
+    Config = RelaxedRealismConfig
+    tiny = {"patch_downscales": (2,)}
 
     def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
         architecture = session.architecture
         return {"patch_heads": PatchHeads(architecture, self._patch_layers(architecture))}
 
     def _patch_layers(self, architecture: Architecture) -> list[int]:
-        sides = [architecture.resolution >> layer for layer in range(len(architecture.resolutions))]
+        possible = [2**layer for layer in range(1, len(architecture.resolutions))]
         layers = []
         for downscale in self.config.patch_downscales:
-            side = architecture.resolution // downscale if downscale > 0 else 0
-            if side not in sides or downscale < 2:
-                known = ", ".join(str(architecture.resolution // s) for s in sides[1:])
+            if downscale not in possible:
                 raise UserError(
                     f"{self.name}.patch_downscales: at {architecture.resolution}x"
                     f"{architecture.resolution} the discriminator has no feature map for "
-                    f"{downscale}; possible are {known}."
+                    f"{downscale}; possible are {', '.join(map(str, possible))}."
                 )
-            layers.append(sides.index(side))
+            layers.append(possible.index(downscale) + 1)
         if not layers:
             raise UserError(f"{self.name}.patch_downscales must name at least one feature map.")
         return layers
@@ -83,7 +86,7 @@ class RelaxedRealism(Method):
 
     def judges_images(self, session: Session) -> bool:
         """Whether this iteration is one of the anchors', judged as whole images."""
-        return session.iteration % self.config.anchor_every == 0
+        return bool(session.iteration % self.config.anchor_every == 0)
 
     def latents(self, session: Session, batch: int) -> Latents:
         if not self.judges_images(session):
@@ -94,6 +97,10 @@ class RelaxedRealism(Method):
         offset = session.normal("anchor_noise", batch, session.architecture.style_dim)
         anchors = self._anchors[chosen.to(session.device)]
         return Latents(anchors + self.config.anchor_noise * offset)
+
+    def path_length_latents(self, session: Session, batch: int) -> Latents:
+        """Free latents in every iteration, as in the published code."""
+        return super().latents(session, batch)
 
     def judge(self, session: Session, images: Tensor) -> Tensor:
         return self.judge_with_features(session, images, ())[0]

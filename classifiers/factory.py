@@ -62,7 +62,7 @@ def get_classifier(
         UserError: an unknown name, missing pretrained weights, or unusable images (see
             ``data.prepare``); before any training.
     """
-    trainer = _trainer(name, config, seed, device)
+    trainer = _trainer(name, config, device)
     data = prepare(target_images, negatives, source, seed)
     identity = {
         "name": name,
@@ -86,12 +86,12 @@ def get_classifier(
     return classifier
 
 
-def _trainer(name: str, config: Config | None, seed: int, device: str) -> Trainer:
+def _trainer(name: str, config: Config | None, device: str) -> Trainer:
     kind, _, model = name.partition(":")
     if name == LogisticTrainer.name and isinstance(config, LogisticConfig | None):
         return LogisticTrainer(config or LogisticConfig(), device)
     if kind == "timm" and model and isinstance(config, FineTuneConfig | None):
-        return FineTuneTrainer(model, config or FineTuneConfig(), seed, device)
+        return FineTuneTrainer(model, config or FineTuneConfig(), device)
     if name == LogisticTrainer.name or (kind == "timm" and model):
         raise TypeError(f"{type(config).__name__} is not the config of '{name}'")
     known = (LogisticTrainer.name, "timm:MODEL")

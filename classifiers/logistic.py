@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from classifiers.base import Parameters, Scores, TrunkClassifier
 from classifiers.data import TrainingData
@@ -74,23 +75,37 @@ class LogisticTrainer:
 
     def fit(self, data: TrainingData, seed: int) -> Parameters:
         """The head's parameters; the optimum is unique, so ``seed`` only acts through the split."""
-        from sklearn.linear_model import LogisticRegression
-
         images, labels, weights = data.training_set()
-        features = self._backbone.pooled(images).cpu().double().numpy()
-        mean = np.average(features, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-        scale = np.where(deviation > 0, deviation, 1.0)
-        head = LogisticRegression(
-            C=self.config.inverse_regularisation, max_iter=self.config.max_iterations, tol=1e-6
-        )
-        head.fit((features - mean) / scale, labels, sample_weight=weights)
-        return {
-            "mean": mean,
-            "scale": scale,
-            "weight": np.asarray(head.coef_[0], dtype=np.float64),
-            "bias": np.asarray(head.intercept_[0], dtype=np.float64),
-        }
+        return fit_head(self._backbone.pooled(images), labels, weights, self.config)
 
     def build(self, parameters: Parameters) -> LogisticClassifier:
         return LogisticClassifier(parameters, self._backbone)
+
+
+def fit_head(
+    features: FeatureArray,
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    config: LogisticConfig,
+) -> Parameters:
+    """Weighted logistic regression on features [N, d], labels and weights [N].
+
+    Returns ``mean``, ``scale`` and ``weight`` [d] and ``bias`` [], float64; a feature that never
+    varies has the scale 1.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    values = torch.as_tensor(features).detach().to(device="cpu", dtype=torch.float64).numpy()
+    mean = np.average(values, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    scale = np.where(deviation > 0, deviation, 1.0)
+    head = LogisticRegression(
+        C=config.inverse_regularisation, max_iter=config.max_iterations, tol=1e-6
+    )
+    head.fit((values - mean) / scale, labels, sample_weight=weights)
+    return {
+        "mean": mean,
+        "scale": scale,
+        "weight": np.asarray(head.coef_[0], dtype=np.float64),
+        "bias": np.asarray(head.intercept_[0], dtype=np.float64),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
     """The timm network ``name`` with pretrained weights and a new head of one logit.
 
     ``tf_efficientnet_lite0`` takes the weights that the backbone ``lite0`` takes; any other takes a
-    file in torch hub's checkpoint folder. Nothing is downloaded. The head is drawn from torch's
-    global generator. Raises UserError for an unknown name and for missing weights.
+    file in torch hub's checkpoint folder. Nothing is downloaded. The head is zero. Raises UserError
+    for an unknown name, for missing weights and for a network without a linear head.
     """
     import timm
 
@@ -51,15 +52,41 @@ def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
     size = tuple(config.input_size[1:]) if config.fixed_input_size else None
     input_format = InputFormat(tuple(config.mean), tuple(config.std), size)
     network: Any
-    if config.architecture == SHIPPED:
-        network = build_lite0()
-        network.reset_classifier(1)
-    else:
-        file = str(_weights_file(name, config))
-        network = timm.create_model(
-            name, pretrained=True, num_classes=1, pretrained_cfg_overlay={"file": file}
-        )
+    with torch.random.fork_rng(devices=[]):
+        if config.architecture == SHIPPED:
+            network = build_lite0()
+            network.reset_classifier(1)
+        else:
+            file = str(_weights_file(name, config))
+            network = timm.create_model(
+                name, pretrained=True, num_classes=1, pretrained_cfg_overlay={"file": file}
+            )
+    if not isinstance(network.get_classifier(), nn.Linear):
+        raise UserError(f"timm's '{name}' has no linear head, which the classifier needs.")
+    with torch.no_grad():
+        for parameter in head_of(network).parameters():
+            parameter.zero_()
     return network, input_format
+
+
+def head_of(network: nn.Module) -> nn.Linear:
+    """The last layer of a timm network."""
+    timm_network: Any = network
+    head: nn.Linear = timm_network.get_classifier()
+    return head
+
+
+def head_input(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What the head of a timm network sees: [N, 3, H, W] -> [N, d]."""
+    timm_network: Any = network
+
+    def features(batch: Tensor) -> Tensor:
+        seen: Tensor = timm_network.forward_head(
+            timm_network.forward_features(batch), pre_logits=True
+        )
+        return seen
+
+    return features
 
 
 def _config(name: str) -> Any:

@@ -86,7 +86,9 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None
             while running or (waiting and not caught):
                 while waiting and len(running) < workers and not caught:
                     job = waiting.pop(0)
-                    process: BaseProcess = context.Process(target=work, args=(job, events, os.getpid()))
+                    process: BaseProcess = context.Process(
+                        target=work, args=(job, events, os.getpid())
+                    )
                     process.start()
                     running[job.cell.hash] = process
                 if caught:

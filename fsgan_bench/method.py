@@ -105,14 +105,20 @@ class Method:
         crossover = session.streams.integer("mixing", 1, session.architecture.n_latent)
         return Latents(z, mix, crossover)
 
+    def path_length_latents(self, session: Session, batch: int) -> Latents:
+        """Draw latents for path-length regularisation; by default as for any other pass."""
+        return self.latents(session, batch)
+
     def synthesise(self, session: Session, batch: int) -> Synthesis:
-        """Generate ``batch`` training images with fresh noise."""
-        latents = self.latents(session, batch)
+        """Generate ``batch`` training images from fresh latents."""
+        return self.render(session, self.latents(session, batch))
+
+    def render(self, session: Session, latents: Latents) -> Synthesis:
+        """Generate the training images of ``latents`` with fresh noise."""
+        noise = session.noise(len(latents.z))
         return cast(
             Synthesis,
-            session.generator(
-                latents.z, latents.mix, latents.crossover, noise=session.noise(batch)
-            ),
+            session.generator(latents.z, latents.mix, latents.crossover, noise=noise),
         )
 
     def judge(self, session: Session, images: Tensor) -> Tensor:
@@ -178,7 +184,7 @@ class Method:
         """Path-length regularisation (Karras et al. 2020), weighted for its lazy schedule."""
         recipe = session.recipe
         batch = max(1, recipe.batch // recipe.path_length_batch_shrink)
-        fakes = self.synthesise(session, batch)
+        fakes = self.render(session, self.path_length_latents(session, batch))
         lengths = path_lengths(
             fakes.image, fakes.w, session.normal("path_length", *fakes.image.shape)
         )

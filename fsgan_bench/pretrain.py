@@ -202,7 +202,7 @@ def pretrain_from_options(
 
 
 def save_comparison(fakes: Images, real: Images, path: Path, rows: int = 6) -> None:
-    """Save a grid whose left half is generated and whose right half is real, 8 images a row each."""
+    """Save a grid, generated images on the left and real ones on the right, 8 a row each."""
     halves = [images[: 8 * rows].reshape(rows, 8, *images.shape[1:]) for images in (fakes, real)]
     gap = np.full_like(halves[0][:, :1], 255)
     tiles = np.concatenate([halves[0], gap, halves[1]], axis=1)

@@ -53,13 +53,13 @@ def show_results(plan: Plan, console: Console) -> None:
 
     for task in plan.tasks:
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
-        scored = [folder for folder in folders if (folder / "scores.jsonl").exists()]
-        if not scored:
+        begun = [folder for folder in folders if (folder / "cell.json").exists()]
+        if not any((folder / "scores.jsonl").exists() for folder in begun):
             continue
         drawn = task.folder / "figures"
         if plan.to_run or not drawn.exists():
-            draw(scored)
-        for results in load(scored):
+            draw(begun)
+        for results in load(begun):
             rendering.print_tables(tables(results), console)
         console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
 

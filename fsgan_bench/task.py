@@ -141,7 +141,8 @@ class Task:
         write_json(self.folder / "task.json", description)
         write_json(self.folder / "classifier.json", self.classifier.card)
         stored = read_lines(self.folder / "references.jsonl")
-        stamp = {key: description[key] for key in ("probe_hash", "classifier_hash", "protocol")}
+        decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
+        stamp = {key: description[key] for key in decisive} | {"source_hash": self.source.hash}
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         (self.folder / "references.jsonl").unlink(missing_ok=True)

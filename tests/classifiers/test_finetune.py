@@ -57,7 +57,7 @@ def test_training_depends_on_its_seed_alone(few: tuple[Images, Negatives], hub: 
     for seed, state in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(state)
         before = torch.random.get_rng_state()
-        runs.append(FineTuneTrainer(SMALL, TINY, seed, "cpu").fit(data, seed))
+        runs.append(FineTuneTrainer(SMALL, TINY, "cpu").fit(data, seed))
         assert torch.equal(torch.random.get_rng_state(), before)
     same, other = runs[0].items(), runs[2]
     assert all(np.array_equal(values, runs[1][name]) for name, values in same)
@@ -67,7 +67,7 @@ def test_training_depends_on_its_seed_alone(few: tuple[Images, Negatives], hub: 
 
 
 def test_a_trainer_can_train_twice(few: tuple[Images, Negatives]) -> None:
-    trainer = FineTuneTrainer(LITE0, TINY, 0, "cpu")
+    trainer = FineTuneTrainer(LITE0, TINY, "cpu")
     data = prepare(*few, None, seed=0)
     first, again = trainer.fit(data, 0), trainer.fit(data, 0)
     assert all(np.array_equal(values, again[name]) for name, values in first.items())
