@@ -1,0 +1,105 @@
+"""Methods by name on tiny networks, trained for a few iterations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fsgan_bench.data.images import Images
+from fsgan_bench.method import Method
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.session import Session
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
+
+Start = Callable[..., Session]
+Train = Callable[[Session, int], list[dict[str, float]]]
+Weights = Callable[[Session], dict[str, dict[str, Tensor]]]
+Changed = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], set[str]]
+
+# Both regularisers run, and not in every iteration.
+RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
+
+
+@pytest.fixture
+def start(networks: tuple[Generator, Discriminator], few_shot: Images) -> Start:
+    """Make a session that is ready for its first iteration.
+
+    ``method`` is a name or a class; keywords beyond those named here are the method's settings,
+    on top of its ``tiny`` ones.
+    """
+
+    def make(
+        method: str | type[Method],
+        *,
+        seed: int = 0,
+        iterations: int = 6,
+        recipe: Recipe = RECIPE,
+        networks: tuple[Generator, Discriminator] = networks,
+        images: Images = few_shot,
+        setup: bool = True,
+        **settings: Any,
+    ) -> Session:
+        cls = method_entries()[method].load() if isinstance(method, str) else method
+        session = Session(
+            cls(build_config(cls, {**cls.tiny, **settings})),
+            *networks,
+            images,
+            recipe=recipe,
+            seed=seed,
+            iterations=iterations,
+        )
+        if setup:
+            session.method.setup(session)
+        return session
+
+    return make
+
+
+@pytest.fixture
+def train() -> Train:
+    """Train a session for some iterations; returns the log of each."""
+
+    def run(session: Session, iterations: int) -> list[dict[str, float]]:
+        logs = []
+        for _ in range(iterations):
+            logs.append(session.method.step(session))
+            session.iteration += 1
+        return logs
+
+    return run
+
+
+@pytest.fixture
+def weights() -> Weights:
+    """Copy all parameters and buffers of a session, by module and name."""
+
+    def read(session: Session) -> dict[str, dict[str, Tensor]]:
+        return {
+            name: copy.deepcopy(getattr(session, name).state_dict())
+            for name in (
+                "generator_side",
+                "discriminator_side",
+                "averaged",
+                "source_generator",
+                "source_discriminator",
+            )
+        }
+
+    return read
+
+
+@pytest.fixture
+def changed() -> Changed:
+    """Names of the tensors that differ between two state dicts."""
+
+    def compare(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> set[str]:
+        assert before.keys() == after.keys()
+        return {name for name in before if not torch.equal(before[name], after[name])}
+
+    return compare
