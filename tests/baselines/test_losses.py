@@ -154,8 +154,6 @@ def test_golden_gradients_are_those_of_finite_differences(golden: dict[str, Tens
             if g is not None
         )
         pairs = list(zip((t.detach() for t in target), directions, strict=True))
-        ahead, behind = (
-            float(loss([t + sign * step * d for t, d in pairs])) for sign in (1, -1)
-        )
+        ahead, behind = (float(loss([t + sign * step * d for t, d in pairs])) for sign in (1, -1))
         assert slope != 0
         assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-5), name

@@ -1,0 +1,137 @@
+"""BSA: scales and shifts alone train, against a discriminator or towards the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.bsa import Codes, matching_distance
+from fsgan_bench.data.images import Images
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.session import Session
+from fsgan_bench.streams import Streams
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+Start = Callable[..., Session]
+Train = Callable[[Session, int], list[dict[str, float]]]
+Weights = Callable[[Session], dict[str, dict[str, Tensor]]]
+Changed = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], set[str]]
+
+
+def scales_and_shifts(blocks: int) -> set[str]:
+    """Modulation affines and activation biases of a generator of ``blocks`` upsampling blocks."""
+    styled = ["conv1", *(f"convs.{i}" for i in range(2 * blocks))]
+    to_rgb = ["to_rgb1", *(f"to_rgbs.{i}" for i in range(blocks))]
+    scales = {
+        f"generator.{layer}.conv.modulation.{kind}"
+        for layer in styled + to_rgb
+        for kind in ("weight", "bias")
+    }
+    return scales | {f"generator.{layer}.activate.bias" for layer in styled}
+
+
+def test_modulation_affines_and_activation_biases_train_alone(
+    start: Start, train: Train, weights: Weights, changed: Changed
+) -> None:
+    session = start("bsa")
+    before = weights(session)
+    logs = train(session, 4)
+    after = weights(session)
+    for side in ("generator_side", "averaged"):
+        assert changed(before[side], after[side]) == scales_and_shifts(blocks=2)
+    discriminator = {f"discriminator.{n}" for n, _ in session.discriminator.named_parameters()}
+    moved = changed(before["discriminator_side"], after["discriminator_side"])
+    assert moved == discriminator
+    assert all({"discriminator/adversarial", "generator/adversarial"} <= log.keys() for log in logs)
+
+
+@pytest.fixture(scope="module")
+def networks_32() -> tuple[Generator, Discriminator]:
+    """The smallest pair whose images the perceptual distance takes."""
+    widths = {4: 8, 8: 8, 16: 8, 32: 4}
+    architecture = Architecture(32, style_dim=8, mapping_layers=2, channels=widths)
+    with Streams(0).initialising("networks"):
+        return Generator(architecture), Discriminator(architecture)
+
+
+@pytest.fixture(scope="module")
+def images_32() -> Images:
+    """Smooth images [3, 32, 32, 3]."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (3, 4, 4, 3), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+
+
+def test_supervised_codes_and_scales_train_without_a_discriminator(
+    start: Start,
+    train: Train,
+    weights: Weights,
+    changed: Changed,
+    networks_32: tuple[Generator, Discriminator],
+    images_32: Images,
+) -> None:
+    session = start("bsa", networks=networks_32, images=images_32, objective="supervised")
+    codes = session.generator_side["codes"]
+    assert isinstance(codes, Codes)
+    assert codes.z.shape == (3, 8)
+    before = weights(session)
+    logs = train(session, 4)
+    after = weights(session)
+    moved = changed(before["generator_side"], after["generator_side"])
+    assert moved == {"codes.z"} | scales_and_shifts(blocks=3)
+    assert changed(before["averaged"], after["averaged"]) == moved
+    assert not changed(before["discriminator_side"], after["discriminator_side"])
+    assert not session.discriminator_optimizer.state
+    terms = {"generator/pixels", "generator/perceptual", "generator/latents"}
+    assert all(log.keys() == terms for log in logs)
+
+
+def test_supervised_training_approaches_an_image(
+    start: Start,
+    train: Train,
+    networks_32: tuple[Generator, Discriminator],
+    images_32: Images,
+) -> None:
+    recipe = Recipe(batch=2, learning_rate=0.03)
+    session = start(
+        "bsa", networks=networks_32, images=images_32[:1], recipe=recipe, objective="supervised"
+    )
+    logs = train(session, 12)
+    for term in ("generator/pixels", "generator/perceptual"):
+        values = [log[term] for log in logs]
+        assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3]), term
+
+
+def test_supervised_images_of_the_sampler_follow_the_latent(
+    start: Start, networks_32: tuple[Generator, Discriminator], images_32: Images
+) -> None:
+    session = start("bsa", networks=networks_32, images=images_32, objective="supervised")
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    images = session.method.sample(dict(session.averaged.items()), z)
+    torch.testing.assert_close(images, session.averaged["generator"](z).image, rtol=0, atol=0)
+
+
+def test_matching_distance_by_a_loop() -> None:
+    generator = torch.Generator().manual_seed(0)
+    codes, prior = (torch.randn(n, 5, generator=generator) for n in (3, 4))
+
+    def nearest(points: Tensor, others: Tensor) -> float:
+        return float(np.mean([min(float((p - o).square().mean()) for o in others) for p in points]))
+
+    expected = nearest(codes, prior) + nearest(prior, codes)
+    assert float(matching_distance(codes, prior)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_matching_distance_vanishes_for_equal_sets_in_any_order() -> None:
+    points = torch.eye(4)
+    assert float(matching_distance(points, points.flip(0))) == pytest.approx(0, abs=1e-6)
+
+
+def test_codes_are_drawn_towards_the_prior() -> None:
+    codes = torch.full((2, 3), 5.0, requires_grad=True)
+    matching_distance(codes, torch.zeros(2, 3)).backward()
+    assert codes.grad is not None
+    assert (codes.grad > 0).all()

@@ -1,0 +1,217 @@
+"""DCL: ablations, what is contrasted with what, and which weights each contrast moves."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import baselines.dcl
+from baselines.dcl import DCL, discriminator_contrast, generator_contrast
+from fsgan_bench.data.images import to_tensor
+from fsgan_bench.session import Session
+
+Start = Callable[..., Session]
+Train = Callable[[Session, int], list[dict[str, float]]]
+Weights = Callable[[Session], dict[str, dict[str, Tensor]]]
+Arguments = list[tuple[Any, ...]]
+
+identical = functools.partial(torch.testing.assert_close, rtol=0, atol=0)
+
+
+def test_without_contrasts_it_is_cdc_without_distances(
+    start: Start, train: Train, weights: Weights
+) -> None:
+    dcl, cdc = start("dcl", lambda1=0, lambda2=0), start("cdc", distance_weight=0)
+    assert train(dcl, 6) == train(cdc, 6)
+    identical(weights(dcl), weights(cdc))
+
+
+@pytest.mark.parametrize(
+    ("lambda1", "lambda2", "terms"),
+    [
+        (2, 0.5, {"generator_contrast", "discriminator_contrast"}),
+        (2, 0, {"generator_contrast"}),
+        (0, 0.5, {"discriminator_contrast"}),
+    ],
+)
+def test_either_contrast_can_be_ablated(
+    start: Start, train: Train, lambda1: float, lambda2: float, terms: set[str]
+) -> None:
+    logs = train(start("dcl", lambda1=lambda1, lambda2=lambda2), 2)
+    for log in logs:
+        assert {name for name in log if "contrast" in name} == {f"generator/{t}" for t in terms}
+        assert ("mutual_information_bound" in log) == bool(lambda1)
+
+
+def test_the_weights_are_those_of_eq_8(start: Start) -> None:
+    single, double = start("dcl", lambda1=1, lambda2=1), start("dcl", lambda1=2, lambda2=0.5)
+    ours, theirs = (s.method.generator_loss(s) for s in (single, double))
+    assert float(theirs["generator_contrast"]) == 2 * float(ours["generator_contrast"])
+    assert float(theirs["discriminator_contrast"]) == 0.5 * float(ours["discriminator_contrast"])
+    assert torch.equal(theirs["adversarial"], ours["adversarial"])
+
+
+def test_the_bound_on_mutual_information_is_logged(start: Start, train: Train) -> None:
+    for log in train(start("dcl"), 4):
+        bound = log["mutual_information_bound"]
+        assert bound == pytest.approx(math.log(4) - log["generator/generator_contrast"] / 2)
+        assert bound <= math.log(4)
+
+
+@pytest.fixture
+def contrasts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Arguments]:
+    """Arguments of every computation of either contrast."""
+    seen: dict[str, Arguments] = {"generator": [], "discriminator": []}
+
+    def watched(name: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def compute(*arguments: Any) -> Tensor:
+            seen[name].append(arguments)
+            return loss(*arguments)
+
+        return compute
+
+    for name, loss in (
+        ("generator", generator_contrast),
+        ("discriminator", discriminator_contrast),
+    ):
+        monkeypatch.setattr(baselines.dcl, f"{name}_contrast", watched(name, loss))
+    return seen
+
+
+def test_layers_of_every_level_are_drawn(start: Start, contrasts: dict[str, Arguments]) -> None:
+    session = start("dcl")
+    for session.iteration in range(40):
+        session.method.generator_loss(session)
+    g, d = session.generator, session.discriminator
+    images = to_tensor(session.images[:1])
+    shapes = [f.shape[1:] for f in g(torch.zeros(1, 8), features=True).features]
+    drawn = [target.shape[1:] for target, *_ in contrasts["generator"]]
+    assert set(drawn) == set(shapes)
+    shapes = [f.shape[1:] for f in d(images, range(d.n_features)).features.values()]
+    drawn = [target.shape[1:] for target, *_ in contrasts["discriminator"]]
+    assert set(drawn) == set(shapes)
+
+
+def test_pairs_share_latents_and_noise(start: Start, contrasts: dict[str, Arguments]) -> None:
+    session = start("dcl")
+    session.method.generator_loss(session)
+    for kind in ("generator", "discriminator"):
+        ((target, source, *_),) = contrasts[kind]
+        assert len(target) == session.recipe.batch
+        # the features of the discriminator come from two passes
+        torch.testing.assert_close(target, source)
+        assert target.requires_grad
+        assert target.grad_fn is not None
+
+
+def test_negatives_are_the_few_shot_images(start: Start, contrasts: dict[str, Arguments]) -> None:
+    session = start("dcl", tau=0.5)
+    session.method.generator_loss(session)
+    ((_, _, real, tau),) = contrasts["discriminator"]
+    assert tau == 0.5
+    layers = range(session.discriminator.n_features)
+    features = session.discriminator(session.few_shot, layers).features.values()
+    (expected,) = [f for f in features if f.shape == real.shape]
+    torch.testing.assert_close(real, expected)
+
+
+def test_there_are_at_most_max_real_negatives(
+    start: Start, contrasts: dict[str, Arguments]
+) -> None:
+    session = start("dcl", max_real=3)
+    for _ in range(20):
+        session.method.generator_loss(session)
+    sets: dict[torch.Size, list[Tensor]] = {}
+    for _, _, real, _ in contrasts["discriminator"]:
+        assert len(real) == 3
+        sets.setdefault(real.shape, []).append(real)
+    drawn = max(sets.values(), key=len)
+    assert any(not torch.equal(drawn[0], other) for other in drawn[1:])
+
+
+def contrast_terms(session: Session) -> tuple[Tensor | None, Tensor | None]:
+    """The discriminator contrast in the generator's loss and in the discriminator's.
+
+    Everything on both sides requires gradients, so that a leak would show.
+    """
+    session.generator_side.requires_grad_(True)
+    session.discriminator_side.requires_grad_(True)
+    with torch.no_grad():  # target and source are to differ
+        session.generator.conv1.conv.weight.mul_(1.5).add_(0.5)
+    method = session.method
+    assert isinstance(method, DCL)
+    in_discriminators = method.discriminator_loss(session, session.real_batch())
+    in_generators = method.generator_loss(session)
+    return in_generators.get("discriminator_contrast"), in_discriminators.get(
+        "discriminator_contrast"
+    )
+
+
+def reached(term: Tensor, side: torch.nn.Module) -> set[str]:
+    """Parameters of ``side`` whose gradient of ``term`` is not zero."""
+    names, parameters = zip(*side.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(term, parameters, allow_unused=True, retain_graph=True)
+    return {n for n, g in zip(names, gradients, strict=True) if g is not None and g.any()}
+
+
+@pytest.mark.parametrize("updates", ["generator", "discriminator", "both"])
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_which_weights_the_discriminator_contrast_can_reach(
+    start: Start, updates: str, iteration: int
+) -> None:
+    session = start("dcl", discriminator_cl_updates=updates)
+    session.iteration = iteration
+    in_generators, in_discriminators = contrast_terms(session)
+    assert (in_generators is not None) == (updates != "discriminator")
+    assert (in_discriminators is not None) == (updates != "generator")
+    if in_generators is not None:
+        generator = reached(in_generators, session.generator_side)
+        assert "generator.input.input" in generator
+        assert "generator.style.1.weight" in generator
+        assert "generator.convs.3.conv.weight" in generator
+    if in_discriminators is not None:
+        assert not reached(in_discriminators, session.generator_side)
+        discriminator = reached(in_discriminators, session.discriminator_side)
+        assert "discriminator.convs.0.0.weight" in discriminator
+        assert not any(n.startswith(("patch_heads", "discriminator.final")) for n in discriminator)
+
+
+@pytest.mark.parametrize(
+    ("updates", "moves"),
+    [
+        ("generator", {"generator_side"}),
+        ("discriminator", {"discriminator_side"}),
+        ("both", {"generator_side", "discriminator_side"}),
+    ],
+)
+def test_which_weights_the_discriminator_contrast_moves(
+    start: Start, train: Train, updates: str, moves: set[str]
+) -> None:
+    """Each side's gradient in a training step, with the other side as it was without the term."""
+    gradients: dict[float, dict[str, list[Tensor]]] = {}
+    for lambda2 in (0.0, 0.5):
+        session = start("dcl", lambda2=lambda2, discriminator_cl_updates=updates)
+        session.generator_optimizer.param_groups[0]["lr"] = 0.0
+        session.discriminator_optimizer.param_groups[0]["lr"] = 0.0
+        with torch.no_grad():  # target and source are to differ
+            session.generator.conv1.conv.weight.mul_(1.5).add_(0.5)
+        session.iteration = 1  # no regulariser runs
+        train(session, 1)
+        gradients[lambda2] = {
+            side: [p.grad for p in getattr(session, side).parameters() if p.grad is not None]
+            for side in ("generator_side", "discriminator_side")
+        }
+    for side, without in gradients[0.0].items():
+        with_term = gradients[0.5][side]
+        same = len(without) == len(with_term) and all(map(torch.equal, without, with_term))
+        assert same == (side not in moves), side
+
+
+def test_the_default_moves_the_generator_alone() -> None:
+    assert DCL().config.discriminator_cl_updates == "generator"
