@@ -186,7 +186,7 @@ class Adaptation:
         if iteration not in self.cell.snapshots or scored:
             return
         began = time.perf_counter()
-        header = {"cell": self.cell.hash, "iteration": str(iteration)}
+        header = {"cell": self.cell.hash, "iteration": iteration}
         save_modules(self.files.snapshot(iteration), session.averaged, header)
         images = self.task.generate(self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))

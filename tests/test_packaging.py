@@ -123,7 +123,7 @@ def test_the_changelog_has_this_version() -> None:
 def test_the_example_method_trains(
     tmp_path: Path, networks: tuple[Generator, Discriminator], few_shot: Images
 ) -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     path = tmp_path / "l2sp.py"
     path.write_text(example, encoding="utf-8")

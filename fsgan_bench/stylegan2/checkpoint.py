@@ -89,10 +89,13 @@ def save_rosinality(path: Path, source: Source) -> None:
     write_atomic(path, lambda temporary: torch.save(parts, temporary))
 
 
-def save_modules(path: Path, modules: nn.ModuleDict, metadata: Mapping[str, str]) -> None:
-    """Write the tensors of ``modules`` as safetensors, atomically, under their module's name."""
+def save_modules(path: Path, modules: nn.ModuleDict, card: Mapping[str, Any]) -> None:
+    """Write the tensors of ``modules`` as safetensors, atomically, under their module's name.
+
+    ``card`` goes into the header as one entry: the order of several is not reproducible.
+    """
     tensors = {name: value.contiguous() for name, value in modules.state_dict().items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, dict(metadata)))
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, {"card": json.dumps(card)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:

@@ -16,7 +16,11 @@ def numbered(*levels: int) -> Images:
 
 def split(shots: int = 5, seed: int = 0, size: int = 16, **sizes: int) -> splits.Splits:
     return avatar_splits(
-        "sketches", shots, seed, **{"n_classifier": 12, "n_reference": 9, "n_held_out": 7, **sizes}, size=size
+        "sketches",
+        shots,
+        seed,
+        **{"n_classifier": 12, "n_reference": 9, "n_held_out": 7, **sizes},
+        size=size,
     )
 
 
@@ -46,7 +50,9 @@ def test_seed_changes_the_few_shot_set_only() -> None:
 
 def test_reference_does_not_depend_on_the_other_sets() -> None:
     reference = split(n_reference=9, n_held_out=7).reference
-    assert np.array_equal(split(shots=9, n_classifier=3, n_reference=9, n_held_out=7).reference, reference)
+    assert np.array_equal(
+        split(shots=9, n_classifier=3, n_reference=9, n_held_out=7).reference, reference
+    )
     assert np.array_equal(split(n_reference=11).reference[:9], reference)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.registry import build_config, choose_methods, method_entries, parse_settings
+from fsgan_bench.suite import get_suite
 
 
 @given(st.integers(1, 5000), st.integers(2, 60))
@@ -104,3 +107,38 @@ def test_any_text_is_a_setting_or_a_sentence(text: str) -> None:
         assert str(error)
     else:
         assert list(parsed) == ["dcl"]
+
+
+def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "my.toml"
+    path.write_text(example, encoding="utf-8")
+    suite = get_suite(str(path))
+    assert suite.source == tmp_path / "source" / "best.safetensors"
+    assert suite.recipe.batch == 8
+    assert suite.budget("quick").iterations == 2000
+    assert list(suite.targets) == ["sketches", "ink"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "name: Field required"),
+        ("name =", "cannot be read"),
+        ('name = "x"\nsource = "a"\nfoo = 1', "foo: Extra inputs are not permitted"),
+        ('name = "../x"\nsource = "a"', "name: String should match pattern"),
+        ('name = "x"\nsource = "a"\ntargets = ["sketchs"]', "Did you mean 'sketches'?"),
+        ('name = "x"\nsource = "a"\n[recipe]\nbath = 2', "Did you mean 'batch'?"),
+        ('name = "x"\nsource = "a"\n[recipe]\nbatch = 0', "must be positive"),
+        (
+            'name = "x"\nsource = "a"\n[budgets.quick]\niterations = 0\nsnapshots = 2',
+            "at least 1 iteration",
+        ),
+    ],
+)
+def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        get_suite(str(path))
