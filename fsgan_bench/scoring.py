@@ -53,7 +53,7 @@ class Scorer:
         scores, shared = [], time.perf_counter() - began
         for metric in METRICS.values():
             began = time.perf_counter()
-            value = metric(features, self.yardstick)
+            value = metric(images, features, self.yardstick)
             scores.append(
                 Score(
                     metric=stored_name(metric, self.backbone.name),

@@ -46,7 +46,7 @@ class Target:
     Attributes:
         name: the domain's name in ``fsgan_bench.data.avatars``.
         title: what a figure calls it.
-        non_target: domains that the classifier learns to reject, by name.
+        non_target: domains that the classifier learns to reject, by name; the source comes first.
     """
 
     name: str
@@ -81,7 +81,8 @@ class Suite:
         probe_seed: its seed.
         few_shot_seed: seed of the choice of few-shot images, the same for every cell.
         reference_size: real target images that generated ones are compared with.
-        classifier_size: real target images that the classifier learns from.
+        classifier_size: real target images that the classifier learns from; it sees as many of the
+            source and a quarter of that of every other non-target domain.
     """
 
     name: str
@@ -184,7 +185,7 @@ class _SuiteFile(BaseModel):
     classifier: str = AVATARS.classifier
     probe_size: int = Field(default=AVATARS.probe_size, ge=2)
     reference_size: int = Field(default=AVATARS.reference_size, ge=2)
-    classifier_size: int = Field(default=AVATARS.classifier_size, ge=20)
+    classifier_size: int = Field(default=AVATARS.classifier_size, ge=32)
     default_shots: int = Field(default=AVATARS.default_shots, ge=1)
 
 

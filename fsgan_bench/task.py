@@ -65,7 +65,10 @@ class Task:
 
     @functools.cached_property
     def source(self) -> Source:
-        return load_source(self.suite.source)
+        source = load_source(self.suite.source)
+        source.generator.to(self.request.device)
+        source.discriminator.to(self.request.device)
+        return source
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -98,16 +101,15 @@ class Task:
         """
         get_classifier = classifier_entry(self.suite.classifier)
         size = self.suite.classifier_size
-        names = self.target.non_target
-        each = size // len(names)
-        counts = [size - each * (len(names) - 1), *(each for _ in names[1:])]
+        source, *others = self.target.non_target
         classifier = get_classifier(
             self.suite.classifier,
             self.splits.classifier,
             {
                 name: draw(name, NON_TARGET_START, count, self.resolution)
-                for name, count in zip(names, counts, strict=True)
+                for name, count in [(source, size), *((other, size // 4) for other in others)]
             },
+            source=source,
             ideal=self.target.ideal,
             device=self.request.device,
         )

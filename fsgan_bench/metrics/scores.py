@@ -5,19 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Features
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import IntraProtocol, intra_lpips
 
 
-class Realisticness(Protocol):
-    """What scoring needs of a classifier on the backbone's features."""
+class Classifier(Protocol):
+    """What scoring needs of a classifier."""
+
+    def scores(self, images: Images) -> NDArray[np.float64]:
+        """Probability of the target domain for images [N, H, W, 3], [N] in [0, 1]."""
+
+
+@runtime_checkable
+class FeatureClassifier(Protocol):
+    """A classifier on the backbone's features, which then need not be extracted again."""
 
     def scores_from_features(self, pooled: Tensor) -> NDArray[np.float64]:
         """Probability of the target domain for features [N, d], [N] in [0, 1]."""
@@ -33,7 +42,7 @@ class Yardstick:
         reference: pooled features of real target images.
     """
 
-    classifier: Realisticness
+    classifier: Classifier
     few_shot: Tensor
     reference: FrechetReference
 
@@ -65,8 +74,8 @@ class Metric(ABC):
     definition: ClassVar[str]
 
     @abstractmethod
-    def __call__(self, images: Features, yardstick: Yardstick) -> Value:
-        """Score the features of N images."""
+    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
+        """Score N images, uint8 [N, H, W, 3], whose features are given."""
 
 
 class RealisticnessScore(Metric):
@@ -78,8 +87,12 @@ class RealisticnessScore(Metric):
     higher_is_better = True
     definition = "mean classifier probability of the target domain (Zhao et al. 2022, Eq. 3)"
 
-    def __call__(self, images: Features, yardstick: Yardstick) -> Value:
-        scores = yardstick.classifier.scores_from_features(images.pooled)
+    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
+        classifier = yardstick.classifier
+        if isinstance(classifier, FeatureClassifier):
+            scores = classifier.scores_from_features(features.pooled)
+        else:
+            scores = classifier.scores(images)
         stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
         return Value(float(scores.mean()), stderr)
 
@@ -94,8 +107,8 @@ class IntraLPIPSScore(Metric):
     definition = "mean LPIPS of all pairs nearest to the same few-shot image, over the clusters"
     protocol: ClassVar[IntraProtocol] = "exact"
 
-    def __call__(self, images: Features, yardstick: Yardstick) -> Value:
-        result = intra_lpips(images.lpips, yardstick.few_shot, self.protocol)
+    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
+        result = intra_lpips(features.lpips, yardstick.few_shot, self.protocol)
         clusters = sum(size > 1 for size in result.cluster_sizes)
         detail = {
             "cluster_sizes": list(result.cluster_sizes),
@@ -126,8 +139,8 @@ class FrechetScore(Metric):
     higher_is_better = False
     definition = "Frechet distance to held-out real target images on the backbone's features"
 
-    def __call__(self, images: Features, yardstick: Yardstick) -> Value:
-        return Value(yardstick.reference.distance(images.pooled))
+    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
+        return Value(yardstick.reference.distance(features.pooled))
 
 
 METRICS: dict[str, Metric] = {
