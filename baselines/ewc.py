@@ -22,13 +22,15 @@ class EWCConfig:
     Attributes:
         strength: ``lambda``; 5e8 is the paper's.
         fisher_samples: source images that the Fisher information is averaged over (our choice).
-        reduction: whether ``F_i (theta_i - theta_S,i)^2`` is summed over the weights, as the paper
-            writes it, or averaged.
+        reduction: whether ``F_i (theta_i - theta_S,i)^2`` is averaged over the weights or summed,
+            as the paper writes it. At 5e8 and the embedded suite the mean is 0.1 to 0.8 of the
+            adversarial term in the first 25 iterations, the sum 1e4 to 1e6 of it, which freezes the
+            generator. So the mean is our default.
     """
 
     strength: float = 5e8
     fisher_samples: int = 200
-    reduction: Literal["sum", "mean"] = "sum"
+    reduction: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
         if self.fisher_samples < 1:
@@ -60,7 +62,7 @@ def fisher_information(
 
 
 class EWC(Method):
-    """Adds ``lambda sum_i F_i (theta_i - theta_S,i)^2`` to the generator's loss.
+    """Adds ``lambda`` times the reduced ``F_i (theta_i - theta_S,i)^2`` to the generator's loss.
 
     The log holds the penalty's ratio to the adversarial term, ``ewc_to_adversarial``.
     """

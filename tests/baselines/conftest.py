@@ -27,6 +27,16 @@ RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 
 
 @pytest.fixture
+def networks(networks: tuple[Generator, Discriminator]) -> tuple[Generator, Discriminator]:
+    """The tiny pair with noise that shows: its strengths start at zero."""
+    with torch.no_grad():
+        for name, parameter in networks[0].named_parameters():
+            if name.endswith("noise.weight"):
+                parameter.fill_(0.3)
+    return networks
+
+
+@pytest.fixture
 def start(networks: tuple[Generator, Discriminator], few_shot: Images) -> Start:
     """Make a session that is ready for its first iteration.
 
