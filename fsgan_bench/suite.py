@@ -148,7 +148,7 @@ AVATARS = Suite(
         )
     },
     recipe=Recipe(ema_half_life=40.0),
-    budgets={"quick": Budget(600, 9), "standard": Budget(3000, 16)},
+    budgets={"quick": Budget(700, 9), "standard": Budget(3500, 16)},
 )
 
 SUITES: dict[str, Suite] = {AVATARS.name: AVATARS}
