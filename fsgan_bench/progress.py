@@ -72,7 +72,8 @@ class Display:
                 "stopped": "stopped, state saved",
             }
             if self.live:
-                self.progress.update(self.rows[label], note=words[event.kind])
+                completed = self.totals[label] if event.kind == "done" else None
+                self.progress.update(self.rows[label], completed=completed, note=words[event.kind])
             else:
                 self._print(f"{label}: {words[event.kind]}")
 
