@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -17,6 +20,14 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the choice closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def look_up(kind: str, name: str, choices: Mapping[str, T]) -> T:
+    """``choices[name]``; UserError with a suggestion if it is missing."""
+    if name not in choices:
+        known = ", ".join(choices)
+        raise UserError(f"There is no {kind} '{name}'; known are {known}.{suggest(name, choices)}")
+    return choices[name]
 
 
 def check_keys(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

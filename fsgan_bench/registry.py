@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, check_keys, suggest
+from fsgan_bench.errors import UserError, check_keys, look_up, suggest
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -106,12 +106,8 @@ def choose_methods(names: str, entries: Mapping[str, MethodEntry]) -> list[Metho
     for name in filter(None, (part.strip() for part in names.split(","))):
         if name == "all":
             chosen |= {n: entry for n, entry in entries.items() if not entry.third_party}
-        elif name in entries:
-            chosen[name] = entries[name]
         else:
-            known = ", ".join(entries)
-            hint = suggest(name, entries)
-            raise UserError(f"There is no method '{name}'; known are {known}.{hint}")
+            chosen[name] = look_up("method", name, entries)
     if not chosen:
         raise UserError("--methods names no method; try --methods all.")
     return list(chosen.values())
@@ -234,10 +230,4 @@ def classifier_entry(name: str) -> Any:
         UserError: there is no such classifier.
     """
     points = {point.name: point for point in metadata.entry_points(group=CLASSIFIERS_GROUP)}
-    kind = name.partition(":")[0]
-    if kind not in points:
-        known = ", ".join(points)
-        raise UserError(
-            f"There is no classifier '{name}'; known are {known}.{suggest(kind, points)}"
-        )
-    return points[kind].load()
+    return look_up("classifier", name.partition(":")[0], points).load()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fsgan_bench.data.avatars import DOMAINS, SOURCE
 from fsgan_bench.data.images import Images
-from fsgan_bench.errors import UserError, check_keys, suggest
+from fsgan_bench.errors import UserError, check_keys, look_up
 from fsgan_bench.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -103,23 +103,11 @@ class Suite:
 
     def target(self, name: str) -> Target:
         """The target ``name``; UserError with a suggestion if there is none."""
-        if name not in self.targets:
-            known = ", ".join(self.targets)
-            raise UserError(
-                f"The suite '{self.name}' has no target '{name}'; it has {known}."
-                f"{suggest(name, self.targets)}"
-            )
-        return self.targets[name]
+        return look_up(f"target in the suite '{self.name}'", name, self.targets)
 
     def budget(self, name: str) -> Budget:
         """The budget ``name``; UserError with a suggestion if there is none."""
-        if name not in self.budgets:
-            known = ", ".join(self.budgets)
-            raise UserError(
-                f"The suite '{self.name}' has no budget '{name}'; it has {known}."
-                f"{suggest(name, self.budgets)}"
-            )
-        return self.budgets[name]
+        return look_up(f"budget in the suite '{self.name}'", name, self.budgets)
 
 
 NON_TARGET_STYLES = ("ink", "lorelei", "micah", "pixel-art", "bottts")
@@ -162,13 +150,7 @@ def get_suite(name: str) -> Suite:
     """
     if name.endswith(".toml"):
         return read_suite(Path(name))
-    if name not in SUITES:
-        known = ", ".join(SUITES)
-        raise UserError(
-            f"There is no suite '{name}'; known are {known}, or give a .toml file."
-            f"{suggest(name, SUITES)}"
-        )
-    return SUITES[name]
+    return look_up("suite", name, SUITES)
 
 
 class _SuiteFile(BaseModel):

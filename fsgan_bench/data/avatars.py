@@ -21,7 +21,7 @@ from PIL import Image
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
 from fsgan_bench.data.images import Images
-from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.errors import look_up
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -166,13 +166,7 @@ DOMAINS: dict[str, Domain] = {
 
 def get_domain(name: str) -> Domain:
     """The domain called ``name``; UserError with a suggestion if there is none."""
-    try:
-        return DOMAINS[name]
-    except KeyError:
-        known = ", ".join(DOMAINS)
-        raise UserError(
-            f"There is no avatars domain '{name}'; known are {known}.{suggest(name, DOMAINS)}"
-        ) from None
+    return look_up("avatars domain", name, DOMAINS)
 
 
 def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images:

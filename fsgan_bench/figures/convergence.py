@@ -18,12 +18,13 @@ WINDOW = 1 / 3
 """The part of the iterations, at the end, in which the plateau is looked for."""
 
 MINIMUM_SNAPSHOTS = 3
+"""Fewer than these in the last third, and the window grows to hold as many."""
 
 PLATEAU_TEST = (
-    "Converged: over the snapshots in the last third of the iterations, the change of p_t along a "
-    f"fitted straight line plus its standard error is below {TOLERANCE:g}, and p_t ends at least "
-    f"{TOLERANCE:g} above iteration 0; unknown: fewer than {MINIMUM_SNAPSHOTS} snapshots there, or "
-    "too few images to resolve such a change."
+    "Converged: over the snapshots in the last third of the iterations, but at least the last "
+    f"{MINIMUM_SNAPSHOTS}, the change of p_t along a fitted straight line plus its standard error "
+    f"is below {TOLERANCE:g}, and p_t ends at least {TOLERANCE:g} above iteration 0; unknown: no "
+    "more snapshots than these, or too few images to resolve such a change."
 )
 
 
@@ -32,7 +33,8 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Ver
 
     ``iterations``, ``values`` and ``stderrs`` are [N], in order of the iterations; a NaN standard
     error counts as none. A straight line is fitted by least squares to the snapshots in the last
-    third of the iterations, and its change over that window is compared with ``TOLERANCE``. The
+    third of the iterations, but at least to the last ``MINIMUM_SNAPSHOTS``, and its change over
+    that window is compared with ``TOLERANCE``. The
     change's standard error, from the scatter about the line or from the snapshots' own standard
     errors, whichever is larger, is added to it: a curve that swings has not been shown to rest,
     although its trend may be flat. If the snapshots' own standard errors alone hide such a change,
@@ -42,7 +44,8 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Ver
     x, y = _ordered(iterations, values)
     errors = np.nan_to_num(np.asarray(stderrs, dtype=np.float64), nan=0.0)
     late = x >= x[-1] - WINDOW * (x[-1] - x[0]) if len(x) > 0 else np.zeros(0, dtype=bool)
-    if int(late.sum()) < MINIMUM_SNAPSHOTS or not np.isfinite(y).all():
+    late[-MINIMUM_SNAPSHOTS:] = True
+    if len(x) <= MINIMUM_SNAPSHOTS or not np.isfinite(y).all():
         return "unknown"
     moment = x[late] - x[late].mean()
     slope = float(moment @ y[late] / (moment @ moment))

@@ -39,7 +39,7 @@ def test_a_curve_that_stays_at_the_source_has_not_converged() -> None:
 
 
 def test_too_few_snapshots_or_images_are_unknown() -> None:
-    assert plateau([0, 100, 200, 300, 1000], [0.0, 0.5, 0.9, 0.9, 0.9], np.zeros(5)) == "unknown"
+    assert plateau([0, 300, 1000], [0.0, 0.9, 0.9], np.zeros(3)) == "unknown"
     assert plateau([100], [0.5], [0.01]) == "unknown"
     assert plateau([], [], []) == "unknown"
     noisy = np.full(len(ITERATIONS), 0.1)
@@ -77,3 +77,9 @@ def test_iterations_must_increase() -> None:
         plateau([0, 0], [0.1, 0.2], [0.0, 0.0])
     with pytest.raises(ValueError, match="one length"):
         first_reaching([0, 1], [0.1])
+
+
+def test_the_window_holds_at_least_three_snapshots() -> None:
+    sparse = [0, 100, 200, 300, 1000]
+    assert plateau(sparse, [0.0, 0.5, 0.9, 0.9, 0.9], np.zeros(5)) == "yes"
+    assert plateau(sparse, [0.0, 0.5, 0.7, 0.9, 0.9], np.zeros(5)) == "no"
