@@ -100,7 +100,9 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 @click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option(
-    "--jobs", type=click.IntRange(1, 1024), help="Cells at a time.  [default: one a core]"
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    help="Cells at a time, the cores shared out among them.  [default: one a core]",
 )
 @click.option(
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."

@@ -64,14 +64,18 @@ class Plan:
         return list({id(task): task for task, _ in self.cells}.values())
 
     @property
-    def workers(self) -> int:
+    def jobs(self) -> int:
         """Cells at a time: one a core is fastest on a CPU, one in all on a GPU, unless told."""
-        wanted = self.request.jobs or (cores() if self.request.device == "cpu" else 1)
-        return max(1, min(wanted, len(self.to_run)))
+        return self.request.jobs or (cores() if self.request.device == "cpu" else 1)
+
+    @property
+    def workers(self) -> int:
+        return max(1, min(self.jobs, len(self.to_run)))
 
     @property
     def threads(self) -> int:
-        return max(1, cores() // self.workers)
+        """Threads of a cell. Rounding depends on them, so they don't depend on what is left to do."""
+        return max(1, cores() // self.jobs)
 
 
 def make_plan(request: RunRequest) -> Plan:
