@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def threads(self) -> int:
-        """Threads of a cell. Rounding depends on them, so they don't depend on what is left to do."""
+        """Threads of a cell; as rounding depends on them, the same however many are left."""
         return max(1, cores() // self.jobs)
 
 
