@@ -201,12 +201,16 @@ def pretrain_from_options(
     return pretrain(training, kept, config, out, device=device, say=say)
 
 
-def save_comparison(fakes: Images, real: Images, path: Path, rows: int = 6) -> None:
-    """Save a grid, generated images on the left and real ones on the right, 8 a row each."""
-    halves = [images[: 8 * rows].reshape(rows, 8, *images.shape[1:]) for images in (fakes, real)]
+def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> None:
+    """Save a grid: up to ``most`` generated images on the left, as many real ones on the right."""
+    count = min(len(fakes), len(real), most)
+    columns = min(8, count)
+    rows = count // columns
+    shape = (rows, columns, *fakes.shape[1:])
+    halves = [images[: rows * columns].reshape(shape) for images in (fakes, real)]
     gap = np.full_like(halves[0][:, :1], 255)
     tiles = np.concatenate([halves[0], gap, halves[1]], axis=1)
-    save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=17)
+    save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=2 * columns + 1)
 
 
 @torch.inference_mode()

@@ -70,7 +70,7 @@ def test_images_that_repeat_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(splits, "draw", repeating)
     monkeypatch.setattr(splits, "REFERENCE_START", 200)
     monkeypatch.setattr(splits, "CLASSIFIER_START", 200)
-    monkeypatch.setattr(splits, "HELD_OUT_START", 200)
+    monkeypatch.setattr(splits, "HELD_OUT_START", 250)
     result = split(shots=80)
     sets = [result.few_shot, result.classifier, result.reference, result.held_out]
     hashes = [digest for images in sets for digest in content_hashes(images)]
