@@ -21,8 +21,8 @@ def cores() -> int:
 def prepare(threads: int) -> None:
     """Give this process ``threads`` threads and let it keep the memory it has freed.
 
-    glibc returns every large block to the system and asks for it again at the next allocation;
-    on a CPU the page faults of that cost about a third of a training iteration.
+    glibc returns every large block to the system and asks for it again at the next allocation,
+    which costs page faults in every training iteration on a CPU.
     """
     import torch
 

@@ -24,7 +24,7 @@ from fsgan_bench.metrics.scores import Yardstick
 from fsgan_bench.plan import PROTOCOL, task_folder
 from fsgan_bench.registry import classifier_entry
 from fsgan_bench.scoring import Scorer
-from fsgan_bench.store import append_lines, read_lines, write_json
+from fsgan_bench.store import read_lines, write_json, write_lines
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suite import Suite, get_suite
@@ -147,7 +147,6 @@ class Task:
         stamp = {key: description[key] for key in decisive} | {"source_hash": self.source.hash}
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
-        (self.folder / "references.jsonl").unlink(missing_ok=True)
         lines: list[dict[str, Any]] = []
         for name, images in self._references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
@@ -156,7 +155,7 @@ class Task:
                 for score in self.scorer.score(images)
             ]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
-        append_lines(self.folder / "references.jsonl", lines)
+        write_lines(self.folder / "references.jsonl", lines)
 
     def _references(self) -> dict[str, Images]:
         source = self.generate(Method(), {"generator": self.source.generator})
