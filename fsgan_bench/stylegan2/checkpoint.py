@@ -1,6 +1,7 @@
-"""Checkpoints: our safetensors files and the rosinality ``.pt`` layout (``g``, ``d``, ``g_ema``).
+"""Checkpoints: our safetensors files, the rosinality ``.pt`` layout and NVIDIA's ``.pkl``.
 
-Both name the tensors alike. The architecture is read off their shapes, so a file needs no config.
+The first two name the tensors alike, the third is renamed. The architecture is read off their
+shapes, so a file needs no config.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from fsgan_bench.errors import UserError
 from fsgan_bench.store import file_hash, write_atomic
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.nvidia import read_nvidia
 
 StateDict = Mapping[str, Tensor]
 
@@ -67,7 +69,7 @@ def save_source(
 
 
 def load_source(path: Path) -> Source:
-    """Read a pair from ``.safetensors`` or from a rosinality ``.pt``.
+    """Read a pair from ``.safetensors``, from a rosinality ``.pt`` or from NVIDIA's ``.pkl``.
 
     Raises:
         UserError: the file is missing, damaged, or of another layout.
@@ -109,16 +111,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
 def _read_pair(path: Path) -> tuple[StateDict, StateDict, Mapping[str, Any]]:
     """Tensors of the generator, of the discriminator, and the card (empty for a ``.pt``)."""
     if path.is_dir():
-        raise UserError(f"{path} is a folder; a source model is a .safetensors or .pt file.")
+        raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
     if not path.exists():
         raise UserError(f"There is no source model at {path}.")
     try:
         if path.suffix == ".safetensors":
             tensors, card = read_tensors(path)
             return _part(tensors, "generator"), _part(tensors, "discriminator"), card
+        if path.suffix == ".pkl":
+            state, judge = read_nvidia(path)
+            if judge is None:
+                raise _not_a_pair(path, "it lacks 'D'")
+            return state, judge, {}
         # The published training script stores its arguments beside the tensors.
         with torch.serialization.safe_globals([argparse.Namespace]):
             parts = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # damaged bytes make the two readers raise almost anything
