@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fsgan_bench import __version__
+from fsgan_bench.commands.convert import convert
 from fsgan_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -252,6 +253,8 @@ def make_console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=160)
 
+
+main.add_command(convert)
 
 if __name__ == "__main__":
     main()

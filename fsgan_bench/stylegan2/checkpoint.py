@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -24,6 +24,7 @@ from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generato
 from fsgan_bench.stylegan2.nvidia import read_nvidia
 
 StateDict = Mapping[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,15 @@ def infer_architecture(generator: StateDict) -> Architecture:
 
 
 def save_source(
-    path: Path, generator: Generator, discriminator: Discriminator, card: Mapping[str, Any]
+    path: Path, generator: Generator, discriminator: Discriminator | None, card: Mapping[str, Any]
 ) -> None:
-    """Write a pair as one safetensors file, atomically, with the card in its header."""
-    tensors = _prefixed("generator", generator) | _prefixed("discriminator", discriminator)
+    """Write a pair, or a generator alone, as one safetensors file, with the card in its header.
+
+    The file appears whole or not at all.
+    """
+    tensors = _prefixed("generator", generator)
+    if discriminator is not None:
+        tensors |= _prefixed("discriminator", discriminator)
     metadata = {"card": json.dumps(card)}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata))
 
@@ -74,14 +80,28 @@ def load_source(path: Path) -> Source:
     Raises:
         UserError: the file is missing, damaged, or of another layout.
     """
-    generator, discriminator, card = _read_pair(path)
+    generator, discriminator, card = load_networks(path)
+    if discriminator is None:
+        key = {".pkl": "D", ".safetensors": "discriminator"}.get(path.suffix, "d")
+        raise _not_a_pair(
+            path, f"it lacks '{key}', which adaptation needs; its generator can still be converted"
+        )
+    return Source(generator, discriminator, hash=file_hash(path), card=card)
+
+
+def load_networks(path: Path) -> tuple[Generator, Discriminator | None, Mapping[str, Any]]:
+    """Read a generator, its discriminator if the file holds one, and the card of the file.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another layout.
+    """
+    generator, discriminator, card = _read_parts(path)
     try:
-        networks = _build(generator, discriminator)
+        return *_build(generator, discriminator), card
     except KeyError as error:
         raise _not_a_pair(path, f"it lacks {error}") from error
     except (IndexError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise _not_a_pair(path, str(error)) from error
-    return Source(*networks, hash=file_hash(path), card=card)
 
 
 def save_rosinality(path: Path, source: Source) -> None:
@@ -89,6 +109,35 @@ def save_rosinality(path: Path, source: Source) -> None:
     generator = source.generator.state_dict()
     parts = {"g": generator, "d": source.discriminator.state_dict(), "g_ema": generator}
     write_atomic(path, lambda temporary: torch.save(parts, temporary))
+
+
+def convert(path: Path, target: Path) -> None:
+    """Write the checkpoint ``path`` in the layout that the suffix of ``target`` names.
+
+    ``.safetensors`` and ``.pt`` keep every bit of the moving-average generator and of the
+    discriminator; ``.pt`` has no place for the card. A missing discriminator stays missing.
+
+    Raises:
+        UserError: ``path`` is no checkpoint, or ``target`` exists or is of no layout written here.
+    """
+    if target.suffix == ".pkl":
+        raise UserError(
+            f"{target}: NVIDIA's .pkl holds their classes with their source code, which is not "
+            "ours to write; name a .pt or .safetensors file."
+        )
+    if target.suffix not in (".pt", ".safetensors"):
+        raise UserError(f"{target} must end in .pt or .safetensors, which names its layout.")
+    if target.exists():
+        raise UserError(f"{target} exists already; name a new file.")
+    generator, discriminator, card = load_networks(path)
+    if target.suffix == ".safetensors":
+        save_source(target, generator, discriminator, card)
+        return
+    state = generator.state_dict()
+    parts = {"g": state, "g_ema": state}
+    if discriminator is not None:
+        parts["d"] = discriminator.state_dict()
+    write_atomic(target, lambda temporary: torch.save(parts, temporary))
 
 
 def save_modules(path: Path, modules: nn.ModuleDict, card: Mapping[str, Any]) -> None:
@@ -108,8 +157,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     return tensors, json.loads(metadata.get("card", "{}"))
 
 
-def _read_pair(path: Path) -> tuple[StateDict, StateDict, Mapping[str, Any]]:
-    """Tensors of the generator, of the discriminator, and the card (empty for a ``.pt``)."""
+def _read_parts(path: Path) -> tuple[StateDict, StateDict | None, Mapping[str, Any]]:
+    """Tensors of the generator, of the discriminator if there is one, and the card."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
     if not path.exists():
@@ -117,12 +166,9 @@ def _read_pair(path: Path) -> tuple[StateDict, StateDict, Mapping[str, Any]]:
     try:
         if path.suffix == ".safetensors":
             tensors, card = read_tensors(path)
-            return _part(tensors, "generator"), _part(tensors, "discriminator"), card
+            return _part(tensors, "generator"), _part(tensors, "discriminator") or None, card
         if path.suffix == ".pkl":
-            state, judge = read_nvidia(path)
-            if judge is None:
-                raise _not_a_pair(path, "it lacks 'D'")
-            return state, judge, {}
+            return *read_nvidia(path), {}
         # The published training script stores its arguments beside the tensors.
         with torch.serialization.safe_globals([argparse.Namespace]):
             parts = torch.load(path, map_location="cpu", weights_only=True)
@@ -135,10 +181,17 @@ def _read_pair(path: Path) -> tuple[StateDict, StateDict, Mapping[str, Any]]:
             f"{path} cannot be read as a checkpoint: it is damaged, of another format, or holds "
             "Python objects other than tensors."
         ) from error
-    missing = [key for key in ("g_ema", "d") if not isinstance(parts, dict) or key not in parts]
-    if missing:
-        raise _not_a_pair(path, f"it lacks {' and '.join(map(repr, missing))}")
-    return parts["g_ema"], parts["d"], {}
+    if not isinstance(parts, dict) or "g_ema" not in parts:
+        raise _not_a_pair(path, "it lacks 'g_ema'")
+    discriminator = _without_wrapper(parts["d"]) if "d" in parts else None
+    return _without_wrapper(parts["g_ema"]), discriminator, {}
+
+
+def _without_wrapper(state: StateDict) -> StateDict:
+    """``state`` without the prefix that ``DataParallel`` puts before every name."""
+    if not isinstance(state, dict) or not all(str(name).startswith("module.") for name in state):
+        return state
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _not_a_pair(path: Path, reason: str) -> UserError:
@@ -147,20 +200,27 @@ def _not_a_pair(path: Path, reason: str) -> UserError:
     )
 
 
-def _build(generator: StateDict, discriminator: StateDict) -> tuple[Generator, Discriminator]:
+def _build(
+    generator: StateDict, discriminator: StateDict | None
+) -> tuple[Generator, Discriminator | None]:
     architecture = infer_architecture(generator)
-    networks = Generator(architecture), Discriminator(architecture)
-    for network, state in zip(networks, (generator, discriminator), strict=True):
-        expected = network.state_dict()
-        for name, tensor in expected.items():
-            found, needed = list(state[name].shape), list(tensor.shape)
-            if found != needed:
-                raise ValueError(f"'{name}' has shape {found} where {needed} is needed")
-        if unknown := [name for name in state if name not in expected]:
-            raise ValueError(f"'{unknown[0]}' is no tensor of the architecture")
-        network.load_state_dict(state)
-        network.eval().requires_grad_(False)
-    return networks
+    made = _fill(Generator(architecture), generator)
+    if discriminator is None:
+        return made, None
+    return made, _fill(Discriminator(architecture), discriminator)
+
+
+def _fill(network: Network, state: StateDict) -> Network:
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        found, needed = list(state[name].shape), list(tensor.shape)
+        if found != needed:
+            raise ValueError(f"'{name}' has shape {found} where {needed} is needed")
+    if unknown := [name for name in state if name not in expected]:
+        raise ValueError(f"'{unknown[0]}' is no tensor of the architecture")
+    network.load_state_dict(state)
+    network.eval().requires_grad_(False)
+    return network
 
 
 def _prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fsgan_bench.cli import main
 from fsgan_bench.errors import UserError
 from fsgan_bench.store import file_hash
 from fsgan_bench.stylegan2.checkpoint import (
+    convert,
     load_source,
     read_tensors,
     save_modules,
@@ -262,3 +265,60 @@ def test_stored_tensors_are_named_by_network(tmp_path: Path, networks: Pair) -> 
     save_source(path, *networks, {})
     names: dict[str, Tensor] = load_file(path)
     assert {name.split(".")[0] for name in names} == {"generator", "discriminator"}
+
+
+@pytest.mark.parametrize("wrapped", ["g_ema", "d", "both"])
+def test_names_of_a_data_parallel_wrapper(tmp_path: Path, networks: Pair, wrapped: str) -> None:
+    stored = parts(networks)
+    for key in ("g_ema", "d") if wrapped == "both" else (wrapped,):
+        stored[key] = {f"module.{name}": value for name, value in stored[key].items()}
+    path = tmp_path / "parallel.pt"
+    torch.save(stored, path)
+    source = load_source(path)
+    assert_same_pair((source.generator, source.discriminator), networks)
+
+
+def same_parts(one: object, other: object) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    assert isinstance(one, dict) and isinstance(other, dict)
+    return list(one) == list(other) and all(same_parts(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_conversion_keeps_every_bit(tmp_path: Path, networks: Pair, alone: bool) -> None:
+    first, middle, last = (tmp_path / name for name in ("a.pt", "b.safetensors", "c.pt"))
+    state = networks[0].state_dict()
+    stored = {"g": state, "g_ema": state} | ({} if alone else {"d": networks[1].state_dict()})
+    torch.save(stored, first)
+    convert(first, middle)
+    convert(middle, last)
+    assert same_parts(torch.load(last, weights_only=True), torch.load(first, weights_only=True))
+    again = tmp_path / "d.safetensors"
+    convert(last, again)
+    assert same_parts(dict(load_file(again)), dict(load_file(middle)))
+    if alone:
+        assert_refused(first, "lacks 'd'.* can still be converted")
+        assert_refused(middle, "lacks 'discriminator'")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("x.pkl", "not ours to write"), ("x.onnx", "must end in"), ("in.pt", "exists already")],
+)
+def test_conversion_refused(tmp_path: Path, networks: Pair, name: str, match: str) -> None:
+    torch.save(parts(networks), tmp_path / "in.pt")
+    result = CliRunner().invoke(main, ["convert", str(tmp_path / "in.pt"), str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert match in result.output
+    assert [file.name for file in tmp_path.iterdir()] == ["in.pt"]
+
+
+def test_convert_command(tmp_path: Path, networks: Pair) -> None:
+    torch.save(parts(networks), tmp_path / "in.pt")
+    result = CliRunner().invoke(
+        main, ["convert", str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")]
+    )
+    assert result.exit_code == 0, result.output
+    source = load_source(tmp_path / "out.safetensors")
+    assert_same_pair((source.generator, source.discriminator), networks)
