@@ -99,11 +99,16 @@ def _read_square(path: Path, size: int) -> NDArray[np.uint8]:
     """One file as a uint8 array [size, size, 3]: largest centred square, Lanczos."""
     try:
         with Image.open(path) as file:
-            rgb = to_rgb(file)
+            return to_square(file, size)
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image in a format that can be read.") from None
     except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image: {error}") from error
+
+
+def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Any Pillow image as uint8 [size, size, 3]: largest centred square, Lanczos."""
+    rgb = to_rgb(image)
     side = min(rgb.size)
     left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
     square = rgb.crop((left, top, left + side, top + side))
