@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -37,3 +39,18 @@ def check_keys(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
         if key not in choices:
             has = f"it has {', '.join(choices)}" if choices else "it has no settings"
             raise UserError(f"{owner} has no setting '{key}'; {has}.{suggest(key, choices)}")
+
+
+def where_raised(error: BaseException, blamed: type | str) -> str:
+    """``FILE, line N``: where in a file ``error`` arose.
+
+    Args:
+        error: what was raised.
+        blamed: the file, or a class in it. Where no frame of the traceback lies in the file, the
+            line is that of the class, or is left out.
+    """
+    file = blamed if isinstance(blamed, str) else inspect.getsourcefile(blamed) or "?"
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    if not lines and not isinstance(blamed, str):
+        lines = [inspect.getsourcelines(blamed)[1]]
+    return f"{file}, line {lines[-1]}" if lines else file
