@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fsgan_bench import __version__
+from fsgan_bench.commands.check import check
 from fsgan_bench.commands.convert import convert
+from fsgan_bench.commands.options import PATH, PLUGIN
 from fsgan_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,15 +26,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Threads that spin while they wait lose most of their time on a machine that does other work too;
 # OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-PLUGIN = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Python file with a method of your own; may be repeated.",
-)
-PATH = click.Path(path_type=Path)
 
 
 class SentenceGroup(click.Group):
@@ -218,10 +211,11 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     help="Iterations between evaluations.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 def pretrain(**options: Any) -> None:
-    """Train a source model from scratch on a folder of images or a built-in domain."""
+    """Train a source model on a folder of images or a built-in domain."""
     from fsgan_bench.pretrain import pretrain_from_options
 
     check_device(options["device"])
@@ -254,6 +248,7 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(width=160)
 
 
+main.add_command(check)
 main.add_command(convert)
 
 if __name__ == "__main__":

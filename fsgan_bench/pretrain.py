@@ -1,4 +1,4 @@
-"""Training a source model from scratch: plain StyleGAN2 on a folder or a built-in domain."""
+"""Training a source model: plain StyleGAN2 on a folder or a built-in domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.store import commit, load_state, save_state, write_json
 from fsgan_bench.streams import Streams
-from fsgan_bench.stylegan2.checkpoint import save_source
+from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
 Say = Callable[[str], None]
@@ -52,6 +52,7 @@ class PretrainConfig:
         evaluate_every: iterations between evaluations (sample grid, Frechet distance, saved pair).
         save_every: iterations between saved training states.
         samples: generated images for the Frechet distance.
+        init: SHA-256 of the pair that the run starts from; None for random weights.
     """
 
     architecture: Architecture
@@ -61,6 +62,7 @@ class PretrainConfig:
     evaluate_every: int = 500
     save_every: int = 100
     samples: int = 2000
+    init: str | None = None
 
 
 def pretrain(
@@ -69,6 +71,7 @@ def pretrain(
     config: PretrainConfig,
     out: Path,
     *,
+    init: Source | None = None,
     device: str = "cpu",
     say: Say = print,
 ) -> Path:
@@ -82,6 +85,7 @@ def pretrain(
         config: all hyperparameters.
         out: folder for ``state.pt``, ``grids/``, ``best.safetensors`` with ``best.json``,
             its card, and ``best.png``, its images beside real ones.
+        init: pair to start from in place of random weights; ``config.init`` is its hash.
         device: ``cpu`` or ``cuda``.
         say: receives progress lines.
 
@@ -97,7 +101,7 @@ def pretrain(
     backbone = load_backbone("lite0")
     reference = FrechetReference(backbone.pooled(held_out))
     card = _card(config, images, held_out)
-    session = _new_session(images, config, device)
+    session = _new_session(images, config, init, device)
     state_path, best_path = out / "state.pt", out / "best.safetensors"
     records: list[dict[str, float]] = []
     if state_path.exists():
@@ -161,6 +165,7 @@ def pretrain_from_options(
     ema_half_life: float,
     evaluate_every: int,
     seed: int,
+    init: Path | None,
     threads: int | None,
     device: str,
     say: Say,
@@ -179,6 +184,12 @@ def pretrain_from_options(
         )
     except ValueError as error:
         raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
+    start = None if init is None else load_source(init)
+    if start is not None and start.generator.architecture != architecture:
+        raise UserError(
+            f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
+            f"--channels ask for: {start.generator.architecture}."
+        )
     if Path(data).is_dir():
         everything = deduplicate(load_folder(data, resolution))
         if len(everything) < held_out + 2:
@@ -197,8 +208,10 @@ def pretrain_from_options(
         path_length_every=0,
         ema_half_life=ema_half_life,
     )
-    config = PretrainConfig(architecture, recipe, iterations, seed, evaluate_every)
-    return pretrain(training, kept, config, out, device=device, say=say)
+    config = PretrainConfig(
+        architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
+    )
+    return pretrain(training, kept, config, out, init=start, device=device, say=say)
 
 
 def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> None:
@@ -224,9 +237,14 @@ def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
     )
 
 
-def _new_session(images: Images, config: PretrainConfig, device: str) -> Session:
-    with Streams(config.seed).initialising("networks"):
-        networks = Generator(config.architecture), Discriminator(config.architecture)
+def _new_session(
+    images: Images, config: PretrainConfig, init: Source | None, device: str
+) -> Session:
+    if init is None:
+        with Streams(config.seed).initialising("networks"):
+            networks = Generator(config.architecture), Discriminator(config.architecture)
+    else:
+        networks = init.generator, init.discriminator
     return Session(
         Pretraining(),
         *networks,

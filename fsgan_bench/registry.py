@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, check_keys, look_up, suggest
+from fsgan_bench.errors import UserError, check_keys, look_up, suggest, where_raised
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -71,29 +70,62 @@ class MethodEntry:
         return hashlib.sha256(Path(self.origin).read_bytes()).hexdigest()
 
 
-def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
+def find_methods(
+    plugins: Sequence[Path] = (),
+) -> tuple[dict[str, MethodEntry], dict[str, str]]:
     """All methods by name: our own, then those of other packages, then those of plugin files.
 
+    Returns:
+        What works, and why the rest does not: a sentence by plugin file or by method and origin.
+        A broken plugin or package of somebody else takes nothing away from the others.
+
     Raises:
-        UserError: a plugin file is broken, or two methods share a name.
+        UserError: a plugin file does not exist.
     """
-    entries: dict[str, MethodEntry] = {}
-    found = metadata.entry_points(group=METHODS_GROUP)
     named = [
         MethodEntry(point.name, point.dist.name if point.dist else "unknown", point)
-        for point in found
+        for point in metadata.entry_points(group=METHODS_GROUP)
     ]
     named.sort(key=lambda entry: entry.third_party)
+    broken: dict[str, str] = {}
     for plugin in plugins:
-        named += [MethodEntry(name, str(plugin)) for name in load_plugin(plugin)]
+        if not plugin.is_file():
+            raise UserError(f"There is no plugin file {plugin}.")
+        try:
+            named += [MethodEntry(name, str(plugin)) for name in load_plugin(plugin)]
+        except UserError as error:
+            broken[str(plugin)] = str(error)
+    entries: dict[str, MethodEntry] = {}
     for entry in named:
         taken = entries.setdefault(entry.name, entry)
         if taken.origin != entry.origin:
-            raise UserError(
+            broken[f"{entry.name} of {entry.origin}"] = (
                 f"The method name '{entry.name}' of {entry.origin} is already taken by "
                 f"{taken.origin}; rename one of them."
             )
-    return entries
+    return entries, broken
+
+
+def load_methods(entries: Iterable[MethodEntry], broken: dict[str, str]) -> dict[str, type[Method]]:
+    """Import methods; those of other packages that fail are added to ``broken``.
+
+    Raises:
+        UserError: one of our own cannot be imported.
+    """
+    loaded = {}
+    for entry in entries:
+        try:
+            loaded[entry.name] = entry.load()
+        except UserError as error:
+            if not entry.third_party:
+                raise
+            broken[f"{entry.name} of {entry.origin}"] = str(error)
+    return loaded
+
+
+def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
+    """The methods of :func:`find_methods` that work."""
+    return find_methods(plugins)[0]
 
 
 def choose_methods(names: str, entries: Mapping[str, MethodEntry]) -> list[MethodEntry]:
@@ -153,11 +185,7 @@ def _run(path: Path) -> ModuleType:
         raise UserError(f"The plugin {path}, line {error.lineno}: {error.msg}.") from error
     except Exception as error:
         del sys.modules[name]
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == str(path)
-        ]  # fmt: skip
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        where = where_raised(error, str(path))
         raise UserError(f"The plugin {where}: {type(error).__name__}: {error}") from error
     return module
 

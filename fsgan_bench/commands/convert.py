@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-PATH = click.Path(path_type=Path)
+from fsgan_bench.commands.options import PATH
 
 
 @click.command()

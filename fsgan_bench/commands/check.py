@@ -1,0 +1,39 @@
+"""``fsgan-bench check``: does a method keep to the contract?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from fsgan_bench.commands.options import PLUGIN
+
+
+@click.command()
+@click.argument("methods", nargs=-1, required=True, metavar="METHOD...")
+@PLUGIN
+def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
+    """Check that each METHOD ('all': the built-in ones) keeps to the contract, in seconds.
+
+    Trains each on tiny networks with its ``tiny`` settings: what changes is what is declared, the
+    source stays as it is, the same seed gives the same bytes, a resumed training equals one that
+    was never stopped, and a snapshot gives its images back.
+    """
+    import torch
+
+    from fsgan_bench.contract import check_method
+    from fsgan_bench.registry import choose_methods, find_methods
+
+    # Tiny networks are slower on several threads.
+    torch.set_num_threads(1)
+    entries, broken = find_methods(plugins)
+    for reason in broken.values():
+        click.echo(f"Broken: {reason}", err=True)
+    failed = bool(broken)
+    for entry in choose_methods(",".join(methods), entries):
+        for outcome in check_method(entry.load()):
+            verdict = "ok" if outcome.problem is None else f"FAILED: {outcome.problem}"
+            click.echo(f"{entry.name}: {outcome.check}: {verdict} ({outcome.seconds:.1f} s)")
+            failed |= outcome.problem is not None
+    sys.exit(1 if failed else 0)
