@@ -92,7 +92,7 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
     else:
         from fsgan_bench.metrics.scores import METRICS, stored_name
 
-        backbone = get_suite(suite).backbone
+        backbone = get_suite(suite).frechet_backbone
         for heading in ("name", "better", "definition"):
             table.add_column(heading)
         for metric in METRICS.values():

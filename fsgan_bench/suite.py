@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from fsgan_bench.data.avatars import DOMAINS, SOURCE
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError, check_keys, look_up
+from fsgan_bench.metrics.names import FrechetBackbone, IntraProtocol, LpipsBackbone
 from fsgan_bench.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -75,9 +76,17 @@ class Suite:
         targets: by name.
         recipe: training hyperparameters, the same for every method.
         budgets: by name; ``quick`` is the default.
-        backbone: feature network of every metric.
+        lpips_backbone: feature network of LPIPS.
+        frechet_backbone: feature network of the Frechet distance; where it is the same, one pass
+            over the images serves both. On ``inception`` the distance is FID, on
+            ``inception_legacy`` FID as pytorch-fid computes it, on all others neither.
+        lpips_protocol: the intra-LPIPS that figures and tables show, see
+            ``fsgan_bench.metrics.intra_lpips``. Both are stored. Numbers in papers are ``cdc2021``
+            on ``vgg`` at 256x256.
         classifier: name of the realisticness classifier.
         probe_size: latents of the probe batch.
+        frechet_samples: generated images for the Frechet distance, the probe batch first; None for
+            the probe batch alone.
         probe_seed: its seed.
         few_shot_seed: seed of the choice of few-shot images, the same for every cell.
         reference_size: real target images that generated ones are compared with.
@@ -92,14 +101,24 @@ class Suite:
     targets: Mapping[str, Target]
     recipe: Recipe
     budgets: Mapping[str, Budget]
-    backbone: str = "lite0"
+    lpips_backbone: LpipsBackbone = "lite0"
+    frechet_backbone: FrechetBackbone = "lite0"
+    lpips_protocol: IntraProtocol = "exact"
     classifier: str = "lite0-logistic"
     probe_size: int = 1000
+    frechet_samples: int | None = None
     probe_seed: int = 2022
     few_shot_seed: int = 0
     reference_size: int = 1000
     classifier_size: int = 1000
     default_shots: int = field(default=10)
+
+    def __post_init__(self) -> None:
+        if self.frechet_samples is not None and self.frechet_samples < self.probe_size:
+            raise ValueError(
+                f"frechet_samples must be at least probe_size ({self.probe_size}), "
+                f"not {self.frechet_samples}"
+            )
 
     def target(self, name: str) -> Target:
         """The target ``name``; UserError with a suggestion if there is none."""
@@ -164,8 +183,12 @@ class _SuiteFile(BaseModel):
     targets: list[str] = Field(default=list(AVATARS.targets), min_length=1)
     recipe: dict[str, int | float | bool] = {}
     budgets: dict[str, dict[str, int]] = {}
+    lpips_backbone: LpipsBackbone = AVATARS.lpips_backbone
+    frechet_backbone: FrechetBackbone = AVATARS.frechet_backbone
+    lpips_protocol: IntraProtocol = AVATARS.lpips_protocol
     classifier: str = AVATARS.classifier
     probe_size: int = Field(default=AVATARS.probe_size, ge=2)
+    frechet_samples: int | None = AVATARS.frechet_samples
     reference_size: int = Field(default=AVATARS.reference_size, ge=2)
     classifier_size: int = Field(default=AVATARS.classifier_size, ge=32)
     default_shots: int = Field(default=AVATARS.default_shots, ge=1)
@@ -182,17 +205,19 @@ def read_suite(path: Path) -> Suite:
         check_keys(f"The recipe in {path}", content.recipe, asdict(AVATARS.recipe))
         recipe = TypeAdapter(Recipe).validate_python({**asdict(AVATARS.recipe), **content.recipe})
         budgets = TypeAdapter(dict[str, Budget]).validate_python(content.budgets)
+        return replace(
+            AVATARS,
+            **content.model_dump(exclude={"source", "targets", "recipe", "budgets"}),
+            source=path.parent / content.source,
+            targets={name: AVATARS.target(name) for name in content.targets},
+            recipe=recipe,
+            budgets={**AVATARS.budgets, **budgets},
+        )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"The suite file {path} cannot be read: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f", {part}" for part in first["loc"])
         raise UserError(f"The suite file {path}{where}: {first['msg']}.") from None
-    return replace(
-        AVATARS,
-        **content.model_dump(exclude={"source", "targets", "recipe", "budgets"}),
-        source=path.parent / content.source,
-        targets={name: AVATARS.target(name) for name in content.targets},
-        recipe=recipe,
-        budgets={**AVATARS.budgets, **budgets},
-    )
+    except ValueError as error:
+        raise UserError(f"The suite file {path}: {error}.") from None

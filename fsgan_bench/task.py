@@ -118,7 +118,7 @@ class Task:
 
     @functools.cached_property
     def scorer(self) -> Scorer:
-        backbone = load_backbone(self.suite.backbone, self.request.device)
+        backbone = load_backbone(self.suite.lpips_backbone, self.request.device)
         yardstick = Yardstick(
             classifier=self.classifier,
             few_shot=backbone.features(self.splits.few_shot).lpips,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-IntraProtocol = Literal["exact", "cdc2021"]
+from fsgan_bench.metrics.names import IntraProtocol
 
 CDC2021_CLUSTER_LIMIT = 50
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from fsgan_bench.metrics.backbone import Backbone, Features, lpips_vector, weights_digest
+from fsgan_bench.metrics.names import LpipsName
 from fsgan_bench.metrics.weights import cached_weights
-
-LpipsName = Literal["vgg", "alex", "squeeze"]
 
 LPIPS_NAMES: tuple[LpipsName, ...] = get_args(LpipsName)
 

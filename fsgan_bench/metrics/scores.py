@@ -14,7 +14,8 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Features
 from fsgan_bench.metrics.frechet import FrechetReference
-from fsgan_bench.metrics.intra_lpips import IntraProtocol, intra_lpips
+from fsgan_bench.metrics.intra_lpips import intra_lpips
+from fsgan_bench.metrics.names import IntraProtocol
 
 
 class Classifier(Protocol):

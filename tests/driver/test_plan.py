@@ -135,6 +135,11 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
             'name = "x"\nsource = "a"\n[budgets.quick]\niterations = 0\nsnapshots = 2',
             "at least 1 iteration",
         ),
+        (
+            'name = "x"\nsource = "a"\nlpips_backbone = "inception"',
+            "lpips_backbone: Input should be",
+        ),
+        ('name = "x"\nsource = "a"\nfrechet_samples = 999', "at least probe_size (1000), not 999"),
     ],
 )
 def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:

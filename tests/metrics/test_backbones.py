@@ -21,7 +21,8 @@ from fsgan_bench.metrics.features import BACKBONES, load_backbone
 from fsgan_bench.metrics.inception import Inception
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.lite0 import build_lite0
-from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsName, LpipsNetwork, build_lpips
+from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork, build_lpips
+from fsgan_bench.metrics.names import LpipsName
 
 
 def pictures(count: int, size: int = 64, seed: int = 0) -> Images:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fsgan_bench.data.images import to_tensor
 from fsgan_bench.metrics.intra_lpips import (
-    IntraProtocol,
     assign,
     intra_lpips,
     mean_pairwise_lpips,
@@ -22,6 +21,7 @@ from fsgan_bench.metrics.intra_lpips import (
     streamed_intra_lpips,
 )
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
+from fsgan_bench.metrics.names import IntraProtocol
 
 PROTOCOLS: tuple[IntraProtocol, ...] = ("exact", "cdc2021")
 
