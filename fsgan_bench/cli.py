@@ -128,6 +128,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
                 f"preparing {task.target.name}: images, classifier, reference lines"
             ):
                 task.prepare()
+            for note in task.scorer.notes:
+                click.echo(f"{task.target.name}: {note}", err=True)
         try:
             failures = run_plan(plan, Display(console))
         except Signalled as signal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from fsgan_bench.suite import Suite, get_suite
 STRIP_COLUMNS = 8
 STRIP_TILES = 16
 NON_TARGET_START = 200_000
+PIXELS_PER_BATCH = 50 * 64 * 64
+"""Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,25 @@ class Task:
     @functools.cached_property
     def probe(self) -> Tensor:
         """The fixed probe batch of latents, [probe_size, style_dim]."""
-        size = (self.suite.probe_size, self.source.generator.architecture.style_dim)
-        return torch.randn(size, generator=Streams(self.suite.probe_seed)["probe"])
+        return self._latents[: self.suite.probe_size]
+
+    @functools.cached_property
+    def _latents(self) -> Tensor:
+        """The probe batch, and further latents if the Frechet distance takes more."""
+        stream = Streams(self.suite.probe_seed)["probe"]
+        probe, dim = self.suite.probe_size, self.source.generator.architecture.style_dim
+        further = (self.suite.frechet_samples or probe) - probe
+        return torch.cat([torch.randn(n, dim, generator=stream) for n in (probe, further)])
 
     @functools.cached_property
     def classifier(self) -> Any:
-        """The realisticness classifier, from the cache or trained now.
+        """The realisticness classifier, from the cache or trained now; None without images.
 
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
+        if len(self.splits.classifier) == 0:
+            return None
         get_classifier = classifier_entry(self.suite.classifier)
         size = self.suite.classifier_size
         source, *others = self.target.non_target
@@ -116,52 +127,84 @@ class Task:
         classifier.check_usable(allow=self.request.allow_weak_classifier)
         return classifier
 
+    @property
+    def classifier_hash(self) -> str | None:
+        return None if self.classifier is None else str(self.classifier.hash)
+
     @functools.cached_property
     def scorer(self) -> Scorer:
-        backbone = load_backbone(self.suite.lpips_backbone, self.request.device)
+        device, reference = self.request.device, self.splits.reference
+        lpips = load_backbone(self.suite.lpips_backbone, device)
+        frechet = load_backbone(self.suite.frechet_backbone, device)
         yardstick = Yardstick(
+            few_shot=lpips.features(self.splits.few_shot).lpips,
             classifier=self.classifier,
-            few_shot=backbone.features(self.splits.few_shot).lpips,
-            reference=FrechetReference(backbone.pooled(self.splits.reference)),
+            reference=FrechetReference(frechet.pooled(reference)) if len(reference) > 1 else None,
         )
-        return Scorer(backbone, yardstick)
+        return Scorer(lpips, frechet, yardstick)
 
     def generate(
         self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None
     ) -> Images:
         """Images of the probe batch, or of its first ``count``, 8 bit: uint8 [N, R, R, 3]."""
-        parts = []
-        with torch.inference_mode():
-            for z in self.probe[:count].split(50):
-                parts.append(to_uint8(method.sample(modules, z.to(self.request.device))))
-        return np.concatenate(parts)
+        return np.concatenate(list(self._generate(method, modules, self.probe[:count])))
+
+    def generate_further(
+        self, method: Method, modules: Mapping[str, nn.Module]
+    ) -> Iterator[Images]:
+        """What the Frechet distance takes beyond the probe batch, in batches [B, R, R, 3]."""
+        return self._generate(method, modules, self._latents[self.suite.probe_size :])
+
+    def _generate(
+        self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
+    ) -> Iterator[Images]:
+        batch = max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+        for z in latents.split(batch) if len(latents) else ():
+            with torch.inference_mode():
+                images = to_uint8(method.sample(modules, z.to(self.request.device)))
+            yield images
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
         self.folder.mkdir(parents=True, exist_ok=True)
         description = self._description()
         write_json(self.folder / "task.json", description)
-        write_json(self.folder / "classifier.json", self.classifier.card)
+        if self.classifier is not None:
+            write_json(self.folder / "classifier.json", self.classifier.card)
         stored = read_lines(self.folder / "references.jsonl")
         decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
-        stamp = {key: description[key] for key in decisive} | {"source_hash": self.source.hash}
+        stamp = {key: description[key] for key in decisive} | {
+            "source_hash": self.source.hash,
+            "networks": [version for _, version in self.scorer.networks.values()],
+            "frechet_samples": len(self._latents),
+        }
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         lines: list[dict[str, Any]] = []
-        for name, images in self._references().items():
+        for name, (images, further) in self._references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
             lines += [
                 {**score.to_json(reference=name), "stamp": stamp}
-                for score in self.scorer.score(images)
+                for score in self.scorer.score(images, further)
             ]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
         write_lines(self.folder / "references.jsonl", lines)
 
-    def _references(self) -> dict[str, Images]:
-        source = self.generate(Method(), {"generator": self.source.generator})
-        references = {"source": source, "real": self.splits.held_out}
-        if self.target.ideal is not None:
-            references["ideal"] = self.target.ideal(source)
+    def _references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
+        """Images of each reference line, and further ones for the Frechet distance."""
+        method, modules = Method(), {"generator": self.source.generator}
+        source = self.generate(method, modules)
+        references: dict[str, tuple[Images, Iterable[Images]]] = {
+            "source": (source, self.generate_further(method, modules))
+        }
+        if len(self.splits.held_out) > 0:
+            references["real"] = (self.splits.held_out, ())
+        ideal = self.target.ideal
+        if ideal is not None:
+            references["ideal"] = (
+                ideal(source),
+                map(ideal, self.generate_further(method, modules)),
+            )
         return references
 
     def _description(self) -> dict[str, Any]:
@@ -177,8 +220,10 @@ class Task:
             "few_shot_hash": self.splits.few_shot_hash,
             "reference_hash": self.splits.reference_hash,
             "probe_hash": tensor_hash(self.probe),
-            "classifier_hash": self.classifier.hash,
+            "classifier_hash": self.classifier_hash,
             "protocol": PROTOCOL,
+            "lpips_protocol": self.suite.lpips_protocol,
+            "notes": self.scorer.notes,
             "attribution": self.target.attribution,
         }
 
