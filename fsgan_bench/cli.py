@@ -7,19 +7,17 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from fsgan_bench import __version__
 from fsgan_bench.commands.check import check
+from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.options import PATH, PLUGIN
+from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -242,16 +240,9 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")
 
 
-def make_console() -> Console:
-    """A console that writes plain lines of any length where there is no terminal."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 main.add_command(check)
 main.add_command(convert)
+main.add_command(weights)
 
 if __name__ == "__main__":
     main()
