@@ -113,6 +113,38 @@ def test_blits_are_drawn_as_published() -> None:
     torch.testing.assert_close(counts / n, torch.full((8,), 1 / 8), atol=0.01, rtol=0)
 
 
+def test_geometry_changes_in_the_published_order() -> None:
+    """What is drawn, undone point by point, leads from the source back to the target."""
+    n, side = 8, 16
+    dice = Dice(n, 1.0, seeded())
+    flips = dice.applied(dice.uniform(0, 2).floor(), 0)
+    turns = dice.applied(dice.uniform(0, 4).floor(), 0) * (math.pi / 2)
+    whole = dice.applied((dice.uniform(-0.125, 0.125, 2) * side).round(), 0)
+    scales = dice.applied(dice.normal(0.2), 0).exp2()
+    before = dice.applied(dice.uniform(-math.pi, math.pi), 0)
+    stretches = dice.applied(dice.normal(0.2), 0).exp2()
+    after = dice.applied(dice.uniform(-math.pi, math.pi), 0)
+    parts = dice.applied(dice.normal(0.125, 2) * side, 0)
+
+    dice = Dice(n, 1.0, seeded())
+    blitting, geometry = draw_blit(dice, side), draw_geometric(dice, side)
+    target = torch.tensor([1.5, -4.0, 1.0])
+    for image in range(n):
+        x, y, _ = (blitting[image] @ target).tolist()
+        point = complex(-x if flips[image] else x, y)
+        point *= np.exp(-1j * float(turns[image]))
+        point -= complex(*whole[:, image])
+        assert point == pytest.approx(1.5 - 4j, abs=1e-4)
+
+        x, y, _ = (geometry[image] @ target).tolist()
+        point = complex(x, y) / float(scales[image]) * np.exp(-1j * float(before[image]))
+        stretch = float(stretches[image])
+        point = complex(point.real / stretch, point.imag * stretch)
+        point *= np.exp(-1j * float(after[image]))
+        point -= complex(*parts[:, image])
+        assert point == pytest.approx(1.5 - 4j, abs=1e-4)
+
+
 # Resampling.
 
 
