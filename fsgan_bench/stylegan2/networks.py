@@ -183,9 +183,7 @@ class Generator(nn.Module):
         """Mean of the mapped ``z``, [1, style_dim]: the centre that truncation pulls towards."""
         return self.mapping(z).mean(dim=0, keepdim=True)
 
-    def styles(
-        self, z: Tensor, mix: Tensor | None = None, crossover: int | None = None
-    ) -> Tensor:
+    def styles(self, z: Tensor, mix: Tensor | None = None, crossover: int | None = None) -> Tensor:
         """The ``w`` of every layer, [N, n_latent, style_dim], as :meth:`synthesise` takes it.
 
         Arguments and errors are those of :meth:`forward`.

@@ -1,8 +1,7 @@
-"""RSSA: relaxed alignment of spatial structure across source and target (Xiao et al. 2022).
+"""RSSA: spatial structure corresponds across source and target (Xiao et al. 2022).
 
-From "Few shot generative model adaption via relaxed spatial structural alignment". Marks: [paper]
-the text, [code] what the authors published, [ours] a choice that we had to make. Numbers are those
-of the code's training on faces.
+From "Few shot generative model adaption via relaxed spatial structural alignment". Marks: [code]
+what the authors published, for faces unless it says otherwise, [ours] a choice that we had to make.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.method import Latents, Losses
 from fsgan_bench.session import Session
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator, Synthesis
+from fsgan_bench.stylegan2.networks import Architecture, Generator, Synthesis
 
+Layers = list[Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
 DISTANCES: dict[str, Distance] = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}
 
@@ -29,27 +29,24 @@ WHOLE = 32
 
 @dataclass(frozen=True)
 class RSSAConfig(RelaxedRealismConfig):
-    """CDC's adversarial part, as in the code; the two consistency losses; the compression.
+    """The adversarial part is CDC's [code]; then come the two consistencies and the compression.
 
     Attributes:
         self_correlation_weight: weight of self-correlation consistency: 0.8 [code]; 0 ablates it.
         disturbance_weight: weight of disturbance-correlation consistency: 0.4 [code]; 0 ablates it.
-        distance: how correlations are compared: ``l1`` for faces, ``smooth_l1`` for churches
-            [code]. The latter all but switches the disturbance term off at large feature maps, as
-            it squares differences of probabilities.
-        consistency_batch: images of either loss: 4 [code].
-        disturbance: share of the fresh latent in a disturbed one, the rest is common to the batch:
-            0.15 [code, churches].
-        self_correlation_up_to: side of the largest feature maps of the first loss: 256 [code].
-        disturbance_up_to: side of the largest feature maps of the second: 128 [code]. Lower either
-            to save memory, which grows with the fourth power of a window's side.
+        distance: between correlations: ``l1``, or ``smooth_l1`` for churches [code], which squares
+            small differences and so all but switches the disturbance term off.
+        consistency_batch: images that either loss takes: 4 [code].
+        disturbance: share of a latent of its own in a disturbed one; the rest is common to the
+            batch: 0.15 [code, churches].
+        self_correlation_up_to: largest side of feature maps in the first loss: 256 [code].
+        disturbance_up_to: largest side in the second: 128 [code]. Memory grows with the fourth
+            power of a window's side.
         compression: how far the ``w`` of a layer moves into the subspace: layers at the image's
-            resolution, at half of it, and so on; coarser ones do not move. The code's values at
-            256x256 [code]; that they follow the image to other resolutions is ours [ours]. Empty
-            for none.
-        inversion_steps: steps that find the few-shot images' latents. The code's 4,002 are twice
-            its training; ours [ours], 200, cost about a sixth of the embedded suite's ``quick``.
-        inversion_rate: Adam's learning rate at first, halved after every quarter: 0.1 [code].
+            resolution, at half of it, and so on; coarser ones stay. The values are those at 256x256
+            [code]; that they follow the image to other sizes is ours [ours]. Empty for none.
+        inversion_steps: steps that find latents of the few-shot images. The code's 4,002 are twice
+            its training; 200 are about a fifth of the embedded budget ``quick`` [ours].
     """
 
     self_correlation_weight: float = 0.8
@@ -61,12 +58,13 @@ class RSSAConfig(RelaxedRealismConfig):
     disturbance_up_to: int = 128
     compression: tuple[float, ...] = (0.85, 0.65, 0.45, 0.05, 0.05)
     inversion_steps: int = 200
-    inversion_rate: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.consistency_batch < 2 or self.inversion_steps < 1:
             raise ValueError("consistency_batch must be at least 2 and inversion_steps at least 1")
+        if min(self.self_correlation_up_to, self.disturbance_up_to) < 4:
+            raise ValueError("feature maps begin at 4x4; a weight of 0 leaves a loss out")
         if not all(0 <= share <= 1 for share in (self.disturbance, *self.compression)):
             raise ValueError("disturbance and the values of compression lie in [0, 1]")
 
@@ -74,12 +72,12 @@ class RSSAConfig(RelaxedRealismConfig):
 def windows(features: Tensor, across: int) -> Tensor:
     """Cut [N, C, S, S] into ``across`` x ``across`` windows of P positions: [N, windows, P, C]."""
     side = features.shape[-1] // across
-    cut = features.unflatten(3, (across, side)).unflatten(2, (across, side))
+    cut: Tensor = features.unflatten(3, (across, side)).unflatten(2, (across, side))
     return cut.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
 
 
 def self_correlations(features: Tensor, whole: int) -> list[Tensor]:
-    """Cosine similarities between the positions of each image of [N, C, S, S], [N, windows, P, P].
+    """Cosine similarities of the positions in each image of [N, C, S, S]: [N, windows, P, P].
 
     Maps larger than ``whole`` are averaged to half their side, and positions compared within the
     quadrants and within a window of the same size at the centre [code].
@@ -95,7 +93,7 @@ def self_correlations(features: Tensor, whole: int) -> list[Tensor]:
 
 
 def self_correlation_consistency(
-    source: Sequence[Tensor], target: Sequence[Tensor], distance: Distance, whole: int = WHOLE
+    source: Layers, target: Layers, distance: Distance, whole: int = WHOLE
 ) -> Tensor:
     """Each image keeps how its positions correlate: mean ``distance``, summed over layers.
 
@@ -110,7 +108,7 @@ def self_correlation_consistency(
 
 
 def disturbance_correlations(features: Tensor, whole: int) -> Tensor:
-    """Where each position is found in every later image of [N, C, S, S], [pairs, windows, P, P].
+    """Where each position is in every later image of [N, C, S, S]: [pairs, windows, P, P].
 
     A softmax over the other image's P positions of their cosine similarities to this one. Maps
     larger than ``whole`` are cut into 4 x 4 windows [code].
@@ -122,7 +120,7 @@ def disturbance_correlations(features: Tensor, whole: int) -> Tensor:
 
 
 def disturbance_consistency(
-    source: Sequence[Tensor], target: Sequence[Tensor], distance: Distance, whole: int = WHOLE
+    source: Layers, target: Layers, distance: Distance, whole: int = WHOLE
 ) -> Tensor:
     """Images of disturbed latents keep how their positions correlate, a sum over layers.
 
@@ -168,31 +166,25 @@ class Compression(nn.Module):
         return torch.lerp(w, inside, self.strength)
 
 
-def invert(
-    generator: Generator,
-    discriminator: Discriminator,
-    images: Tensor,
-    z: Tensor,
-    steps: int,
-    rate: float,
-) -> Tensor:
-    """Find the ``w`` [M, n_latent, style_dim] from which ``generator`` draws ``images`` [M, ...].
+def invert(session: Session, steps: int) -> Tensor:
+    """The ``w`` [M, n_latent, style_dim] from which the source draws the few-shot images best.
 
-    Starts from the mean of the mapped ``z`` and minimises a perceptual distance and the mean
-    squared difference [code]. The code's LPIPS needs a network from elsewhere; here its form is
-    applied to the features of the source's discriminator [ours].
+    Adam starts at the mean ``w`` with a rate of 0.1, halved after every quarter, and minimises a
+    perceptual distance plus the mean squared difference [code]. LPIPS would need a network from
+    elsewhere; its form is applied to the features of the source's discriminator [ours].
     """
+    generator, discriminator = session.source_generator, session.source_discriminator
+    images, layers = session.few_shot, range(discriminator.n_features)
 
-    def features(images: Tensor) -> list[Tensor]:
-        layers = range(discriminator.n_features)
+    def features(images: Tensor) -> Layers:
         found = discriminator(images, layers, logits=False).features
         return [F.normalize(found[layer], dim=1) for layer in layers]
 
     with torch.no_grad():
         wanted = features(images)
-        w = generator.mean_w(z)[:, None].repeat(len(images), generator.architecture.n_latent, 1)
-    w.requires_grad_(True)
-    optimizer = torch.optim.Adam([w], rate)
+        mean = generator.mean_w(session.normal("inversion", 5120, session.architecture.style_dim))
+    w = mean.repeat(len(images), session.architecture.n_latent, 1).requires_grad_(True)
+    optimizer = torch.optim.Adam([w], 0.1)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, steps // 4), gamma=0.5)
     for _ in range(steps):
         drawn = generator.synthesise(w).image
@@ -209,18 +201,14 @@ def invert(
 class RSSA(RelaxedRealism):
     """Relaxed realism in a compressed latent space, plus the two consistencies of structure.
 
-    Everything is drawn through the compression: what the discriminator sees, what source and target
-    are compared on, and what is scored [code]. Both losses use the fixed layer noise [code].
-    Styles are mixed as in the shared recipe; the code's compression drops the second style [ours].
+    All images come through the compression, those that are scored too; the consistencies take the
+    fixed layer noise [code]. Styles are mixed [ours]; the code's compression drops the second one.
     """
 
     name = "rssa"
     title = "RSSA"
     version = "1"
-    paper = (
-        "Xiao et al. 2022, Few shot generative model adaption via relaxed spatial structural "
-        "alignment"
-    )
+    paper = "Xiao et al. 2022, Few shot adaption via relaxed spatial structural alignment"
     Config = RSSAConfig
     tiny = {**RelaxedRealism.tiny, "inversion_steps": 3}
 
@@ -231,14 +219,7 @@ class RSSA(RelaxedRealism):
     def setup(self, session: Session) -> None:
         super().setup(session)
         if any(self.config.compression):
-            codes = invert(
-                session.source_generator,
-                session.source_discriminator,
-                session.few_shot,
-                session.normal("inversion", 5120, session.architecture.style_dim),
-                self.config.inversion_steps,
-                self.config.inversion_rate,
-            )
+            codes = invert(session, self.config.inversion_steps)
             cast(Compression, session.generator_side["compression"]).span(codes)
 
     def render(self, session: Session, latents: Latents) -> Synthesis:
@@ -253,29 +234,28 @@ class RSSA(RelaxedRealism):
     def generator_loss(self, session: Session) -> Losses:
         config, terms = self.config, super().generator_loss(session)
         shape = (config.consistency_batch, session.architecture.style_dim)
+        distance = DISTANCES[config.distance]
         if config.self_correlation_weight:
             z = session.normal("self_correlation", *shape)
-            source, target = self.structure(session, z, config.self_correlation_up_to)
-            loss = self_correlation_consistency(source, target, DISTANCES[config.distance])
+            features = self.features(session, z, config.self_correlation_up_to)
+            loss = self_correlation_consistency(*features, distance)
             terms["self_correlation"] = config.self_correlation_weight * loss
         if config.disturbance_weight:
             common = session.normal("disturbance", 1, shape[1])
             z = torch.lerp(common, session.normal("disturbance", *shape), config.disturbance)
-            source, target = self.structure(session, z, config.disturbance_up_to)
-            loss = disturbance_consistency(source, target, DISTANCES[config.distance])
+            features = self.features(session, z, config.disturbance_up_to)
+            loss = disturbance_consistency(*features, distance)
             terms["disturbance"] = config.disturbance_weight * loss
         return terms
 
-    def structure(
-        self, session: Session, z: Tensor, up_to: int
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Source and target features of ``z`` [N, style_dim] at sides of at most ``up_to``."""
+    def features(self, session: Session, z: Tensor, up_to: int) -> tuple[Layers, Layers]:
+        """Source and target features of ``z`` [N, style_dim], of sides up to ``up_to``."""
 
-        def features(generator: Generator) -> list[Tensor]:
+        def synthesise(generator: Generator) -> Layers:
             w = session.generator_side["compression"](generator.styles(z))
-            found = generator.synthesise(w, features=True).features
-            return [layer for layer in found if layer.shape[-1] <= up_to]
+            features = generator.synthesise(w, features=True).features
+            return [layer for layer in features if layer.shape[-1] <= up_to]
 
         with torch.no_grad():
-            source = features(session.source_generator)
-        return source, features(session.generator)
+            source = synthesise(session.source_generator)
+        return source, synthesise(session.generator)
