@@ -137,7 +137,7 @@ class Adaptation:
             session.load_state_dict(state["session"])
             self.seconds = state["seconds"]
         else:
-            self.method.setup(session)
+            session.prepare()
             write_json(self.files.folder / "cell.json", self._provenance())
         done = session.iteration
         kept = [line for line in read_lines(self.files.log) if line["iteration"] <= done]

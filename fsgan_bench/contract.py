@@ -77,7 +77,7 @@ class Bench:
             iterations=ITERATIONS,
         )
         if setup:
-            session.method.setup(session)
+            session.prepare()
         return session
 
 
@@ -193,7 +193,7 @@ def check_streams(bench: Bench) -> None:
     """Draws from streams that the method does not use shift none of its own."""
     plain, disturbed = bench.start(), bench.start(setup=False)
     disturbed.normal("unrelated", 7)
-    disturbed.method.setup(disturbed)
+    disturbed.prepare()
     logs = train(plain, 4)
     for log in logs:
         disturbed.normal("unrelated", 7)

@@ -83,7 +83,10 @@ class Method:
         return {}
 
     def setup(self, session: Session) -> None:
-        """Prepare what the method needs before the first iteration of a fresh training."""
+        """Prepare what the method needs before the first iteration of a fresh training.
+
+        What :meth:`sample` needs of it belongs into the generator's extra modules, as a buffer.
+        """
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         """What trains on the generator's side at the current iteration."""

@@ -121,6 +121,14 @@ class Session:
             batch[flipped] = batch[flipped].flip(3)
         return batch.to(self.device)
 
+    def prepare(self) -> None:
+        """Set the method up for a fresh training.
+
+        The averages start from what it leaves in the modules, buffers included.
+        """
+        self.method.setup(self)
+        self.averaged.load_state_dict(self.generator_side.state_dict())
+
     def update_average(self) -> None:
         """Move the averages towards the current weights."""
         with torch.no_grad():

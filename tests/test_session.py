@@ -104,6 +104,29 @@ def test_the_source_is_left_alone(
         assert not any(p.requires_grad for p in source.parameters())
 
 
+class Measured(Plain):
+    """Leaves a measurement in a buffer and a parameter of an extra module."""
+
+    def generator_modules(self, session: Session) -> dict[str, nn.Module]:
+        return {"scale": nn.BatchNorm1d(2)}
+
+    def setup(self, session: Session) -> None:
+        scale = session.generator_side["scale"]
+        assert isinstance(scale, nn.BatchNorm1d)
+        with torch.no_grad():
+            scale.weight.fill_(float(session.few_shot.mean()))
+            scale.get_buffer("running_mean").fill_(float(session.few_shot.std()))
+
+
+def test_averages_start_from_what_the_setup_leaves(make_session: MakeSession) -> None:
+    session = make_session(method=Measured)
+    session.prepare()
+    assert differences(session.averaged.state_dict(), session.generator_side.state_dict()) == []
+    state = session.averaged["scale"].state_dict()
+    assert float(state["running_mean"][0]) == pytest.approx(float(session.few_shot.std()))
+    assert float(state["weight"][0]) == pytest.approx(float(session.few_shot.mean()))
+
+
 def test_same_seed_same_weights(make_session: MakeSession) -> None:
     first, second, other = make_session(seed=1), make_session(seed=1), make_session(seed=2)
     torch.manual_seed(5)
