@@ -42,7 +42,7 @@ class AdAMConfig:
     """
 
     probing_fraction: float = 0.2
-    fisher_samples: int = 1000
+    fisher_samples: int = 200
     quantile: float = 0.5
 
     def __post_init__(self) -> None:
