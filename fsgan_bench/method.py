@@ -74,6 +74,13 @@ class Method:
 
     # What there is, and what of it trains.
 
+    def prepare_networks(self, session: Session) -> None:
+        """Change what the weights of the session's generator and discriminator are made of.
+
+        Called before averages and optimisers are built on them, so that what
+        ``torch.nn.utils.parametrize`` adds to a network trains, is averaged and is stored with it.
+        """
+
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:
         """Extra modules trained, averaged and stored with the generator (MineGAN's miner)."""
         return {}

@@ -73,6 +73,7 @@ class Session:
         self.generator = copy.deepcopy(generator).to(device).train()
         self.discriminator = copy.deepcopy(discriminator).to(device).train()
         with self.streams.initialising("modules"):
+            method.prepare_networks(self)
             generator_extras = method.generator_modules(self)
             discriminator_extras = method.discriminator_modules(self)
         self.generator_side = nn.ModuleDict({"generator": self.generator, **generator_extras})
