@@ -12,13 +12,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fsgan_bench_extras.adam import (
-    AdAM,
-    Modulation,
-    importance_to_both,
-    kernel_groups,
-    most_important,
-)
 from torch import Tensor, nn
 
 from fsgan_bench.contract import RECIPE, Bench, check_method, state_of, train
@@ -27,6 +20,13 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.registry import build_config
 from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.checkpoint import load_source
+from fsgan_bench_extras.adam import (
+    AdAM,
+    Modulation,
+    importance_to_both,
+    kernel_groups,
+    most_important,
+)
 
 identical = functools.partial(torch.testing.assert_close, rtol=0, atol=0)
 SUFFIX = ".parametrizations.weight"
@@ -51,7 +51,7 @@ def start(
         iterations=iterations,
     )
     if setup:
-        session.method.setup(session)
+        session.prepare()
     return session
 
 
@@ -280,7 +280,7 @@ def test_the_probing_trains_modulations_biases_and_the_discriminators_last_block
 def test_the_probing_leaves_the_session_as_it_was() -> None:
     session = start(setup=False)
     before = state_of(session)
-    session.method.setup(session)
+    session.prepare()
     after = state_of(session)
     assert after["streams"].keys() - before["streams"].keys() == {"probing"}
     found = 0
@@ -342,7 +342,7 @@ def test_it_adapts_the_shipped_source() -> None:
         seed=0,
         iterations=10,
     )
-    session.method.setup(session)
+    session.prepare()
     logs = train(session, 3)
     assert all(math.isfinite(value) for log in logs for value in log.values())
     z = torch.randn(2, 128, generator=torch.Generator().manual_seed(0))

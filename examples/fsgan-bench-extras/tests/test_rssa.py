@@ -11,14 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fsgan_bench_extras.rssa import (
-    DISTANCES,
-    RSSA,
-    Compression,
-    disturbance_consistency,
-    invert,
-    self_correlation_consistency,
-)
 from torch import Tensor
 
 from baselines.cdc import CDC
@@ -34,6 +26,14 @@ from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.suite import get_suite
+from fsgan_bench_extras.rssa import (
+    DISTANCES,
+    RSSA,
+    Compression,
+    disturbance_consistency,
+    invert,
+    self_correlation_consistency,
+)
 
 Maps = list[Tensor]
 
