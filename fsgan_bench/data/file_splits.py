@@ -1,14 +1,16 @@
-"""The splits of a target whose images lie on disk: a few-shot pool and, if there is one, a real set."""
+"""The splits of a target whose images lie on disk: a few-shot pool and perhaps a real set."""
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fsgan_bench.data.images import Images, content_hashes, set_hash
+from fsgan_bench.data.images import set_hash
 from fsgan_bench.data.sources import ImageSet, read_images
 from fsgan_bench.data.splits import Splits, check_disjoint, few_shot_order, seeded_order
 from fsgan_bench.errors import UserError
@@ -82,22 +84,24 @@ def file_splits(
         raise UserError(
             f"{shots} shots were asked for, but {pool} holds {_images(len(candidates.images))}."
         )
-    drawn = few_shot_order(content_hashes(candidates.images), seed)[:shots]
+    drawn = few_shot_order(candidates.hashes, seed)[:shots]
     few_shot = candidates.images[drawn]
     if real is None:
-        rest = ImageSet(candidates.images[:0], (), 0)
-        found = few_shot[:0]
+        rest, found = _nothing_of(candidates), list[int]()
     else:
         rest = read_images(real, size, repeats="drop")
-        same = Path(real).resolve() == Path(pool).resolve()
-        found = _without(rest.images, few_shot if same else candidates.images)
-        if not len(found):
-            raise UserError(f"Every image of the real set {real} is in the few-shot pool {pool}.")
-    n_reference, n_classifier, n_held_out = _shares(
-        len(found), (n_reference, n_classifier, n_held_out)
-    )
-    reference, classifier, held_out, _ = np.split(
-        found, np.cumsum([n_reference, n_classifier, n_held_out])
+        is_pool = Path(real).resolve() == Path(pool).resolve()
+        excluded = [candidates.hashes[i] for i in drawn] if is_pool else candidates.hashes
+        found = _others(rest.hashes, excluded)
+        if not found:
+            raise UserError(
+                f"Every image of the real set {real} is a few-shot image or may become one; "
+                f"add others, or leave some out of {pool}."
+            )
+    sizes = _shares(len(found), (n_reference, n_classifier, n_held_out))
+    ends = np.cumsum((0, *sizes))
+    reference, classifier, held_out = (
+        rest.images[found[start:end]] for start, end in itertools.pairwise(ends)
     )
     check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
     return FileSplits(
@@ -117,11 +121,14 @@ def file_splits(
     )
 
 
-def _without(images: Images, excluded: Images) -> Images:
-    """The images [N, H, W, 3] that are not in ``excluded``, in an order of their contents alone."""
-    known = set(content_hashes(excluded))
-    hashes = content_hashes(images)
-    return images[[i for i in seeded_order(hashes, "real") if hashes[i] not in known]]
+def _nothing_of(images: ImageSet) -> ImageSet:
+    return ImageSet(images.images[:0], (), (), 0)
+
+
+def _others(hashes: Sequence[str], excluded: Iterable[str]) -> list[int]:
+    """Indices of the images that are not ``excluded``, in an order that only contents decide."""
+    known = set(excluded)
+    return [index for index in seeded_order(hashes, "real") if hashes[index] not in known]
 
 
 def _shares(available: int, asked: tuple[int, ...]) -> tuple[int, ...]:
