@@ -1,0 +1,141 @@
+"""The splits of a target whose images lie on disk: a few-shot pool and perhaps a real set."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fsgan_bench.data.images import set_hash
+from fsgan_bench.data.sources import ImageSet, read_images
+from fsgan_bench.data.splits import Splits, check_disjoint, few_shot_order, seeded_order
+from fsgan_bench.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class FileSplits(Splits):
+    """``Splits`` of images on disk, with a record of what was drawn and what was left out.
+
+    Without a real set ``classifier``, ``reference`` and ``held_out`` have length 0.
+
+    Attributes:
+        few_shot_names: the files or entries of ``few_shot``, in its order.
+        pool_size: images in the few-shot pool.
+        real_size: different images of the real set that may be drawn; 0 without a real set.
+        overlap: images of the real set left out because the few-shot images are to be new to it.
+        repeats: images of the real set left out because they repeat another one.
+    """
+
+    few_shot_names: tuple[str, ...]
+    pool_size: int
+    real_size: int
+    overlap: int
+    repeats: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence for each thing that was left out of the real set."""
+        sentences = []
+        if self.overlap:
+            sentences.append(f"{_images(self.overlap)} of the real set are few-shot images too.")
+        if self.repeats:
+            sentences.append(f"{_images(self.repeats)} of the real set repeat another one.")
+        return tuple(sentences)
+
+
+def file_splits(
+    pool: str | os.PathLike[str],
+    shots: int,
+    seed: int,
+    n_classifier: int = 1000,
+    n_reference: int = 1000,
+    n_held_out: int = 1000,
+    size: int = 256,
+    *,
+    real: str | os.PathLike[str] | None = None,
+) -> FileSplits:
+    """The splits of a target given as image sets on disk, at ``size`` x ``size`` pixels.
+
+    Args:
+        pool: image set that the few-shot images are drawn from, in anything that ``load_images``
+            reads. Two equal images in it are an error.
+        shots: number of few-shot images.
+        seed: of their draw; see ``few_shot_order``.
+        n_classifier, n_reference, n_held_out: sizes asked for. A real set that holds fewer is
+            shared out in the proportion of these three: a third each by default.
+        size: width and height of the images in px.
+        real: image set of the same domain. Its repeats are dropped, and so are the images of
+            the whole pool, so that only ``few_shot`` depends on ``shots`` and ``seed``. If it is
+            the pool itself, only the few-shot images are dropped.
+
+    Raises:
+        UserError: more shots than the pool holds, a real set with nothing of its own, or an image
+            set that cannot be read.
+        ValueError: a negative number.
+    """
+    if min(shots, n_classifier, n_reference, n_held_out) < 0:
+        raise ValueError("the number of images in a set cannot be negative")
+    candidates = read_images(pool, size)
+    if shots > len(candidates.images):
+        raise UserError(
+            f"{shots} shots were asked for, but {pool} holds {_images(len(candidates.images))}."
+        )
+    drawn = few_shot_order(candidates.hashes, seed)[:shots]
+    few_shot = candidates.images[drawn]
+    if real is None:
+        rest, found = _nothing_of(candidates), list[int]()
+    else:
+        rest = read_images(real, size, repeats="drop")
+        is_pool = Path(real).resolve() == Path(pool).resolve()
+        excluded = [candidates.hashes[i] for i in drawn] if is_pool else candidates.hashes
+        found = _others(rest.hashes, excluded)
+        if not found:
+            raise UserError(
+                f"Every image of the real set {real} is a few-shot image or may become one; "
+                f"add others, or leave some out of {pool}."
+            )
+    sizes = _shares(len(found), (n_reference, n_classifier, n_held_out))
+    ends = np.cumsum((0, *sizes))
+    reference, classifier, held_out = (
+        rest.images[found[start:end]] for start, end in itertools.pairwise(ends)
+    )
+    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
+    return FileSplits(
+        few_shot=few_shot,
+        classifier=classifier,
+        reference=reference,
+        held_out=held_out,
+        few_shot_hash=set_hash(few_shot),
+        classifier_hash=set_hash(classifier),
+        reference_hash=set_hash(reference),
+        held_out_hash=set_hash(held_out),
+        few_shot_names=tuple(candidates.names[index] for index in drawn),
+        pool_size=len(candidates.images),
+        real_size=len(found),
+        overlap=len(rest.images) - len(found),
+        repeats=rest.repeats,
+    )
+
+
+def _nothing_of(images: ImageSet) -> ImageSet:
+    return ImageSet(images.images[:0], (), (), 0)
+
+
+def _others(hashes: Sequence[str], excluded: Iterable[str]) -> list[int]:
+    """Indices of the images that are not ``excluded``, in an order that only contents decide."""
+    known = set(excluded)
+    return [index for index in seeded_order(hashes, "real") if hashes[index] not in known]
+
+
+def _shares(available: int, asked: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes asked for, or ``available`` in their proportion if it is less; rounded down."""
+    total = sum(asked)
+    return asked if available >= total else tuple(available * each // total for each in asked)
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
