@@ -155,7 +155,7 @@ class Adaptation:
                 "threads": torch.get_num_threads(),
                 "device": task.request.device,
                 **description(),
-                "classifier_hash": task.classifier.hash,
+                "classifier_hash": task.classifier and task.classifier.hash,
             },
         }
 

@@ -33,7 +33,8 @@ class RunRequest:
     methods: str
     targets: tuple[str, ...]
     suite: str = "avatars"
-    budget: str = "quick"
+    data: Path | None = None
+    budget: str | None = None
     shots: int | None = None
     seeds: tuple[int, ...] = (0,)
     iterations: int | None = None
@@ -84,7 +85,7 @@ def make_plan(request: RunRequest) -> Plan:
     Raises:
         UserError: anything in the request that cannot be carried out.
     """
-    suite = get_suite(request.suite)
+    suite = get_suite(request.suite, request.data)
     entries = method_entries(request.plugins)
     chosen = choose_methods(request.methods, entries)
     settings = parse_settings(request.settings, [entry.name for entry in chosen])
@@ -99,6 +100,7 @@ def make_plan(request: RunRequest) -> Plan:
                 suite.target(target).name,
                 shots,
                 request.out.resolve(),
+                request.data,
                 request.device,
                 request.allow_weak_classifier,
             )
@@ -123,7 +125,7 @@ def _cell(
     seed: int,
     values: Mapping[str, Any],
 ) -> Cell:
-    budget = suite.budget(request.budget)
+    budget = suite.budget(request.budget, task.target.name)
     iterations = budget.iterations if request.iterations is None else request.iterations
     count = budget.snapshots if request.snapshots is None else request.snapshots
     method = entry.load()

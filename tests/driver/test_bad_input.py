@@ -35,7 +35,7 @@ RUN = ["run", "--target", "sketches", "--methods", "tgan"]
         ([*RUN, "--plugin", "nowhere.py"], "There is no plugin file nowhere.py"),
         (["figures", "nowhere"], "nowhere does not exist"),
         (["list", "methods", "--plugin", "nowhere.py"], "There is no plugin file"),
-        (["list", "targets", "--suite", "ffhq"], "There is no suite 'ffhq'"),
+        (["list", "targets", "--suite", "ffhg"], "Did you mean 'ffhq'?"),
         (["pretrain", "--data", "facs", "--out", "x"], "Did you mean 'faces'?"),
         (["pretrain", "--data", "faces", "--out", "x", "--channels", "8,x"], "--channels"),
         (["pretrain", "--data", "faces", "--out", "x", "--resolution", "48"], "power of two"),
@@ -82,7 +82,7 @@ def test_a_source_that_is_missing_is_named(suite: Path, tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(text)
     result = CliRunner().invoke(main, [*RUN, "--suite", str(tmp_path / "suite.toml")])
     assert result.exit_code == 2, result.output
-    assert "There is no source model at" in result.output
+    assert "lacks its source model: there is nothing at" in result.output
 
 
 def test_a_setting_of_the_wrong_type_is_named(suite: Path) -> None:

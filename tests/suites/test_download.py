@@ -1,0 +1,188 @@
+"""A made-up CDC download goes through the commands as it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fsgan_bench.cli import main
+
+METHODS = {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl"}
+
+SUITE = """
+name = "cdc"
+base = "paper"
+source = "checkpoints/source_ffhq.pt"
+source_title = "faces"
+source_images = "ffhq/source-images"
+few_shot = ["processed_data/{target}", "raw_data/{target}/images"]
+real = ["ffhq/{target}/real"]
+lpips_backbone = "lite0"
+frechet_backbone = "lite0"
+probe_size = 24
+frechet_samples = 40
+[recipe]
+batch = 2
+[budgets.paper]
+iterations = 4
+snapshots = 2
+[targets.babies]
+[targets.sketches]
+title = "pencil sketches"
+budgets.paper = { iterations = 2, snapshots = 2 }
+"""
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fsgan_bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=550,
+    )
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    download: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Every method on both targets, with no option that says anything about the files."""
+    suite = download / "suite.toml"
+    suite.write_text(SUITE)
+    out = tmp_path_factory.mktemp("results")
+    process = run(
+        *("run", "--suite", suite, "--methods", "all"),
+        *("--target", "babies,sketches", "--out", out),
+    )
+    return out / "cdc", process
+
+
+@pytest.mark.slow
+def test_every_method_runs_on_both_targets(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, process = finished
+    assert process.returncode == 0, process.stdout + process.stderr
+    for target, iterations in (("babies", 4), ("sketches", 2)):
+        task = out / f"{target}-10shot"
+        assert {done.parent.parent.name for done in task.glob("*/*/DONE")} == METHODS
+        for file in task.glob("*/*/cell.json"):
+            assert json.loads(file.read_text())["cell"]["iterations"] == iterations
+        assert (task / "figures" / "trajectories.png").stat().st_size > 1000
+        assert (task / "figures" / "same_noise_grid.png").stat().st_size > 1000
+        assert (task / "figures" / "table.md").exists()
+
+
+@pytest.mark.slow
+def test_a_target_with_real_images_has_every_score_and_one_without_has_what_it_can(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, process = finished
+    babies, sketches = out / "babies-10shot", out / "sketches-10shot"
+    intra = {"intra_lpips", "intra_lpips_cdc2021"}
+    for task, metrics, references in (
+        (babies, intra | {"realisticness", "fd_lite0"}, {"source", "real"}),
+        (sketches, intra, {"source"}),
+    ):
+        (scores,) = (task / "tgan").glob("*/scores.jsonl")
+        values = {line["metric"]: line["value"] for line in lines(scores)}
+        assert {metric for metric, value in values.items() if value is not None} == metrics
+        assert {line["reference"] for line in lines(task / "references.jsonl")} == references
+    assert (babies / "classifier.json").exists()
+    assert not (sketches / "classifier.json").exists()
+    assert "sketches: no real images: no Frechet distance (FID), no realisticness" in process.stdout
+
+
+@pytest.mark.slow
+def test_the_task_records_what_it_is_made_of(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, _ = finished
+    sketches = json.loads((out / "sketches-10shot" / "task.json").read_text())
+    assert sketches["source_title"] == "faces"
+    assert sketches["target_title"] == "pencil sketches"
+    assert len(sketches["few_shot"]) == sketches["few_shot_pool"] == 10
+    assert sketches["classifier_hash"] is None
+    table = (out / "babies-10shot" / "figures" / "table.md").read_text()
+    assert "faces to babies (cdc, 10 shots)" in table
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def test_status_says_what_is_there_and_what_is_missing(download: Path) -> None:
+    result = invoke("data", "status", "--suite", "ffhq", "--data", download)
+    assert result.exit_code == 0, result.output
+    rows = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert any(
+        row.startswith("all source model generator and discriminator at 32x32") for row in rows
+    )
+    assert any(row.startswith("babies few-shot images 10 images") for row in rows)
+    assert any(row.startswith("babies real images 120 images") for row in rows)
+    assert any(row.startswith("sketches few-shot images 10 images") for row in rows)
+    assert any(row.startswith("amedeo few-shot images missing") for row in rows)
+    assert "Without the few-shot images: the target cannot run." in result.output
+    assert f"{download}/processed_data/amedeo_modigliani" in result.output
+
+
+def test_status_of_an_empty_folder_lists_every_place(tmp_path: Path) -> None:
+    result = invoke("data", "status", "--suite", "lsun-church", "--data", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Without the source model: nothing runs." in result.output
+    assert f"{tmp_path}/checkpoints/church.pt" in result.output
+    assert result.output.count(f"{tmp_path}/checkpoints/church.pt") == 1
+
+
+def test_status_says_when_files_are_unusable(
+    lone_generator: Callable[[Path], None], tmp_path: Path
+) -> None:
+    lone_generator(tmp_path / "source_ffhq.pt")
+    (tmp_path / "raw_data" / "otto" / "images").mkdir(parents=True)
+    result = invoke("data", "status", "--suite", "ffhq", "--data", tmp_path)
+    assert "a generator alone: fsgan-bench convert takes it" in result.output
+    assert "cannot be used" in result.output
+    run_it = ["run", "--suite", "ffhq", "--methods", "tgan", "--target", "otto"]
+    refused = invoke(*run_it, "--data", tmp_path, "--out", tmp_path / "results")
+    assert refused.exit_code == 2
+    assert "lacks 'd', which adaptation needs" in refused.output
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("where", ["option", "variable", "default"])
+def test_a_run_without_its_files_is_one_sentence(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if where == "variable":
+        monkeypatch.setenv("FSGAN_BENCH_DATA", str(tmp_path / "mine"))
+    root = {"option": "given", "variable": tmp_path / "mine", "default": "data"}[where]
+    option = ["--data", "given"] if where == "option" else []
+    result = invoke("run", "--suite", "ffhq", "--methods", "all", "--target", "sketches", *option)
+    assert result.exit_code == 2
+    assert f"lacks its source model: there is nothing at {root}/ffhq/source" in result.output
+    assert "fsgan-bench data status --suite ffhq" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_few_shot_images_are_named_before_anything_is_written(
+    download: Path, tmp_path: Path
+) -> None:
+    result = invoke(
+        *("run", "--suite", "ffhq", "--methods", "tgan", "--target", "metfaces"),
+        *("--data", download, "--out", tmp_path / "results"),
+    )
+    assert result.exit_code == 2
+    assert "'metfaces' of the suite 'ffhq' lacks its few-shot images" in result.output
+    assert list(tmp_path.iterdir()) == []
