@@ -147,7 +147,6 @@ class Task:
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         description = self._description()
         write_json(self.folder / "task.json", description)
         if self.classifier is not None:

@@ -28,6 +28,8 @@ lpips_backbone = "lite0"
 frechet_backbone = "lite0"
 probe_size = 24
 frechet_samples = 40
+reference_size = 80
+classifier_size = 120
 [recipe]
 batch = 2
 [budgets.paper]
@@ -130,7 +132,7 @@ def test_status_says_what_is_there_and_what_is_missing(download: Path) -> None:
         row.startswith("all source model generator and discriminator at 32x32") for row in rows
     )
     assert any(row.startswith("babies few-shot images 10 images") for row in rows)
-    assert any(row.startswith("babies real images 120 images") for row in rows)
+    assert any(row.startswith("babies real images 240 images") for row in rows)
     assert any(row.startswith("sketches few-shot images 10 images") for row in rows)
     assert any(row.startswith("amedeo few-shot images missing") for row in rows)
     assert "Without the few-shot images: the target cannot run." in result.output

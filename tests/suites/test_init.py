@@ -40,7 +40,7 @@ def test_it_writes_a_suite_that_runs(home: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "generator and discriminator at 32x32" in result.output
     assert "sketches: 10 few-shot, 0 real images" in result.output
-    assert "babies: 10 few-shot, 120 real images" in result.output
+    assert "babies: 10 few-shot, 240 real images" in result.output
     suite = get_suite("suites/My Suite.toml")
     assert suite.name == "my-suite" and list(suite.targets) == ["sketches", "babies"]
     babies = suite.target("babies").images
