@@ -31,7 +31,7 @@ MIN_SIDE = 8
 NAMED = 10
 """How many unusable files an error names."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Decoders that a file may call for, whatever its suffix; none of them runs a program."""
 
 Repeats = Literal["refuse", "drop"]
