@@ -188,7 +188,12 @@ def _lmdb_resolutions(transaction: Transaction) -> list[int]:
 
 
 def _read_lmdb_value(transaction: Transaction, name: str) -> bytes:
-    value = transaction.get(name.encode())
+    import lmdb
+
+    try:
+        value = transaction.get(name.encode())
+    except lmdb.Error:
+        raise Unusable("on a damaged page") from None
     if value is None:
         raise Unusable("missing")
     return bytes(value)

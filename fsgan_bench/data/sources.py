@@ -139,6 +139,7 @@ def _decode(
     images = np.zeros((len(entries), size, size, 3), dtype=np.uint8)
     faults = {}
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about damage that is named below, or does no harm
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for index, entry in enumerate(entries):
             try:
