@@ -29,6 +29,7 @@ MAX_ENTRY_BYTES = 64 * 2**20
 """What an entry of an archive may unpack to."""
 
 MAX_RESOLUTION_DIGITS = 5
+MAX_LENGTH_DIGITS = 7
 
 
 class Unusable(Exception):
@@ -154,7 +155,7 @@ def _lmdb_entries(path: Path, size: int, stack: contextlib.ExitStack) -> list[En
         length = bytes(transaction.get(b"length") or b"")
     except lmdb.Error as error:
         raise UserError(f"{path} cannot be read as an LMDB: {error}.") from error
-    if not stored or not length.isdigit():
+    if not stored or not length.isdigit() or len(length) > MAX_LENGTH_DIGITS:
         raise UserError(
             f"The LMDB {path} lacks {'a length' if stored else 'images'}: it should hold the keys "
             f"'length' and, say, '{size}-00000' that prepare_data.py writes when it has finished."
@@ -187,7 +188,12 @@ def _lmdb_resolutions(transaction: Transaction) -> list[int]:
 
 
 def _read_lmdb_value(transaction: Transaction, name: str) -> bytes:
-    value = transaction.get(name.encode())
+    import lmdb
+
+    try:
+        value = transaction.get(name.encode())
+    except lmdb.Error:
+        raise Unusable("on a damaged page") from None
     if value is None:
         raise Unusable("missing")
     return bytes(value)

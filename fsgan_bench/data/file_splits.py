@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from fsgan_bench.data.images import set_hash
 from fsgan_bench.data.sources import ImageSet, read_images
@@ -26,7 +25,7 @@ class FileSplits(Splits):
         few_shot_names: the files or entries of ``few_shot``, in its order.
         pool_size: images in the few-shot pool.
         real_size: different images of the real set that may be drawn; 0 without a real set.
-        overlap: images of the real set left out because the few-shot images are to be new to it.
+        overlap: images of the real set left out because they are in the few-shot pool.
         repeats: images of the real set left out because they repeat another one.
     """
 
@@ -41,9 +40,9 @@ class FileSplits(Splits):
         """One sentence for each thing that was left out of the real set."""
         sentences = []
         if self.overlap:
-            sentences.append(f"{_images(self.overlap)} of the real set are few-shot images too.")
+            sentences.append(f"Left out of the real set as few-shot: {_images(self.overlap)}.")
         if self.repeats:
-            sentences.append(f"{_images(self.repeats)} of the real set repeat another one.")
+            sentences.append(f"Left out of the real set as repeated: {_images(self.repeats)}.")
         return tuple(sentences)
 
 
@@ -70,7 +69,7 @@ def file_splits(
         size: width and height of the images in px.
         real: image set of the same domain. Its repeats are dropped, and so are the images of
             the whole pool, so that only ``few_shot`` depends on ``shots`` and ``seed``. If it is
-            the pool itself, only the few-shot images are dropped.
+            the pool itself, repeats are no error and only the few-shot images are dropped.
 
     Raises:
         UserError: more shots than the pool holds, a real set with nothing of its own, or an image
@@ -79,7 +78,8 @@ def file_splits(
     """
     if min(shots, n_classifier, n_reference, n_held_out) < 0:
         raise ValueError("the number of images in a set cannot be negative")
-    candidates = read_images(pool, size)
+    is_pool = real is not None and _same_place(Path(pool), Path(real))
+    candidates = read_images(pool, size, repeats="drop" if is_pool else "refuse")
     if shots > len(candidates.images):
         raise UserError(
             f"{shots} shots were asked for, but {pool} holds {_images(len(candidates.images))}."
@@ -89,8 +89,7 @@ def file_splits(
     if real is None:
         rest, found = _nothing_of(candidates), list[int]()
     else:
-        rest = read_images(real, size, repeats="drop")
-        is_pool = Path(real).resolve() == Path(pool).resolve()
+        rest = candidates if is_pool else read_images(real, size, repeats="drop")
         excluded = [candidates.hashes[i] for i in drawn] if is_pool else candidates.hashes
         found = _others(rest.hashes, excluded)
         if not found:
@@ -98,11 +97,8 @@ def file_splits(
                 f"Every image of the real set {real} is a few-shot image or may become one; "
                 f"add others, or leave some out of {pool}."
             )
-    sizes = _shares(len(found), (n_reference, n_classifier, n_held_out))
-    ends = np.cumsum((0, *sizes))
-    reference, classifier, held_out = (
-        rest.images[found[start:end]] for start, end in itertools.pairwise(ends)
-    )
+    parts = _shares(len(found), (n_reference, n_classifier, n_held_out))
+    reference, classifier, held_out = (rest.images[found[part]] for part in parts)
     check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
     return FileSplits(
         few_shot=few_shot,
@@ -131,10 +127,17 @@ def _others(hashes: Sequence[str], excluded: Iterable[str]) -> list[int]:
     return [index for index in seeded_order(hashes, "real") if hashes[index] not in known]
 
 
-def _shares(available: int, asked: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes asked for, or ``available`` in their proportion if it is less; rounded down."""
+def _shares(available: int, asked: Sequence[int]) -> list[slice]:
+    """Where each set begins and ends: as asked, or all there is, in proportion, if it is less."""
     total = sum(asked)
-    return asked if available >= total else tuple(available * each // total for each in asked)
+    ends = [0, *itertools.accumulate(asked)]
+    if available < total:
+        ends = [math.ceil(available * end / total) for end in ends]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _images(count: int) -> str:

@@ -31,7 +31,7 @@ MIN_SIDE = 8
 NAMED = 10
 """How many unusable files an error names."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Decoders that a file may call for, whatever its suffix; none of them runs a program."""
 
 Repeats = Literal["refuse", "drop"]
@@ -139,6 +139,7 @@ def _decode(
     images = np.zeros((len(entries), size, size, 3), dtype=np.uint8)
     faults = {}
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about damage that is named below, or does no harm
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for index, entry in enumerate(entries):
             try:
