@@ -17,6 +17,7 @@ from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN
+from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -246,6 +247,7 @@ def check_device(device: str) -> None:
 main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
+main.add_command(weights)
 
 if __name__ == "__main__":
     main()

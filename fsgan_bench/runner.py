@@ -13,12 +13,14 @@ from fsgan_bench.adaptation import CellFiles
 from fsgan_bench.errors import UserError
 from fsgan_bench.executors import Event, Job, run_jobs
 from fsgan_bench.machine import cores
+from fsgan_bench.metrics.weights import require
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.progress import Display
 from fsgan_bench.registry import (
     MethodEntry,
     build_config,
     choose_methods,
+    classifier_weights,
     method_entries,
     parse_settings,
 )
@@ -114,6 +116,8 @@ def make_plan(request: RunRequest) -> Plan:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
         }
+    if plan.to_run:
+        require(suite.backbones, classifier_weights(suite.classifier))
     return plan
 
 

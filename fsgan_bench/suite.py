@@ -107,6 +107,11 @@ class Suite:
                 f"not {self.frechet_samples}"
             )
 
+    @property
+    def backbones(self) -> set[str]:
+        """Feature networks that its metrics need."""
+        return {self.lpips_backbone, self.frechet_backbone}
+
     def target(self, name: str) -> Target:
         """The target ``name``; UserError with a suggestion if there is none."""
         return look_up(f"target in the suite '{self.name}'", name, self.targets)

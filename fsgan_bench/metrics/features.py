@@ -18,8 +18,8 @@ BACKBONES: tuple[str, ...] = ("lite0", *LPIPS_NAMES, "inception")
 def load_backbone(name: str, device: str = "cpu") -> Backbone:
     """The backbone ``name`` with its published weights, made once per process and device.
 
-    Nothing is downloaded. Raises UserError for an unknown name, or when the weights are neither in
-    an installed package (``lite0``) nor in torch hub's cache.
+    Nothing is downloaded. Raises UserError for an unknown name, or when a file of weights is
+    missing or not the published one (see ``weights``).
     """
     return _load(name, device)
 

@@ -11,23 +11,19 @@ from torch import Tensor, nn
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Backbone, Features, weights_digest
-from fsgan_bench.metrics.weights import cached_weights
+from fsgan_bench.metrics.weights import WEIGHTS, find
 
-_URL = (
-    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/"
-    "inception-2015-12-05.pt"
-)
 _SIZE = 299
 
 
 def build_inception() -> nn.Module:
     """The feature layers of the TorchScript Inception-v3 that clean-fid uses, in eval mode.
 
-    They map (x - 128) / 128, [N, 3, 299, 299], to [N, 2048]. Raises UserError when torch hub's
-    cache lacks the file.
+    They map (x - 128) / 128, [N, 3, 299, 299], to [N, 2048]. Raises UserError when the
+    file is missing or another (see `weights.find`).
     """
     load: Callable[..., Any] = torch.jit.load
-    network = load(cached_weights("inception", _URL), map_location="cpu").eval()
+    network = load(find(WEIGHTS["inception"]), map_location="cpu").eval()
     layers: nn.Module = network.layers
     return layers
 

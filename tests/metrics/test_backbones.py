@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.lite0 import build_lite0
 from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork, build_lpips
 from fsgan_bench.metrics.names import LpipsName
+
+Publish = Callable[[str, Path], None]
 
 
 def pictures(count: int, size: int = 64, seed: int = 0) -> Images:
@@ -181,26 +184,19 @@ def test_an_unknown_backbone_is_answered_with_a_suggestion() -> None:
         ("inception", "inception-2015-12-05.pt"),
     ],
 )
-def test_missing_weights_are_named_with_their_place(
-    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+def test_missing_weights_are_named_with_their_place(name: str, file: str, hub: Path) -> None:
     with pytest.raises(UserError) as error:
         load_backbone(name)
     message = str(error.value)
     assert f"fetch https://{message.split('https://')[1].split(' ')[0]}" in message
-    assert f"save it as {tmp_path / 'hub' / 'checkpoints' / file}" in message
+    assert f"save it as {hub / file}" in message
     assert set(BACKBONES) == {"lite0", "vgg", "alex", "squeeze", "inception"}
 
 
-def test_trunk_weights_are_read_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
+def test_trunk_weights_are_read_from_the_cache(hub: Path, publish: Publish) -> None:
     published = models.squeezenet1_1(weights=None).eval()
-    torch.save(published.state_dict(), checkpoints / "squeezenet1_1-b8a52dc0.pth")
+    torch.save(published.state_dict(), hub / "squeezenet1_1-b8a52dc0.pth")
+    publish("squeezenet", hub / "squeezenet1_1-b8a52dc0.pth")
     model = build_lpips("squeeze")
     inputs = to_tensor(pictures(2))
     with torch.inference_mode():
@@ -210,16 +206,14 @@ def test_trunk_weights_are_read_from_the_cache(
 
 @pytest.mark.parametrize(("name", "builder"), [("vgg", models.vgg16), ("alex", models.alexnet)])
 def test_trunk_names_are_torchvisions(
-    name: LpipsName, builder: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: LpipsName, builder: type[nn.Module], hub: Path, publish: Publish
 ) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in builder().state_dict().items() if "features" in k}
     stored = {key: torch.full(shape, float(i)) for i, (key, shape) in enumerate(shapes.items())}
     file = {"vgg": "vgg16-397923af.pth", "alex": "alexnet-owt-7be5be79.pth"}[name]
-    torch.save(stored, checkpoints / file)
+    torch.save(stored, hub / file)
+    publish({"vgg": "vgg16", "alex": "alexnet"}[name], hub / file)
     loaded = list(build_lpips(name).get_submodule("net").parameters())
     assert [float(p.flatten()[0]) for p in loaded] == [float(i) for i in range(len(stored))]
 
@@ -243,18 +237,14 @@ def test_inception_resizes_as_clean_fid_does() -> None:
         pairwise_lpips(features.lpips, features.lpips)
 
 
-def test_inception_layers_are_read_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
+def test_inception_layers_are_read_from_the_cache(hub: Path, publish: Publish) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 2048, 13, stride=26), nn.AdaptiveAvgPool2d(1)).eval()
     network = nn.Sequential(OrderedDict(layers=layers))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(network, torch.zeros(1, 3, 299, 299))
-        traced.save(checkpoints / "inception-2015-12-05.pt")
+        traced.save(hub / "inception-2015-12-05.pt")
+        publish("inception", hub / "inception-2015-12-05.pt")
         backbone = Inception()
     images = pictures(3)
     given = Inception(layers).features(images)
