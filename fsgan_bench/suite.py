@@ -42,12 +42,14 @@ class Target:
         title: what a figure calls it.
         images: where its images come from.
         budgets: in place of the suite's of the same name.
+        aliases: other names that its files may go by.
     """
 
     name: str
     title: str
     images: AvatarImages | FileImages
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,8 @@ def _target(path: Path, name: str, table: _Target, content: _SuiteFile, root: Pa
         {other: location for other, location in located.items() if location is not None},
         grey_source,
     )
-    return Target(name, table.title or name, images, _budgets(table.budgets))
+    budgets, aliases = _budgets(table.budgets), tuple(table.aliases)
+    return Target(name, table.title or name, images, budgets, aliases)
 
 
 def _location(root: Path, paths: Paths | None, names: Sequence[str] = ("",)) -> Location | None:
@@ -191,7 +192,7 @@ def _required(root: Path, paths: Paths, names: Sequence[str] = ("",)) -> Locatio
     candidates = dict.fromkeys(
         root / path.replace("{target}", name) for path in listed for name in names
     )
-    return Location(tuple(candidates))
+    return Location(tuple(candidates), tuple(str(root / path) for path in listed))
 
 
 def _without_budgets(target: Target, overridden: Iterable[str]) -> Target:

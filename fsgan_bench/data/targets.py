@@ -28,10 +28,12 @@ class Location:
 
     Attributes:
         candidates: the paths, best first.
+        patterns: the same in short, with ``{target}`` for a target's name and aliases.
         required: whether nothing runs without it.
     """
 
     candidates: tuple[Path, ...]
+    patterns: tuple[str, ...] = ()
     required: bool = True
 
     @property

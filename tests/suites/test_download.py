@@ -127,24 +127,29 @@ def invoke(*arguments: object) -> Result:
 def test_status_says_what_is_there_and_what_is_missing(download: Path) -> None:
     result = invoke("data", "status", "--suite", "ffhq", "--data", download)
     assert result.exit_code == 0, result.output
-    rows = [" ".join(line.split()) for line in result.output.splitlines()]
-    assert any(
-        row.startswith("all source model generator and discriminator at 32x32") for row in rows
+    rows = {line.split()[0]: " ".join(line.split()) for line in result.output.splitlines()}
+    assert rows["source"].endswith("source_ffhq.pt, generator and discriminator at 32x32")
+    assert rows["babies"] == (
+        f"babies 10 at {download}/raw_data/babies 240 at {download}/ffhq/babies/real "
+        f"160 at {download}/ffhq/source-images"
     )
-    assert any(row.startswith("babies few-shot images 10 images") for row in rows)
-    assert any(row.startswith("babies real images 240 images") for row in rows)
-    assert any(row.startswith("sketches few-shot images 10 images") for row in rows)
-    assert any(row.startswith("amedeo few-shot images missing") for row in rows)
-    assert "Without the few-shot images: the target cannot run." in result.output
-    assert f"{download}/processed_data/amedeo_modigliani" in result.output
+    assert rows["sketches"].startswith(f"sketches 10 at {download}/processed_data/sketches missing")
+    assert rows["amedeo"].startswith("amedeo (amedeo_modigliani, modigliani) missing missing 160")
+    few_shot, real, weights = (line for line in result.output.splitlines() if "Missing" in line)
+    assert "of sunglasses, amedeo, raphael" in few_shot and "the target cannot run" in few_shot
+    assert f"{download}/processed_data/{{target}}" in few_shot
+    assert "of sunglasses, sketches" in real and "no realisticness" in real
+    assert "weights" in weights and "vgg16" in weights
+    assert "fsgan-bench weights --suite ffhq" in weights
 
 
 def test_status_of_an_empty_folder_lists_every_place(tmp_path: Path) -> None:
     result = invoke("data", "status", "--suite", "lsun-church", "--data", tmp_path)
     assert result.exit_code == 0, result.output
-    assert "Without the source model: nothing runs." in result.output
-    assert f"{tmp_path}/checkpoints/church.pt" in result.output
+    assert "source model: missing" in result.output
+    assert "Missing source model: nothing runs. Looked for at" in result.output
     assert result.output.count(f"{tmp_path}/checkpoints/church.pt") == 1
+    assert result.output.count("Missing few-shot images: the target cannot run.") == 1
 
 
 def test_status_says_when_files_are_unusable(
@@ -153,7 +158,8 @@ def test_status_says_when_files_are_unusable(
     lone_generator(tmp_path / "source_ffhq.pt")
     (tmp_path / "raw_data" / "otto" / "images").mkdir(parents=True)
     result = invoke("data", "status", "--suite", "ffhq", "--data", tmp_path)
-    assert "a generator alone: fsgan-bench convert takes it" in result.output
+    assert "a generator alone: nothing can be adapted without its discriminator" in result.output
+    assert "fsgan-bench convert takes it" in result.output
     assert "cannot be used" in result.output
     run_it = ["run", "--suite", "ffhq", "--methods", "tgan", "--target", "otto"]
     refused = invoke(*run_it, "--data", tmp_path, "--out", tmp_path / "results")
