@@ -129,7 +129,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
             ):
                 task.prepare()
             for note in task.notes:
-                click.echo(f"{task.target.name}: {note}")
+                click.echo(f"{task.target.name}: {note}", err=True)
         try:
             failures = run_plan(plan, Display(console))
         except Signalled as signal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from fsgan_bench.suite import Suite, get_suite
 
 STRIP_COLUMNS = 8
 STRIP_TILES = 16
+PIXELS_PER_BATCH = 50 * 64 * 64
+"""Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,15 @@ class Task:
     @functools.cached_property
     def probe(self) -> Tensor:
         """The fixed probe batch of latents, [probe_size, style_dim]."""
-        size = (self.suite.probe_size, self.source.generator.architecture.style_dim)
-        return torch.randn(size, generator=Streams(self.suite.probe_seed)["probe"])
+        return self._latents[: self.suite.probe_size]
+
+    @functools.cached_property
+    def _latents(self) -> Tensor:
+        """The probe batch, and further latents if the Frechet distance takes more."""
+        stream = Streams(self.suite.probe_seed)["probe"]
+        probe, dim = self.suite.probe_size, self.source.generator.architecture.style_dim
+        further = (self.suite.frechet_samples or probe) - probe
+        return torch.cat([torch.randn(n, dim, generator=stream) for n in (probe, further)])
 
     @functools.cached_property
     def classifier(self) -> Any:
@@ -100,13 +109,13 @@ class Task:
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
-        get_classifier = classifier_entry(self.suite.classifier)
         target = self.splits.classifier
-        if not len(target):
+        if len(target) == 0:
             return None
         others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
         if not others:
             return None
+        get_classifier = classifier_entry(self.suite.classifier)
         classifier = get_classifier(
             self.suite.classifier,
             target,
@@ -119,31 +128,47 @@ class Task:
         return classifier
 
     @property
+    def classifier_hash(self) -> str | None:
+        return None if self.classifier is None else str(self.classifier.hash)
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence for each set of images that is missing or of which some were left out."""
-        missing = (part for part in self.suite.parts(self.target) if part.location.found is None)
+        """A sentence for each metric that is left out or needs care, and for images left out."""
         left_out = self.splits.notes if isinstance(self.splits, FileSplits) else ()
-        return (*(f"no {part.name}: {part.without}." for part in missing), *left_out)
+        return (*self.scorer.notes, *left_out)
 
     @functools.cached_property
     def scorer(self) -> Scorer:
-        backbone = load_backbone(self.suite.lpips_backbone, self.request.device)
+        device, reference = self.request.device, self.splits.reference
+        lpips = load_backbone(self.suite.lpips_backbone, device)
+        frechet = load_backbone(self.suite.frechet_backbone, device)
         yardstick = Yardstick(
+            few_shot=lpips.features(self.splits.few_shot).lpips,
             classifier=self.classifier,
-            few_shot=backbone.features(self.splits.few_shot).lpips,
-            reference=FrechetReference(backbone.pooled(self.splits.reference)),
+            reference=FrechetReference(frechet.pooled(reference)) if len(reference) > 1 else None,
         )
-        return Scorer(backbone, yardstick)
+        return Scorer(lpips, frechet, yardstick)
 
     def generate(
         self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None
     ) -> Images:
         """Images of the probe batch, or of its first ``count``, 8 bit: uint8 [N, R, R, 3]."""
-        parts = []
-        with torch.inference_mode():
-            for z in self.probe[:count].split(50):
-                parts.append(to_uint8(method.sample(modules, z.to(self.request.device))))
-        return np.concatenate(parts)
+        return np.concatenate(list(self._generate(method, modules, self.probe[:count])))
+
+    def generate_further(
+        self, method: Method, modules: Mapping[str, nn.Module]
+    ) -> Iterator[Images]:
+        """What the Frechet distance takes beyond the probe batch, in batches [B, R, R, 3]."""
+        return self._generate(method, modules, self._latents[self.suite.probe_size :])
+
+    def _generate(
+        self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
+    ) -> Iterator[Images]:
+        batch = max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+        for z in latents.split(batch) if len(latents) else ():
+            with torch.inference_mode():
+                images = to_uint8(method.sample(modules, z.to(self.request.device)))
+            yield images
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
@@ -153,26 +178,38 @@ class Task:
             write_json(self.folder / "classifier.json", self.classifier.card)
         stored = read_lines(self.folder / "references.jsonl")
         decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
-        stamp = {key: description[key] for key in decisive} | {"source_hash": self.source.hash}
+        stamp = {key: description[key] for key in decisive} | {
+            "source_hash": self.source.hash,
+            "networks": [version for _, version in self.scorer.networks.values()],
+            "frechet_samples": len(self._latents),
+        }
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         lines: list[dict[str, Any]] = []
-        for name, images in self._references().items():
+        for name, (images, further) in self._references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
             lines += [
                 {**score.to_json(reference=name), "stamp": stamp}
-                for score in self.scorer.score(images)
+                for score in self.scorer.score(images, further)
             ]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
         write_lines(self.folder / "references.jsonl", lines)
 
-    def _references(self) -> dict[str, Images]:
-        source = self.generate(Method(), {"generator": self.source.generator})
-        references = {"source": source}
-        if len(self.splits.held_out):
-            references["real"] = self.splits.held_out
-        if self.target.images.ideal is not None:
-            references["ideal"] = self.target.images.ideal(source)
+    def _references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
+        """Images of each reference line, and further ones for the Frechet distance."""
+        method, modules = Method(), {"generator": self.source.generator}
+        source = self.generate(method, modules)
+        references: dict[str, tuple[Images, Iterable[Images]]] = {
+            "source": (source, self.generate_further(method, modules))
+        }
+        if len(self.splits.held_out) > 0:
+            references["real"] = (self.splits.held_out, ())
+        ideal = self.target.images.ideal
+        if ideal is not None:
+            references["ideal"] = (
+                ideal(source),
+                map(ideal, self.generate_further(method, modules)),
+            )
         return references
 
     def _description(self) -> dict[str, Any]:
@@ -189,8 +226,10 @@ class Task:
             **self._few_shot_record(),
             "reference_hash": self.splits.reference_hash,
             "probe_hash": tensor_hash(self.probe),
-            "classifier_hash": self.classifier and self.classifier.hash,
+            "classifier_hash": self.classifier_hash,
             "protocol": PROTOCOL,
+            "lpips_protocol": self.suite.lpips_protocol,
+            "notes": list(self.notes),
             "attribution": self.target.images.attribution,
         }
 

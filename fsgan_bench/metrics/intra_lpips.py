@@ -89,11 +89,16 @@ def intra_lpips(
     images, features without LPIPS (D = 0) or of different widths, or an unknown protocol.
     """
     _check(fakes, "fakes")
+    return streamed_intra_lpips(held_rows(fakes), few_shot, [protocol], seed)[protocol]
+
+
+def held_rows(features: Tensor) -> Rows:
+    """`Rows` of features [N, D] that are in memory."""
 
     def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
-        return _chunks(fakes if indices is None else fakes[torch.from_numpy(indices)])
+        return _chunks(features if indices is None else features[torch.from_numpy(indices)])
 
-    return streamed_intra_lpips(rows, few_shot, [protocol], seed)[protocol]
+    return rows
 
 
 def streamed_intra_lpips(
