@@ -61,13 +61,19 @@ def _missing(suite: Suite, suite_name: str) -> Iterator[str]:
     for (what, without, patterns), targets in lacking.items():
         whose = "" if len(targets) == len(suite.targets) else f" of {', '.join(targets)}"
         yield f"Missing {what}{whose}: {without}. Looked for at {', '.join(patterns)}."
+    yield from missing_weights(suite, suite_name)
+
+
+def missing_weights(suite: Suite, suite_name: str) -> list[str]:
+    """A line about the pretrained networks that a suite is scored with and that are not there."""
     needed = [*backbone_weights(suite.backbones), *classifier_weights(suite.classifier)]
-    weights = [each.name for each in dict.fromkeys(needed) if look_for(each).problem]
-    if weights:
-        yield (
-            f"Missing weights {', '.join(weights)}: nothing runs. fsgan-bench weights --suite "
-            f"{suite_name} says what to fetch."
-        )
+    names = sorted({each.name for each in needed if look_for(each).problem})
+    if not names:
+        return []
+    return [
+        f"Missing weights {', '.join(names)}: nothing runs. fsgan-bench weights --suite "
+        f"{suite_name} says what to fetch."
+    ]
 
 
 def _model(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.sources import load_images
+from fsgan_bench.data_status import missing_weights
 from fsgan_bench.errors import UserError, look_up
 from fsgan_bench.store import write_text
 from fsgan_bench.stylegan2.checkpoint import load_source
@@ -52,7 +53,7 @@ def write_suite(
     for name in real:
         look_up("--target", name, few_shot)
     text = _toml(file, source, few_shot, real, source_images)
-    parse_suite(text, file)
+    suite = parse_suite(text, file)
     resolution = load_source(source).generator.architecture.resolution
     lines = [f"{source}: generator and discriminator at {resolution}x{resolution}"]
     if source_images is not None:
@@ -68,6 +69,7 @@ def write_suite(
     write_text(file, text)
     return [
         *lines,
+        *missing_weights(suite, str(file)),
         f"{file} is written; it is run by fsgan-bench run --suite {file} --methods all "
         f"--target {','.join(few_shot)}",
     ]

@@ -84,8 +84,8 @@ def download(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What somebody has who followed CDC's instructions, and some real images beside it."""
     root = tmp_path_factory.mktemp("download")
     write_rosinality(root / "checkpoints" / "source_ffhq.pt")
-    write_lmdb(root / "processed_data" / "sketches", grey(pictures(10, seed=1)))
-    write_folder(root / "raw_data" / "babies" / "images", pictures(10, seed=2)[..., ::-1] // 2)
-    write_folder(root / "ffhq" / "babies" / "real", pictures(240, seed=3)[..., ::-1] // 2)
+    write_folder(root / "raw_data" / "sketches" / "images", grey(pictures(10, seed=1)))
+    write_lmdb(root / "processed_data" / "babies", pictures(10, seed=2) // 2)
+    write_folder(root / "ffhq" / "babies" / "real", pictures(240, seed=3) // 2)
     write_folder(root / "ffhq" / "source-images", pictures(160, seed=4) // 2 + 128)
     return root

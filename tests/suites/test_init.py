@@ -27,13 +27,13 @@ def init(*arguments: str) -> Result:
 
 
 SOURCE = ("--source", "download/checkpoints/source_ffhq.pt")
-SKETCHES = ("--target", "download/processed_data/sketches")
+SKETCHES = ("--target", "download/raw_data/sketches")
 
 
 def test_it_writes_a_suite_that_runs(home: Path) -> None:
     result = init(
         *("suites/My Suite.toml", *SOURCE, *SKETCHES),
-        *("--target", "babies=download/raw_data/babies/images"),
+        *("--target", "babies=download/processed_data/babies"),
         *("--real", "babies=download/ffhq/babies/real"),
         *("--source-images", "download/ffhq/source-images"),
     )
@@ -45,7 +45,11 @@ def test_it_writes_a_suite_that_runs(home: Path) -> None:
     assert suite.name == "my-suite" and list(suite.targets) == ["sketches", "babies"]
     babies = suite.target("babies").images
     assert isinstance(babies, FileImages) and list(babies.rejected) == ["source"]
-    assert "../download" in (home / "suites" / "My Suite.toml").read_text()
+    assert "Missing weights inception, vgg16" in result.output
+    text = (home / "suites" / "My Suite.toml").read_text()
+    assert "../download" in text
+    networks = 'lpips_backbone = "lite0"\nfrechet_backbone = "lite0"\n'
+    (home / "suites" / "My Suite.toml").write_text(networks + text)
     plan = CliRunner().invoke(
         main,
         [
