@@ -15,7 +15,8 @@ from fsgan_bench import __version__
 from fsgan_bench.commands.check import check
 from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
-from fsgan_bench.commands.options import PATH, PLUGIN
+from fsgan_bench.commands.new_method import new_method
+from fsgan_bench.commands.options import PATH, PLUGIN, show_broken
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
 
@@ -115,8 +116,9 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     with console.status("planning"):
         plan = make_plan(request)
     report.show_plan(plan, console)
+    show_broken(plan.broken)
     if dry_run:
-        return
+        sys.exit(1 if plan.broken else 0)
     if request.fresh:
         start_over(plan)
     failures: dict[str, str] = {}
@@ -136,7 +138,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     report.show_results(plan, console)
     for label, reason in failures.items():
         click.echo(f"{label} failed: {reason}", err=True)
-    sys.exit(1 if failures else 0)
+    show_broken(plan.broken)
+    sys.exit(1 if failures or plan.broken else 0)
 
 
 @main.command(name="list")
@@ -149,7 +152,9 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
     """List what can be named."""
     from fsgan_bench import report
 
-    report.show_list(what, suite, plugins, make_console())
+    broken = report.show_list(what, suite, plugins, make_console())
+    show_broken(broken)
+    sys.exit(2 if broken else 0)
 
 
 @main.command()
@@ -240,6 +245,7 @@ def check_device(device: str) -> None:
 
 main.add_command(check)
 main.add_command(convert)
+main.add_command(new_method)
 main.add_command(weights)
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.data.images import to_uint8
-from fsgan_bench.errors import UserError, where_raised
+from fsgan_bench.errors import UserError, where_blamed
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.registry import build_config
@@ -101,7 +101,7 @@ def check_method(method: type[Method]) -> Iterator[Outcome]:
         except (Violation, UserError) as error:
             problem = str(error)
         except Exception as error:
-            problem = f"{where_raised(error, method)}: {type(error).__name__}: {error}"
+            problem = f"{where_blamed(error, method)}: {type(error).__name__}: {error}"
         yield Outcome(name, problem, time.perf_counter() - began)
 
 

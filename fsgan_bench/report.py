@@ -64,19 +64,26 @@ def show_results(plan: Plan, console: Console) -> None:
         console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
 
 
-def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> None:
-    """Print the methods, targets, suites or metrics that can be named."""
+def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> dict[str, str]:
+    """Print the methods, targets, suites or metrics that can be named.
+
+    Returns:
+        Why methods of others that are broken are not among them.
+    """
     from fsgan_bench.suite import SUITES, get_suite
 
     table = Table(box=None, pad_edge=False)
+    broken: dict[str, str] = {}
     if what == "methods":
-        from fsgan_bench.registry import method_entries
+        from fsgan_bench.registry import find_methods, load_methods
 
+        entries, broken = find_methods(plugins)
         for heading in ("name", "origin", "paper"):
             table.add_column(heading)
-        for entry in method_entries(plugins).values():
+        for name, method in load_methods(entries, entries, broken).items():
+            entry = entries[name]
             origin = f"third party: {entry.origin}" if entry.third_party else entry.origin
-            table.add_row(entry.name, origin, entry.load().paper)
+            table.add_row(name, origin, method.paper)
     elif what == "targets":
         for heading in ("name", "title", "ideal", "artwork"):
             table.add_column(heading)
@@ -99,6 +106,7 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
             arrow = "higher" if metric.higher_is_better else "lower"
             table.add_row(stored_name(metric, backbone), arrow, metric.definition)
     console.print(table)
+    return broken
 
 
 def _relative(path: Path) -> Path:

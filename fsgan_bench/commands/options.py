@@ -1,7 +1,8 @@
-"""Options that several commands share."""
+"""What several commands share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -15,3 +16,9 @@ PLUGIN = click.option(
     type=PATH,
     help="Python file with a method of your own; may be repeated.",
 )
+
+
+def show_broken(broken: Mapping[str, str]) -> None:
+    """Print why methods are left out, each in red on standard error."""
+    for reason in broken.values():
+        click.secho(f"Broken: {reason}", err=True, fg="red")

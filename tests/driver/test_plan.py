@@ -15,7 +15,7 @@ from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, choose_methods, method_entries, parse_settings
+from fsgan_bench.registry import build_config, method_entries, method_names, parse_settings
 from fsgan_bench.suite import get_suite
 
 
@@ -78,9 +78,10 @@ def test_words_do_not_decide_the_hash() -> None:
 
 def test_all_stands_for_the_built_in_methods() -> None:
     entries = method_entries()
-    names = {entry.name for entry in choose_methods("all", entries)}
+    names = set(method_names("all", entries))
     assert names == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl"}
-    assert [entry.name for entry in choose_methods("cdc, tgan", entries)] == ["cdc", "tgan"]
+    assert method_names("cdc, tgan", entries) == ["cdc", "tgan"]
+    assert method_names("cdc, all", entries)[0] == "cdc"
 
 
 def test_settings_are_parsed_by_type() -> None:
