@@ -169,7 +169,9 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 
 
 @main.command()
-@click.option("--data", required=True, help="Folder of images, or an avatars domain by name.")
+@click.option(
+    "--data", required=True, help="Folder, zip or LMDB of images, or an avatars domain by name."
+)
 @click.option(
     "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
 )
