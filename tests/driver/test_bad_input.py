@@ -105,3 +105,27 @@ def test_help_and_version_load_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_missing_weights_stop_a_run_before_any_training(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("FSGAN_BENCH_WEIGHTS", raising=False)
+    monkeypatch.setattr("fsgan_bench.metrics.weights.CLEAN_FID_FOLDER", tmp_path)
+    networks = (
+        'lpips_backbone = "vgg"\nfrechet_backbone = "inception"\n'
+        'classifier = "timm:mobilenetv3_small_050"\n[recipe]'
+    )
+    text = suite.read_text().replace("[recipe]", networks)
+    (suite.parent / "paper.toml").write_text(text)
+    out = tmp_path / "results"
+    arguments = [*RUN, "--suite", str(suite.parent / "paper.toml"), "--out", str(out)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    missing = ("vgg16", "inception", "timm's 'mobilenetv3_small_050'")
+    for name in missing:
+        assert f"The pretrained weights of {name} are missing: fetch https://" in result.output
+    assert result.output.count("are missing") == len(missing)
+    assert "Traceback" not in result.output
+    assert not out.exists()
