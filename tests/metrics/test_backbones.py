@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 from torchvision import models
@@ -19,7 +21,7 @@ from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.backbone import Backbone, lpips_vector
 from fsgan_bench.metrics.features import BACKBONES, load_backbone
-from fsgan_bench.metrics.inception import Inception
+from fsgan_bench.metrics.inception import Inception, InceptionLegacy, build_inception_legacy
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.lite0 import build_lite0
 from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork, build_lpips
@@ -190,7 +192,7 @@ def test_missing_weights_are_named_with_their_place(name: str, file: str, hub: P
     message = str(error.value)
     assert f"fetch https://{message.split('https://')[1].split(' ')[0]}" in message
     assert f"save it as {hub / file}" in message
-    assert set(BACKBONES) == {"lite0", "vgg", "alex", "squeeze", "inception"}
+    assert set(BACKBONES) == {"lite0", "vgg", "alex", "squeeze", "inception", "inception_legacy"}
 
 
 def test_trunk_weights_are_read_from_the_cache(hub: Path, publish: Publish) -> None:
@@ -277,3 +279,45 @@ def test_refuses_what_is_no_stack_of_images(lite0: Backbone, images: Images, mes
 def test_refuses_a_batch_of_nothing(lite0: Backbone) -> None:
     with pytest.raises(ValueError, match="batch_size"):
         lite0.features(pictures(1), 0)
+
+
+@pytest.fixture
+def legacy_weights(hub: Path, publish: Publish) -> Path:
+    """Random weights in a file of the layout, name and place of pytorch-fid's."""
+    path = hub / "pt_inception-2015-12-05-6726825d.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layout = models.inception_v3(
+            weights=None, num_classes=1008, aux_logits=False, init_weights=False
+        )
+    torch.save(layout.state_dict(), path)
+    publish("inception_legacy", path)
+    return path
+
+
+def test_legacy_inception_equals_pytorch_fid_on_files(legacy_weights: Path, tmp_path: Path) -> None:
+    fid_score = pytest.importorskip("pytorch_fid.fid_score")
+    backbone = InceptionLegacy()
+    images = pictures(3)
+    files = [tmp_path / f"{number}.png" for number in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file)
+    network = build_inception_legacy(legacy_weights)
+    expected = fid_score.get_activations(files, network, 2, 2048, "cpu", num_workers=0)
+    features = backbone.features(images)
+    scale = float(np.abs(expected).max())
+    assert scale > 0 and float(np.ptp(expected, axis=0).max()) > 1e-3 * scale
+    assert np.allclose(features.pooled, expected, atol=1e-5 * scale)
+    assert features.pooled.shape == (3, backbone.pooled_dim)
+    assert features.lpips.shape == (3, 0) and not backbone.has_lpips
+    assert float(network.get_submodule("blocks")[0][0].conv.weight.flatten()[0]) == float(
+        torch.load(legacy_weights)["Conv2d_1a_3x3.conv.weight"].flatten()[0]
+    )
+
+
+def test_legacy_inception_without_its_package_is_one_sentence(
+    legacy_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_fid.inception", None)
+    with pytest.raises(UserError, match="needs the Python package pytorch-fid"):
+        InceptionLegacy()
