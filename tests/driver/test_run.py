@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Finished = tuple[Path, "subprocess.CompletedProcess[str]"]
@@ -116,6 +118,19 @@ def test_iteration_0_is_the_source_for_every_method(
     task = cell_folder(out, "tgan").parent.parent
     source = [s["value"] for s in lines(task / "references.jsonl") if s["reference"] == "source"]
     assert first["tgan"] == first["ewc"] == source
+
+
+def test_more_snapshots_do_not_change_the_training(
+    suite: Path, fsgan_bench: Command, finished: Finished, tmp_path: Path
+) -> None:
+    done = fsgan_bench(*run_arguments(suite, tmp_path), "--snapshots", 5, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    one, other = cell_folder(finished[0], "tgan"), cell_folder(tmp_path, "tgan")
+    names = [[path.name for path in sorted((c / "snapshots").iterdir())] for c in (one, other)]
+    assert len(names[0]) == 3 and len(names[1]) == 5
+    weights = [load_file(cell / "snapshots" / "000006.safetensors") for cell in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_a_second_run_does_nothing_but_retry_what_failed(
