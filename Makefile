@@ -16,6 +16,7 @@ test: $(VENV)/.installed-dev
 # Results are kept.
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf examples/*/build examples/*/*.egg-info
 	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml

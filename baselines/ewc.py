@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fsgan_bench.fisher import diagonal_fisher
 from fsgan_bench.method import Losses, Method
 from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.losses import generator_adversarial
@@ -42,8 +43,7 @@ def fisher_information(
 ) -> dict[str, Tensor]:
     """Diagonal Fisher information of the generator's weights, by parameter name.
 
-    The mean over samples of the squared gradient of ``log sigmoid(D(G(z)))``, one image at a time:
-    squares of a batch's mean gradient are another quantity.
+    The mean over samples of the squared gradient of ``log sigmoid(D(G(z)))``, one image at a time.
 
     Args:
         generator: evaluated with its fixed noise.
@@ -51,14 +51,13 @@ def fisher_information(
         latents: [N, style_dim], N >= 1.
     """
     trained = {name: p.detach().requires_grad_(True) for name, p in generator.named_parameters()}
-    fisher = {name: torch.zeros_like(p) for name, p in trained.items()}
-    for z in latents.split(1):
+
+    def loss(z: Tensor) -> Tensor:
         image = torch.func.functional_call(generator, trained, z).image
-        loss = generator_adversarial(discriminator(image).logits)
-        gradients = torch.autograd.grad(loss, list(trained.values()))
-        for total, gradient in zip(fisher.values(), gradients, strict=True):
-            total.addcmul_(gradient, gradient, value=1 / len(latents))
-    return fisher
+        return generator_adversarial(discriminator(image).logits)
+
+    fisher = diagonal_fisher(loss, latents.split(1), list(trained.values()))
+    return dict(zip(trained, fisher, strict=True))
 
 
 class EWC(Method):

@@ -15,7 +15,9 @@ from fsgan_bench import __version__
 from fsgan_bench.commands.check import check
 from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
-from fsgan_bench.commands.options import PATH, PLUGIN
+from fsgan_bench.commands.data import data
+from fsgan_bench.commands.new_method import new_method
+from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
 
@@ -66,7 +68,8 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 )
 @click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
 @click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
-@click.option("--budget", default="quick", show_default=True, help="Budget of the suite.")
+@DATA
+@click.option("--budget", help="Budget of the suite.  [default: its first]")
 @click.option(
     "--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]"
 )
@@ -115,8 +118,9 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     with console.status("planning"):
         plan = make_plan(request)
     report.show_plan(plan, console)
+    show_broken(plan.broken)
     if dry_run:
-        return
+        sys.exit(1 if plan.broken else 0)
     if request.fresh:
         start_over(plan)
     failures: dict[str, str] = {}
@@ -126,7 +130,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
                 f"preparing {task.target.name}: images, classifier, reference lines"
             ):
                 task.prepare()
-            for note in task.scorer.notes:
+            for note in task.notes:
                 click.echo(f"{task.target.name}: {note}", err=True)
         try:
             failures = run_plan(plan, Display(console))
@@ -138,7 +142,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     report.show_results(plan, console)
     for label, reason in failures.items():
         click.echo(f"{label} failed: {reason}", err=True)
-    sys.exit(1 if failures else 0)
+    show_broken(plan.broken)
+    sys.exit(1 if failures or plan.broken else 0)
 
 
 @main.command(name="list")
@@ -151,7 +156,9 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
     """List what can be named."""
     from fsgan_bench import report
 
-    report.show_list(what, suite, plugins, make_console())
+    broken = report.show_list(what, suite, plugins, make_console())
+    show_broken(broken)
+    sys.exit(2 if broken else 0)
 
 
 @main.command()
@@ -166,7 +173,9 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 
 
 @main.command()
-@click.option("--data", required=True, help="Folder of images, or an avatars domain by name.")
+@click.option(
+    "--data", required=True, help="Folder, zip or LMDB of images, or an avatars domain by name."
+)
 @click.option(
     "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
 )
@@ -242,6 +251,8 @@ def check_device(device: str) -> None:
 
 main.add_command(check)
 main.add_command(convert)
+main.add_command(data)
+main.add_command(new_method)
 main.add_command(weights)
 
 if __name__ == "__main__":

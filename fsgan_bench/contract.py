@@ -11,7 +11,7 @@ import io
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.data.images import to_uint8
-from fsgan_bench.errors import UserError, where_raised
+from fsgan_bench.errors import UserError, where_blamed
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.registry import build_config
@@ -77,7 +77,7 @@ class Bench:
             iterations=ITERATIONS,
         )
         if setup:
-            session.method.setup(session)
+            session.prepare()
         return session
 
 
@@ -90,18 +90,18 @@ def train(session: Session, iterations: int) -> list[dict[str, float]]:
     return logs
 
 
-def check_method(method: type[Method]) -> Iterator[Outcome]:
-    """Run every check of :data:`CHECKS` on ``method``; whatever it raises is an outcome."""
+def check_method(method: type[Method], checks: Iterable[str] = ()) -> Iterator[Outcome]:
+    """Run ``checks``, or all of :data:`CHECKS`, on ``method``; whatever it raises is an outcome."""
     bench = Bench(method)
-    for name, check in CHECKS.items():
+    for name in checks or CHECKS:
         began, problem = time.perf_counter(), None
         try:
             with _global_state_restored():
-                check(bench)
+                CHECKS[name](bench)
         except (Violation, UserError) as error:
             problem = str(error)
         except Exception as error:
-            problem = f"{where_raised(error, method)}: {type(error).__name__}: {error}"
+            problem = f"{where_blamed(error, method)}: {type(error).__name__}: {error}"
         yield Outcome(name, problem, time.perf_counter() - began)
 
 
@@ -193,7 +193,7 @@ def check_streams(bench: Bench) -> None:
     """Draws from streams that the method does not use shift none of its own."""
     plain, disturbed = bench.start(), bench.start(setup=False)
     disturbed.normal("unrelated", 7)
-    disturbed.method.setup(disturbed)
+    disturbed.prepare()
     logs = train(plain, 4)
     for log in logs:
         disturbed.normal("unrelated", 7)

@@ -41,16 +41,25 @@ def check_keys(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise UserError(f"{owner} has no setting '{key}'; {has}.{suggest(key, choices)}")
 
 
-def where_raised(error: BaseException, blamed: type | str) -> str:
-    """``FILE, line N``: where in a file ``error`` arose.
+def where_defined(cls: type) -> str:
+    """``FILE, line N``: where a class is written."""
+    return f"{inspect.getsourcefile(cls)}, line {inspect.getsourcelines(cls)[1]}"
 
-    Args:
-        error: what was raised.
-        blamed: the file, or a class in it. Where no frame of the traceback lies in the file, the
-            line is that of the class, or is left out.
+
+def where_raised(error: BaseException, file: str | None = None) -> str | None:
+    """``FILE, line N``: the innermost line of ``file`` that ``error`` passed through.
+
+    Without ``file``, the innermost line below the caller's that is not of the import system. None
+    if there is no such line. A syntax error is where its text is wrong.
     """
-    file = blamed if isinstance(blamed, str) else inspect.getsourcefile(blamed) or "?"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    if not lines and not isinstance(blamed, str):
-        lines = [inspect.getsourcelines(blamed)[1]]
-    return f"{file}, line {lines[-1]}" if lines else file
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)[1:]):
+        if frame.filename == file or (file is None and "importlib" not in frame.filename):
+            return f"{frame.filename}, line {frame.lineno}"
+    return None
+
+
+def where_blamed(error: BaseException, cls: type) -> str:
+    """Where in the file of ``cls`` an error arose, or else where ``cls`` is written."""
+    return where_raised(error, inspect.getsourcefile(cls)) or where_defined(cls)

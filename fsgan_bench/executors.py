@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import queue
@@ -13,10 +14,14 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fsgan_bench.errors import where_defined, where_raised
 from fsgan_bench.plan import Cell
 from fsgan_bench.task import TaskRequest
+
+if TYPE_CHECKING:
+    from fsgan_bench.method import Method
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def work(job: Job, events: Any, parent: int) -> None:
     """Carry out one job in this (worker) process, reporting to ``events``."""
     from fsgan_bench import machine
     from fsgan_bench.adaptation import Adaptation, CellFiles, Interrupted
+    from fsgan_bench.method import Method
     from fsgan_bench.registry import build_config, method_entries
     from fsgan_bench.store import write_text
     from fsgan_bench.task import load_task
@@ -145,12 +151,16 @@ def work(job: Job, events: Any, parent: int) -> None:
     def send(kind: str, **news: Any) -> None:
         events.put(Event(cell.hash, kind, news))
 
+    method: type[Method] = Method
+    author_blamed = False
     with caught_signals() as caught:
         try:
             machine.prepare(job.threads)
             send("started")
             task = load_task(job.request)
-            method = method_entries(job.plugins)[cell.method].load()
+            entry = method_entries(job.plugins)[cell.method]
+            method = entry.load()
+            author_blamed = entry.third_party
             configured = method(build_config(method, cell.config))
             adaptation = Adaptation(
                 cell,
@@ -165,8 +175,19 @@ def work(job: Job, events: Any, parent: int) -> None:
             send("stopped")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
+            if author_blamed:
+                reason += _place(error, method)
             files = CellFiles(cell.folder(load_task(job.request).folder))
             write_text(files.failed, f"{reason}\n\n{traceback.format_exc()}")
             send("failed", reason=reason)
     events.close()
     events.join_thread()
+
+
+def _place(error: Exception, method: type[Method]) -> str:
+    """`` (FILE, line N)`` if a method's file has to do with the error."""
+    from fsgan_bench.method import Diverged
+
+    raised = where_raised(error, inspect.getsourcefile(method))
+    where = raised or (where_defined(method) if isinstance(error, Diverged) else None)
+    return f" ({where})" if where else ""

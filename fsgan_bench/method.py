@@ -74,6 +74,13 @@ class Method:
 
     # What there is, and what of it trains.
 
+    def prepare_networks(self, session: Session) -> None:
+        """Change what the weights of the session's generator and discriminator are made of.
+
+        Called before averages and optimisers are built on them, so that what
+        ``torch.nn.utils.parametrize`` adds to a network trains, is averaged and is stored with it.
+        """
+
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:
         """Extra modules trained, averaged and stored with the generator (MineGAN's miner)."""
         return {}
@@ -83,7 +90,10 @@ class Method:
         return {}
 
     def setup(self, session: Session) -> None:
-        """Prepare what the method needs before the first iteration of a fresh training."""
+        """Prepare what the method needs before the first iteration of a fresh training.
+
+        What :meth:`sample` needs of it belongs into the generator's extra modules, as a buffer.
+        """
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         """What trains on the generator's side at the current iteration."""

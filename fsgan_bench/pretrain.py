@@ -14,8 +14,8 @@ import torch
 
 from fsgan_bench import __version__, machine
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.data.images import Images, load_folder, save_grid, set_hash, to_uint8
-from fsgan_bench.data.splits import deduplicate
+from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
+from fsgan_bench.data.sources import load_images
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
@@ -190,8 +190,8 @@ def pretrain_from_options(
             f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
             f"--channels ask for: {start.generator.architecture}."
         )
-    if Path(data).is_dir():
-        everything = deduplicate(load_folder(data, resolution))
+    if Path(data).is_dir() or data.lower().endswith(".zip"):
+        everything = load_images(data, resolution, repeats="drop")
         if len(everything) < held_out + 2:
             raise UserError(
                 f"{data} holds {len(everything)} different images, too few to keep "

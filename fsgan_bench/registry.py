@@ -18,7 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, check_keys, look_up, suggest, where_raised
+from fsgan_bench.errors import (
+    UserError,
+    check_keys,
+    look_up,
+    suggest,
+    where_defined,
+    where_raised,
+)
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -57,12 +64,19 @@ class MethodEntry:
             return load_plugin(Path(self.origin))[self.name]
         try:
             loaded = self.entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            where = where_raised(error) or self.entry_point.value
             raise UserError(
-                f"The method '{self.name}' of {self.origin} cannot be imported: "
+                f"The method '{self.name}' of {self.origin} cannot be imported: {where}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        return _checked(loaded, f"'{self.name}' of {self.origin}")
+        method = _checked(loaded, f"'{self.name}' of {self.origin}")
+        if method.name != self.name:
+            raise UserError(
+                f"The method '{self.name}' of {self.origin} calls itself '{method.name}'; its name "
+                "must be that of its entry point."
+            )
+        return method
 
     @property
     def source_hash(self) -> str | None:
@@ -108,43 +122,54 @@ def find_methods(
     return entries, broken
 
 
-def load_methods(entries: Iterable[MethodEntry], broken: dict[str, str]) -> dict[str, type[Method]]:
-    """Import methods; those of other packages that fail are added to ``broken``.
-
-    Raises:
-        UserError: one of our own cannot be imported.
-    """
-    loaded = {}
-    for entry in entries:
-        try:
-            loaded[entry.name] = entry.load()
-        except UserError as error:
-            if not entry.third_party:
-                raise
-            broken[f"{entry.name} of {entry.origin}"] = str(error)
-    return loaded
-
-
 def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
-    """The methods of :func:`find_methods` that work."""
+    """The methods of :func:`find_methods` that can be named."""
     return find_methods(plugins)[0]
 
 
-def choose_methods(names: str, entries: Mapping[str, MethodEntry]) -> list[MethodEntry]:
-    """Resolve a comma-separated list; ``all`` stands for the methods that come with fsgan-bench.
+def method_names(names: str, entries: Mapping[str, MethodEntry]) -> list[str]:
+    """Split a comma-separated list; ``all`` stands for the methods that come with fsgan-bench.
 
     Raises:
-        UserError: a name is unknown or nothing is named.
+        UserError: nothing is named.
     """
-    chosen: dict[str, MethodEntry] = {}
-    for name in filter(None, (part.strip() for part in names.split(","))):
-        if name == "all":
-            chosen |= {n: entry for n, entry in entries.items() if not entry.third_party}
-        else:
-            chosen[name] = look_up("method", name, entries)
+    own = [name for name, entry in entries.items() if not entry.third_party]
+    parts = [part.strip() for part in names.split(",")]
+    chosen = [name for part in parts if part for name in (own if part == "all" else [part])]
     if not chosen:
         raise UserError("--methods names no method; try --methods all.")
-    return list(chosen.values())
+    return list(dict.fromkeys(chosen))
+
+
+def load_methods(
+    names: Iterable[str], entries: Mapping[str, MethodEntry], broken: dict[str, str]
+) -> dict[str, type[Method]]:
+    """Import the named methods; what somebody else broke is left out and added to ``broken``.
+
+    Args:
+        names: what to import.
+        entries, broken: as :func:`find_methods` returns them. While a plugin file is broken, an
+            unknown name counts as one of its methods.
+
+    Raises:
+        UserError: a name is unknown, one of our own methods cannot be imported, or nothing of what
+            is named works.
+    """
+    unreadable = bool(broken)
+    loaded: dict[str, type[Method]] = {}
+    for name in names:
+        try:
+            entry = look_up("method", name, entries)
+            loaded[name] = entry.load()
+        except UserError as error:
+            if name in entries and not entries[name].third_party:
+                raise
+            if name not in entries and not unreadable:
+                raise
+            broken[name] = str(error)
+    if not loaded:
+        raise UserError(" ".join(broken.values()))
+    return loaded
 
 
 def load_plugin(path: Path) -> dict[str, type[Method]]:
@@ -158,17 +183,26 @@ def load_plugin(path: Path) -> dict[str, type[Method]]:
     if not path.is_file():
         raise UserError(f"There is no plugin file {path}.")
     module = _run(path.resolve())
-    methods = {
-        cls.name: _checked(cls, f"{path}")
+    named = [
+        cls
         for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Method) and cls.__module__ == module.__name__ and hasattr(cls, "name")
-    }
+        if cls.__module__ == module.__name__ and hasattr(cls, "name")
+    ]
+    methods = [_checked(cls, cls.__name__) for cls in named if issubclass(cls, Method)]
     if not methods:
+        _ = [_checked(cls, cls.__name__) for cls in named]
         raise UserError(
             f"The plugin {path} defines no method: it needs a subclass of "
             "fsgan_bench.method.Method with a name."
         )
-    return methods
+    by_name = {method.name: method for method in methods}
+    for method in methods:
+        if by_name[method.name] is not method:
+            raise UserError(
+                f"The plugin {where_defined(method)}: the name '{method.name}' is taken by another "
+                "of its methods."
+            )
+    return by_name
 
 
 def _run(path: Path) -> ModuleType:
@@ -184,22 +218,25 @@ def _run(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
-        raise UserError(f"The plugin {path}, line {error.lineno}: {error.msg}.") from error
-    except Exception as error:
+        raise UserError(f"The plugin {where_raised(error)}: {error.msg}.") from error
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        where = where_raised(error, str(path))
+        where = where_raised(error, str(path)) or path
         raise UserError(f"The plugin {where}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _checked(loaded: Any, where: str) -> type[Method]:
+def _checked(loaded: Any, label: str) -> type[Method]:
     from fsgan_bench.method import Method
 
+    where = f"{label} ({where_defined(loaded)})" if inspect.isclass(loaded) else label
     if not (inspect.isclass(loaded) and issubclass(loaded, Method)):
         raise UserError(f"The method {where} is not a subclass of fsgan_bench.method.Method.")
     missing = [name for name in ("name", "title", "version", "paper") if not hasattr(loaded, name)]
     if missing:
         raise UserError(f"The method {where} lacks the class attribute(s) {', '.join(missing)}.")
+    if not dataclasses.is_dataclass(loaded.Config):
+        raise UserError(f"The Config of the method {where} is no dataclass.")
     return loaded
 
 
@@ -219,6 +256,9 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         )
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            reason = first["msg"].removeprefix("Value error, ")
+            raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
 

@@ -28,13 +28,14 @@ def show_plan(plan: Plan, console: Console) -> None:
         all_seen &= seen
     left = timedelta(seconds=round(total / plan.workers))
     how = "from earlier runs" if all_seen else "from a plain iteration; some methods take longer"
-    first = to_run[0][1]
+    lengths = sorted({cell.iterations for _, cell in to_run})
+    looks = sorted({len(cell.snapshots) for _, cell in to_run})
     console.print(
         f"{count} cell(s): {count - len(to_run)} done already, {len(to_run)} to run, "
         f"{plan.workers} at a time with {plan.threads} thread(s) each."
     )
     console.print(
-        f"{first.iterations} iterations, {len(first.snapshots)} snapshots of "
+        f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
         f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
     )
     for task, cell in to_run:
@@ -64,29 +65,36 @@ def show_results(plan: Plan, console: Console) -> None:
         console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
 
 
-def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> None:
-    """Print the methods, targets, suites or metrics that can be named."""
+def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> dict[str, str]:
+    """Print the methods, targets, suites or metrics that can be named.
+
+    Returns:
+        Why methods of others that are broken are not among them.
+    """
     from fsgan_bench.suite import SUITES, get_suite
 
     table = Table(box=None, pad_edge=False)
+    broken: dict[str, str] = {}
     if what == "methods":
-        from fsgan_bench.registry import method_entries
+        from fsgan_bench.registry import find_methods, load_methods
 
+        entries, broken = find_methods(plugins)
         for heading in ("name", "origin", "paper"):
             table.add_column(heading)
-        for entry in method_entries(plugins).values():
+        for name, method in load_methods(entries, entries, broken).items():
+            entry = entries[name]
             origin = f"third party: {entry.origin}" if entry.third_party else entry.origin
-            table.add_row(entry.name, origin, entry.load().paper)
+            table.add_row(name, origin, method.paper)
     elif what == "targets":
         for heading in ("name", "title", "ideal", "artwork"):
             table.add_column(heading)
         for target in get_suite(suite).targets.values():
-            known = "known" if target.ideal else "-"
-            table.add_row(target.name, target.title, known, target.attribution)
+            known = "known" if target.images.ideal else "-"
+            table.add_row(target.name, target.title, known, target.images.attribution or "-")
     elif what == "suites":
         for heading in ("name", "title", "budgets"):
             table.add_column(heading)
-        for each in SUITES.values():
+        for each in map(get_suite, SUITES):
             budgets = ", ".join(f"{n} ({b.iterations} it)" for n, b in each.budgets.items())
             table.add_row(each.name, each.title, budgets)
     else:
@@ -99,6 +107,11 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
             arrow = "higher" if metric.higher_is_better else "lower"
             table.add_row(stored_name(metric, backbone), arrow, metric.definition)
     console.print(table)
+    return broken
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))
 
 
 def _relative(path: Path) -> Path:

@@ -13,15 +13,17 @@ from fsgan_bench.adaptation import CellFiles
 from fsgan_bench.errors import UserError
 from fsgan_bench.executors import Event, Job, run_jobs
 from fsgan_bench.machine import cores
+from fsgan_bench.method import Method
 from fsgan_bench.metrics.weights import require
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.progress import Display
 from fsgan_bench.registry import (
     MethodEntry,
     build_config,
-    choose_methods,
     classifier_weights,
-    method_entries,
+    find_methods,
+    load_methods,
+    method_names,
     parse_settings,
 )
 from fsgan_bench.suite import Suite, get_suite
@@ -35,7 +37,8 @@ class RunRequest:
     methods: str
     targets: tuple[str, ...]
     suite: str = "avatars"
-    budget: str = "quick"
+    data: Path | None = None
+    budget: str | None = None
     shots: int | None = None
     seeds: tuple[int, ...] = (0,)
     iterations: int | None = None
@@ -51,10 +54,14 @@ class RunRequest:
 
 @dataclass
 class Plan:
-    """Cells to run and cells that are done, with the tasks that they belong to."""
+    """Cells to run and cells that are done, with the tasks that they belong to.
+
+    ``broken`` holds what of the request is left out, as somebody else's method is broken, and why.
+    """
 
     request: RunRequest
     cells: list[tuple[Task, Cell]]
+    broken: Mapping[str, str] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
 
     @property
@@ -86,10 +93,11 @@ def make_plan(request: RunRequest) -> Plan:
     Raises:
         UserError: anything in the request that cannot be carried out.
     """
-    suite = get_suite(request.suite)
-    entries = method_entries(request.plugins)
-    chosen = choose_methods(request.methods, entries)
-    settings = parse_settings(request.settings, [entry.name for entry in chosen])
+    suite = get_suite(request.suite, request.data)
+    entries, broken = find_methods(request.plugins)
+    names = method_names(request.methods, entries)
+    methods = load_methods(names, entries, broken)
+    settings = parse_settings(request.settings, names)
     if len(set(request.seeds)) != len(request.seeds):
         raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
@@ -101,15 +109,17 @@ def make_plan(request: RunRequest) -> Plan:
                 suite.target(target).name,
                 shots,
                 request.out.resolve(),
+                request.data,
                 request.device,
                 request.allow_weak_classifier,
             )
         )
-        for entry in chosen:
+        for name, method in methods.items():
             for seed in request.seeds:
-                values = settings.get(entry.name, {})
-                cells.append((task, _cell(request, suite, task, entry, seed, values)))
-    plan = Plan(request, cells)
+                config = build_config(method, settings.get(name, {}))
+                cell = _cell(request, suite, task, entries[name], method, config, seed)
+                cells.append((task, cell))
+    plan = Plan(request, cells, broken)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
@@ -124,13 +134,13 @@ def _cell(
     suite: Suite,
     task: Task,
     entry: MethodEntry,
+    method: type[Method],
+    config: Any,
     seed: int,
-    values: Mapping[str, Any],
 ) -> Cell:
-    budget = suite.budget(request.budget)
+    budget = suite.budget(request.budget, task.target.name)
     iterations = budget.iterations if request.iterations is None else request.iterations
     count = budget.snapshots if request.snapshots is None else request.snapshots
-    method = entry.load()
     return Cell(
         suite=suite.name,
         target=task.target.name,
@@ -140,7 +150,7 @@ def _cell(
         paper=method.paper,
         method_version=method.version,
         method_source=entry.source_hash,
-        config=asdict(build_config(method, values)),
+        config=asdict(config),
         seed=seed,
         iterations=iterations,
         snapshots=snapshot_schedule(iterations, count),

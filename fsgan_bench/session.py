@@ -73,6 +73,7 @@ class Session:
         self.generator = copy.deepcopy(generator).to(device).train()
         self.discriminator = copy.deepcopy(discriminator).to(device).train()
         with self.streams.initialising("modules"):
+            method.prepare_networks(self)
             generator_extras = method.generator_modules(self)
             discriminator_extras = method.discriminator_modules(self)
         self.generator_side = nn.ModuleDict({"generator": self.generator, **generator_extras})
@@ -120,6 +121,14 @@ class Session:
             flipped = torch.rand(size, generator=self.streams["flips"]) < 0.5
             batch[flipped] = batch[flipped].flip(3)
         return batch.to(self.device)
+
+    def prepare(self) -> None:
+        """Set the method up for a fresh training.
+
+        The averages start from what it leaves in the modules, buffers included.
+        """
+        self.method.setup(self)
+        self.averaged.load_state_dict(self.generator_side.state_dict())
 
     def update_average(self) -> None:
         """Move the averages towards the current weights."""

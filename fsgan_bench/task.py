@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fsgan_bench.data.avatars import draw
+from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images, grid, save_png, to_uint8
-from fsgan_bench.data.splits import Splits, avatar_splits
+from fsgan_bench.data.splits import Splits
+from fsgan_bench.data.targets import SplitSizes
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.features import load_backbone
@@ -31,7 +32,6 @@ from fsgan_bench.suite import Suite, get_suite
 
 STRIP_COLUMNS = 8
 STRIP_TILES = 16
-NON_TARGET_START = 200_000
 PIXELS_PER_BATCH = 50 * 64 * 64
 """Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
 
@@ -44,6 +44,7 @@ class TaskRequest:
         suite: its name or file.
         target, shots: the rest of the task.
         root: root of all results.
+        data: folder of the suite's files, see ``fsgan_bench.suite.get_suite``.
         device: ``cpu`` or ``cuda``.
         allow_weak_classifier: score even with a classifier that fails its checks.
     """
@@ -52,6 +53,7 @@ class TaskRequest:
     target: str
     shots: int
     root: Path
+    data: Path | None = None
     device: str = "cpu"
     allow_weak_classifier: bool = False
 
@@ -61,28 +63,25 @@ class Task:
 
     def __init__(self, request: TaskRequest) -> None:
         self.request = request
-        self.suite: Suite = get_suite(request.suite)
+        self.suite: Suite = get_suite(request.suite, request.data)
         self.target = self.suite.target(request.target)
+        self.suite.check_files(self.target)
         self.folder = task_folder(request.root, self.suite.name, request.target, request.shots)
 
     @functools.cached_property
     def source(self) -> Source:
-        source = load_source(self.suite.source)
+        source = load_source(self.suite.source.path)
         source.generator.to(self.request.device)
         source.discriminator.to(self.request.device)
         return source
 
     @functools.cached_property
     def splits(self) -> Splits:
-        return avatar_splits(
-            self.target.name,
-            self.request.shots,
-            self.suite.few_shot_seed,
-            self.suite.classifier_size,
-            self.suite.reference_size,
-            self.suite.probe_size,
-            self.resolution,
+        suite = self.suite
+        sizes = SplitSizes(
+            self.request.shots, suite.classifier_size, suite.reference_size, suite.probe_size
         )
+        return self.target.images.splits(sizes, suite.few_shot_seed, self.resolution)
 
     @property
     def resolution(self) -> int:
@@ -103,25 +102,26 @@ class Task:
 
     @functools.cached_property
     def classifier(self) -> Any:
-        """The realisticness classifier, from the cache or trained now; None without images.
+        """The realisticness classifier, from the cache or trained now.
+
+        None if there are no images of the target, or of anything else, that it could learn from.
 
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
-        if len(self.splits.classifier) == 0:
+        target = self.splits.classifier
+        if len(target) == 0:
+            return None
+        others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
+        if not others:
             return None
         get_classifier = classifier_entry(self.suite.classifier)
-        size = self.suite.classifier_size
-        source, *others = self.target.non_target
         classifier = get_classifier(
             self.suite.classifier,
-            self.splits.classifier,
-            {
-                name: draw(name, NON_TARGET_START, count, self.resolution)
-                for name, count in [(source, size), *((other, size // 4) for other in others)]
-            },
-            source=source,
-            ideal=self.target.ideal,
+            target,
+            others,
+            source=next(iter(others)),
+            ideal=self.target.images.ideal,
             device=self.request.device,
         )
         classifier.check_usable(allow=self.request.allow_weak_classifier)
@@ -130,6 +130,12 @@ class Task:
     @property
     def classifier_hash(self) -> str | None:
         return None if self.classifier is None else str(self.classifier.hash)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each metric that is left out or needs care, and for images left out."""
+        left_out = self.splits.notes if isinstance(self.splits, FileSplits) else ()
+        return (*self.scorer.notes, *left_out)
 
     @functools.cached_property
     def scorer(self) -> Scorer:
@@ -166,7 +172,6 @@ class Task:
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         description = self._description()
         write_json(self.folder / "task.json", description)
         if self.classifier is not None:
@@ -199,7 +204,7 @@ class Task:
         }
         if len(self.splits.held_out) > 0:
             references["real"] = (self.splits.held_out, ())
-        ideal = self.target.ideal
+        ideal = self.target.images.ideal
         if ideal is not None:
             references["ideal"] = (
                 ideal(source),
@@ -218,13 +223,24 @@ class Task:
             "resolution": self.resolution,
             "source": {"hash": self.source.hash, "card": dict(self.source.card)},
             "few_shot_hash": self.splits.few_shot_hash,
+            **self._few_shot_record(),
             "reference_hash": self.splits.reference_hash,
             "probe_hash": tensor_hash(self.probe),
             "classifier_hash": self.classifier_hash,
             "protocol": PROTOCOL,
             "lpips_protocol": self.suite.lpips_protocol,
-            "notes": self.scorer.notes,
-            "attribution": self.target.attribution,
+            "notes": list(self.notes),
+            "attribution": self.target.images.attribution,
+        }
+
+    def _few_shot_record(self) -> dict[str, Any]:
+        """Which files the few-shot images are, where they are files."""
+        if not isinstance(self.splits, FileSplits):
+            return {}
+        return {
+            "few_shot": list(self.splits.few_shot_names),
+            "few_shot_pool": self.splits.pool_size,
+            "real_images": self.splits.real_size,
         }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.method import Diverged, Losses, Method, minimise
@@ -102,6 +103,29 @@ def test_the_source_is_left_alone(
         assert differences(network.state_dict(), state) == []
         assert differences(source.state_dict(), state) == []
         assert not any(p.requires_grad for p in source.parameters())
+
+
+class Measured(Plain):
+    """Leaves a measurement in a buffer and a parameter of an extra module."""
+
+    def generator_modules(self, session: Session) -> dict[str, nn.Module]:
+        return {"scale": nn.BatchNorm1d(2)}
+
+    def setup(self, session: Session) -> None:
+        scale = session.generator_side["scale"]
+        assert isinstance(scale, nn.BatchNorm1d)
+        with torch.no_grad():
+            scale.weight.fill_(float(session.few_shot.mean()))
+            scale.get_buffer("running_mean").fill_(float(session.few_shot.std()))
+
+
+def test_averages_start_from_what_the_setup_leaves(make_session: MakeSession) -> None:
+    session = make_session(method=Measured)
+    session.prepare()
+    assert differences(session.averaged.state_dict(), session.generator_side.state_dict()) == []
+    state = session.averaged["scale"].state_dict()
+    assert float(state["running_mean"][0]) == pytest.approx(float(session.few_shot.std()))
+    assert float(state["weight"][0]) == pytest.approx(float(session.few_shot.mean()))
 
 
 def test_same_seed_same_weights(make_session: MakeSession) -> None:
@@ -300,3 +324,62 @@ def test_a_gradient_that_is_not_finite_is_divergence_too() -> None:
     with pytest.raises(Diverged):
         minimise("generator", {"length": length}, optimizer)
     assert parameter.tolist() == [0.0, 1.0]
+
+
+FACTOR = "generator.conv1.conv.parametrizations.weight.0.factor"
+
+
+class Scaling(nn.Module):
+    """A trained factor on a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(1 + 0.1 * torch.rand(()))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.factor
+
+
+class Parametrised(Plain):
+    """Trains nothing but a factor on the weight of one layer of each network."""
+
+    def prepare_networks(self, session: Session) -> None:
+        for layer in (session.generator.conv1.conv, session.discriminator.final_conv[0]):
+            parametrize.register_parametrization(layer, "weight", Scaling())
+
+    def generator_parameters(self, session: Session) -> Iterator[nn.Parameter]:
+        return (p for n, p in session.generator_side.named_parameters() if "factor" in n)
+
+    def discriminator_parameters(self, session: Session) -> Iterator[nn.Parameter]:
+        return (p for n, p in session.discriminator_side.named_parameters() if "factor" in n)
+
+
+def test_what_a_method_does_to_the_networks_is_trained_averaged_and_stored(
+    make_session: MakeSession,
+) -> None:
+    session = make_session(method=Parametrised)
+    plain = make_session()
+    drawn = session.averaged.get_parameter(FACTOR)
+    assert 1 < float(drawn) < 1.1
+    weight = plain.generator.conv1.conv.weight
+    torch.testing.assert_close(session.averaged["generator"].conv1.conv.weight, weight * drawn)
+    before = copy.deepcopy([session.generator_side, session.discriminator_side, session.averaged])
+    train(session, 2)
+    sides = (session.generator_side, session.discriminator_side, session.averaged)
+    for old, new in zip(before, sides, strict=True):
+        state = new.state_dict()
+        changed = {n for n, value in old.state_dict().items() if not torch.equal(value, state[n])}
+        assert len(changed) == 1 and changed.pop().endswith("parametrizations.weight.0.factor")
+    source = session.source_generator.state_dict()
+    torch.testing.assert_close(source, plain.source_generator.state_dict(), rtol=0, atol=0)
+    resumed = make_session(seed=1, method=Parametrised)
+    resumed.load_state_dict(copy.deepcopy(session.state_dict()))
+    assert train(resumed, 2) == train(session, 2)
+
+
+def test_a_seed_decides_what_is_added_to_the_networks(make_session: MakeSession) -> None:
+    factors = [
+        float(make_session(seed=seed, method=Parametrised).averaged.get_parameter(FACTOR))
+        for seed in (0, 0, 1)
+    ]
+    assert factors[0] == factors[1] != factors[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fsgan_bench.commands.options import PLUGIN
+from fsgan_bench.commands.options import PLUGIN, show_broken
 
 
 @click.command()
@@ -23,17 +23,17 @@ def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
     import torch
 
     from fsgan_bench.contract import check_method
-    from fsgan_bench.registry import choose_methods, find_methods
+    from fsgan_bench.registry import find_methods, load_methods, method_names
 
     # Tiny networks are slower on several threads.
     torch.set_num_threads(1)
     entries, broken = find_methods(plugins)
-    for reason in broken.values():
-        click.echo(f"Broken: {reason}", err=True)
+    chosen = load_methods(method_names(",".join(methods), entries), entries, broken)
     failed = bool(broken)
-    for entry in choose_methods(",".join(methods), entries):
-        for outcome in check_method(entry.load()):
+    for name, method in chosen.items():
+        for outcome in check_method(method):
             verdict = "ok" if outcome.problem is None else f"FAILED: {outcome.problem}"
-            click.echo(f"{entry.name}: {outcome.check}: {verdict} ({outcome.seconds:.1f} s)")
+            click.echo(f"{name}: {outcome.check}: {verdict} ({outcome.seconds:.1f} s)")
             failed |= outcome.problem is not None
+    show_broken(broken)
     sys.exit(1 if failed else 0)

@@ -1,12 +1,20 @@
-"""Options that several commands share."""
+"""What several commands share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 PATH = click.Path(path_type=Path)
+
+DATA = click.option(
+    "--data",
+    type=PATH,
+    help="Folder that the suite's paths start from.  [default: that of its file; for a built-in "
+    "suite $FSGAN_BENCH_DATA, or data]",
+)
 
 PLUGIN = click.option(
     "--plugin",
@@ -15,3 +23,9 @@ PLUGIN = click.option(
     type=PATH,
     help="Python file with a method of your own; may be repeated.",
 )
+
+
+def show_broken(broken: Mapping[str, str]) -> None:
+    """Print why methods are left out, each in red on standard error."""
+    for reason in broken.values():
+        click.secho(f"Broken: {reason}", err=True, fg="red")

@@ -34,7 +34,12 @@ def weights(suite: str | None) -> None:
         listed = dict.fromkeys([*WEIGHTS.values(), *listed])
     table = Table(box=None, pad_edge=False)
     for heading in ("network", "state", "file", "size", "needed by"):
-        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+        table.add_column(
+            heading,
+            justify="right" if heading == "size" else "left",
+            overflow="fold",
+            no_wrap=heading == "state",
+        )
     findings = [look_for(each) for each in listed]
     for finding in findings:
         of = finding.weights

@@ -1,4 +1,4 @@
-"""Image arrays: hashing, tensors and back, folders of files, grids.
+"""Image arrays: hashing, tensors and back, Pillow images brought to one shape, grids.
 
 Everywhere in the package ``images`` is a uint8 array [N, H, W, 3], RGB; a tensor for a network
 is float32 [N, 3, H, W] in [-1, 1].
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from fsgan_bench.errors import UserError
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 Images: TypeAlias = NDArray[np.uint8]
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def check_images(images: Images) -> None:
@@ -95,17 +93,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
-def _read_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """One file as a uint8 array [size, size, 3]: largest centred square, Lanczos."""
-    try:
-        with Image.open(path) as file:
-            return to_square(file, size)
-    except UnidentifiedImageError:
-        raise UserError(f"{path} is not an image in a format that can be read.") from None
-    except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read as an image: {error}") from error
-
-
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Any Pillow image as uint8 [size, size, 3]: largest centred square, Lanczos."""
     rgb = to_rgb(image)
@@ -115,34 +102,6 @@ def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     if side != size:
         square = square.resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square)
-
-
-def load_folder(path: str | os.PathLike[str], size: int, limit: int | None = None) -> Images:
-    """The PNG, JPEG and WebP files of a folder, sorted by name, as images [N, size, size, 3].
-
-    Each is turned upright after its EXIF tag, flattened on white, cropped to its largest centred
-    square and resized with a Lanczos filter. Hidden files and other suffixes are passed over;
-    ``limit`` keeps the first so many. Raises UserError, with the file's name, for a missing or
-    empty folder and for a file that is damaged, cut short or no image.
-    """
-    folder = Path(path)
-    if size < 1 or (limit is not None and limit < 1):
-        raise ValueError(f"size and limit must be at least 1, got {size} and {limit}")
-    if not folder.exists():
-        raise UserError(f"The image folder {folder} does not exist.")
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a file; a folder of images is needed.")
-    files = sorted(
-        (
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-        ),
-        key=lambda file: file.name,
-    )
-    if not files:
-        raise UserError(f"The folder {folder} holds no image ({', '.join(SUFFIXES)}).")
-    return np.stack([_read_square(file, size) for file in files[:limit]])
 
 
 def save_png(image: NDArray[np.uint8], path: str | os.PathLike[str]) -> None:

@@ -47,7 +47,15 @@ def few_shot_order(hashes: Sequence[str], seed: int) -> list[int]:
     The first ``k`` are the few-shot set of ``k`` shots, so a larger set holds the smaller ones.
     Depends on the images and the seed, not on the order they are given in.
     """
-    keys = [hashlib.sha256(f"few-shot/{seed}/{digest}".encode()).digest() for digest in hashes]
+    return seeded_order(hashes, f"few-shot/{seed}")
+
+
+def seeded_order(hashes: Sequence[str], seed: str) -> list[int]:
+    """An order of distinct images, given their content hashes, as indices.
+
+    Depends on the images and the seed, not on the order they are given in.
+    """
+    keys = [hashlib.sha256(f"{seed}/{digest}".encode()).digest() for digest in hashes]
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 

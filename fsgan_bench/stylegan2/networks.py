@@ -183,6 +183,19 @@ class Generator(nn.Module):
         """Mean of the mapped ``z``, [1, style_dim]: the centre that truncation pulls towards."""
         return self.mapping(z).mean(dim=0, keepdim=True)
 
+    def styles(self, z: Tensor, mix: Tensor | None = None, crossover: int | None = None) -> Tensor:
+        """The ``w`` of every layer, [N, n_latent, style_dim], as :meth:`synthesise` takes it.
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        w = self.mapping(z)[:, None].expand(-1, self.architecture.n_latent, -1)
+        if mix is not None:
+            if crossover is None:
+                raise ValueError("style mixing needs the crossover layer")
+            second = self.mapping(mix)[:, None].expand_as(w)
+            w = torch.cat([w[:, :crossover], second[:, crossover:]], dim=1)
+        return w
+
     def forward(
         self,
         z: Tensor,
@@ -208,12 +221,7 @@ class Generator(nn.Module):
         Raises:
             ValueError: ``mix`` without ``crossover``, or truncation without its mean.
         """
-        w = self.mapping(z)[:, None].expand(-1, self.architecture.n_latent, -1)
-        if mix is not None:
-            if crossover is None:
-                raise ValueError("style mixing needs the crossover layer")
-            second = self.mapping(mix)[:, None].expand_as(w)
-            w = torch.cat([w[:, :crossover], second[:, crossover:]], dim=1)
+        w = self.styles(z, mix, crossover)
         if truncation != 1.0:
             if truncation_mean is None:
                 raise ValueError("truncation needs truncation_mean")

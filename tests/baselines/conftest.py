@@ -65,7 +65,7 @@ def start(networks: tuple[Generator, Discriminator], few_shot: Images) -> Start:
             iterations=iterations,
         )
         if setup:
-            session.method.setup(session)
+            session.prepare()
         return session
 
     return make

@@ -28,12 +28,16 @@ def layers(golden: dict[str, Tensor], network: str) -> list[Tensor]:
     return [golden[f"{network}_{i}"] for i in range(5)]
 
 
-def test_distance_consistency_is_the_published_one(golden: dict[str, Tensor]) -> None:
-    loss = distance_consistency(
-        layers(golden, "source"), layers(golden, "target"), golden["layer_of_anchor"]
-    )
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_distance_consistency_is_the_published_one(
+    golden: dict[str, Tensor], dtype: torch.dtype
+) -> None:
+    """The published value is float32's, in which the divergence of two close distributions loses
+    digits: it lies 7e-5 from the exact one, and other processors round otherwise."""
+    source, target = ([f.to(dtype) for f in layers(golden, n)] for n in ("source", "target"))
+    loss = distance_consistency(source, target, golden["layer_of_anchor"])
     weighted = CDCConfig().distance_weight * float(loss)
-    assert weighted == pytest.approx(float(golden["cdc_loss"]), rel=1e-5)
+    assert weighted == pytest.approx(float(golden["cdc_loss"]), rel=1e-4)
 
 
 def test_generator_contrast_is_eq_5(golden: dict[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, choose_methods, method_entries, parse_settings
+from fsgan_bench.registry import build_config, method_entries, method_names, parse_settings
 from fsgan_bench.suite import get_suite
 
 
@@ -78,9 +78,10 @@ def test_words_do_not_decide_the_hash() -> None:
 
 def test_all_stands_for_the_built_in_methods() -> None:
     entries = method_entries()
-    names = {entry.name for entry in choose_methods("all", entries)}
+    names = set(method_names("all", entries))
     assert names == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl"}
-    assert [entry.name for entry in choose_methods("cdc, tgan", entries)] == ["cdc", "tgan"]
+    assert method_names("cdc, tgan", entries) == ["cdc", "tgan"]
+    assert method_names("cdc, all", entries)[0] == "cdc"
 
 
 def test_settings_are_parsed_by_type() -> None:
@@ -115,7 +116,7 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(example, encoding="utf-8")
     suite = get_suite(str(path))
-    assert suite.source == tmp_path / "source" / "best.safetensors"
+    assert suite.source.path == tmp_path / "source" / "best.safetensors"
     assert suite.recipe.batch == 8
     assert suite.budget("quick").iterations == 2000
     assert list(suite.targets) == ["sketches", "ink"]
@@ -126,7 +127,7 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
     [
         ("", "name: Field required"),
         ("name =", "cannot be read"),
-        ('name = "x"\nsource = "a"\nfoo = 1', "foo: Extra inputs are not permitted"),
+        ('name = "x"\nsource = "a"\nfoo = 1', "no setting 'foo'"),
         ('name = "../x"\nsource = "a"', "name: String should match pattern"),
         ('name = "x"\nsource = "a"\ntargets = ["sketchs"]', "Did you mean 'sketches'?"),
         ('name = "x"\nsource = "a"\n[recipe]\nbath = 2', "Did you mean 'batch'?"),
@@ -147,3 +148,8 @@ def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Pa
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=re.escape(sentence)):
         get_suite(str(path))
+
+
+def test_what_a_config_refuses_is_said_in_its_words() -> None:
+    with pytest.raises(UserError, match=r"^The settings of dcl do not fit: anchor_every must be"):
+        build_config(DCL, {"anchor_every": "0"})

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Finished = tuple[Path, "subprocess.CompletedProcess[str]"]
@@ -39,7 +41,7 @@ def finished(
 ) -> Finished:
     """A run of two good methods and one that diverges."""
     out = tmp_path_factory.mktemp("results")
-    arguments = run_arguments(suite, out, "tgan,freezed,broken")
+    arguments = run_arguments(suite, out, "tgan,ewc,broken")
     return out, fsgan_bench(*arguments, "--plugin", broken_plugin, "--jobs", 2)
 
 
@@ -60,7 +62,7 @@ def test_one_failing_method_does_not_stop_the_others(
     assert "Broken failed: Diverged: the loss term generator/adversarial is nan" in process.stderr
     assert "Traceback" not in process.stderr
     assert (cell_folder(out, "tgan") / "DONE").exists()
-    assert (cell_folder(out, "freezed") / "DONE").exists()
+    assert (cell_folder(out, "ewc") / "DONE").exists()
     failed = cell_folder(out, "broken")
     assert not (failed / "DONE").exists()
     assert "Diverged" in (failed / "FAILED").read_text()
@@ -92,7 +94,17 @@ def test_a_finished_cell_has_all_its_files(
     for name in ("trajectories", "quality_diversity", "same_noise_grid"):
         assert (task / "figures" / f"{name}.png").stat().st_size > 1000
         assert (task / "figures" / f"{name}.pdf").stat().st_size > 1000
-    assert "TGAN" in process.stdout and "FreezeD" in process.stdout
+    assert "TGAN" in process.stdout and "EWC" in process.stdout
+
+
+def test_what_a_method_prepares_counts_as_training(
+    finished: Finished,
+) -> None:
+    folder = cell_folder(finished[0], "ewc")
+    timing = json.loads((folder / "timing.json").read_text())
+    (last,) = (line["seconds"] for line in lines(folder / "train.jsonl"))
+    # EWC's Fisher information takes 200 gradients before the first iteration.
+    assert timing["training_seconds"] > float(str(last)) + 0.2
 
 
 def test_iteration_0_is_the_source_for_every_method(
@@ -101,11 +113,24 @@ def test_iteration_0_is_the_source_for_every_method(
     out, _ = finished
     first = {
         method: [s["value"] for s in lines(cell_folder(out, method) / "scores.jsonl")[:4]]
-        for method in ("tgan", "freezed")
+        for method in ("tgan", "ewc")
     }
     task = cell_folder(out, "tgan").parent.parent
     source = [s["value"] for s in lines(task / "references.jsonl") if s["reference"] == "source"]
-    assert first["tgan"] == first["freezed"] == source
+    assert first["tgan"] == first["ewc"] == source
+
+
+def test_more_snapshots_do_not_change_the_training(
+    suite: Path, fsgan_bench: Command, finished: Finished, tmp_path: Path
+) -> None:
+    done = fsgan_bench(*run_arguments(suite, tmp_path), "--snapshots", 5, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    one, other = cell_folder(finished[0], "tgan"), cell_folder(tmp_path, "tgan")
+    names = [[path.name for path in sorted((c / "snapshots").iterdir())] for c in (one, other)]
+    assert len(names[0]) == 3 and len(names[1]) == 5
+    weights = [load_file(cell / "snapshots" / "000006.safetensors") for cell in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_a_second_run_does_nothing_but_retry_what_failed(
@@ -117,7 +142,7 @@ def test_a_second_run_does_nothing_but_retry_what_failed(
     out, _ = finished
     score_file = cell_folder(out, "tgan") / "scores.jsonl"
     before = score_file.stat().st_mtime_ns
-    again = fsgan_bench(*run_arguments(suite, out, "tgan,freezed"))
+    again = fsgan_bench(*run_arguments(suite, out, "tgan,ewc"))
     assert again.returncode == 0, again.stderr
     assert "2 cell(s), all done already; nothing to run." in again.stdout
     assert score_file.stat().st_mtime_ns == before

@@ -94,6 +94,15 @@ def test_style_mixing_takes_the_second_style_from_the_crossover(generator: Gener
         torch.testing.assert_close(mixed.image, generator(style).image)
 
 
+def test_the_styles_of_every_layer_may_pass_through_other_hands(generator: Generator) -> None:
+    z, mix = normal(1, 2, 9), normal(2, 2, 9)
+    for arguments in ((z,), (z, mix, 3)):
+        whole = generator(*arguments)
+        styles = generator.styles(*arguments)
+        assert torch.equal(styles, whole.w)
+        assert torch.equal(generator.synthesise(styles).image, whole.image)
+
+
 def test_truncation_ends(generator: Generator) -> None:
     z = normal(1, 2, 9)
     mean = generator.mean_w(normal(3, 50, 9))
