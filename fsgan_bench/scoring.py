@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +112,9 @@ class Scorer:
         """What the networks make of the images, and the seconds of each, by its version."""
         seconds: dict[str, float] = {}
         began = time.perf_counter()
-        parts: list[Tensor] = []
-        intra = streamed_intra_lpips(self._rows(images, parts), self.yardstick.few_shot)
-        pooled = {self.lpips.version: torch.cat(parts)}
+        rows, lpips_pooled = self._rows(images)
+        intra = streamed_intra_lpips(rows, self.yardstick.few_shot)
+        pooled = {self.lpips.version: lpips_pooled}
         seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
         if self.yardstick.reference is not None:
@@ -126,20 +126,19 @@ class Scorer:
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
         return Measured(images, intra, pooled, frechet), seconds
 
-    def _rows(self, images: Images, pooled: list[Tensor]) -> Rows:
-        """Passes over the LPIPS features; the first fills ``pooled`` with the pooled ones."""
+    def _rows(self, images: Images) -> tuple[Rows, Tensor]:
+        """Passes over the LPIPS features, and the pooled ones, which are there after the first."""
         if 4 * len(images) * self.yardstick.few_shot.shape[1] <= HELD_BYTES:
             features = self.lpips.features(images)
-            pooled.append(features.pooled)
-            return held_rows(features.lpips)
+            return held_rows(features.lpips), features.pooled
+        pooled = torch.empty(len(images), self.lpips.pooled_dim, device=self.lpips.device)
 
-        def rows(indices: NDArray[np.intp] | None) -> Iterator[Tensor]:
-            for part in self.lpips.batches(images if indices is None else images[indices]):
-                if indices is None:
-                    pooled.append(part.pooled)
-                yield part.lpips
+        def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
+            if indices is None:
+                return self.lpips.lpips_batches(images, pooled)
+            return (part.lpips for part in self.lpips.batches(images[indices]))
 
-        return rows
+        return rows, pooled
 
     def _classifier_network(self) -> tuple[str, str]:
         """Name and version of what the classifier looks through; empty without one."""

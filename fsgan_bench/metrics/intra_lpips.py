@@ -122,15 +122,16 @@ def streamed_intra_lpips(
     at_once = "exact" in protocols and 8 * few_shot.numel() <= SUMS_BYTES
     sums = _PairMeans(few_shot) if at_once else None
     lengths = _squares(few_shot)
-    parts: list[Tensor] = []
+    assigned: list[int] = []
     for batch in rows(None):
         _check_widths(batch, few_shot)
-        parts.append(_nearest(batch, few_shot, lengths))
+        nearest = _nearest(batch, few_shot, lengths)
+        assigned += nearest.tolist()
         if sums is not None:
-            sums.add(batch, parts[-1])
-    if not parts:
+            sums.add(batch, nearest)
+    if not assigned:
         raise ValueError("there are no fakes")
-    index = torch.cat(parts).cpu().numpy()
+    index = np.array(assigned)
     means = {}
     if sums is not None:
         means["exact"] = sums.means()
