@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from fsgan_bench import __version__
 from fsgan_bench.cells import CellFiles, Keep
+from fsgan_bench.data.images import Images
 from fsgan_bench.machine import description
 from fsgan_bench.method import Method
 from fsgan_bench.plan import PROTOCOL, Cell
+from fsgan_bench.scoring import Score
 from fsgan_bench.session import Session
 from fsgan_bench.store import (
     append_lines,
@@ -36,6 +39,14 @@ Report = Callable[[dict[str, Any]], None]
 
 class Interrupted(Exception):
     """The cell was asked to stop; its state is on disk."""
+
+
+def look_at(
+    task: Task, method: Method, modules: Mapping[str, nn.Module]
+) -> tuple[Images, list[Score]]:
+    """What a sampler draws for the probe batch, uint8 [N, R, R, 3], and its scores."""
+    images = task.generate(method, modules)
+    return images, task.scorer.score(images, task.generate_further(method, modules))
 
 
 class Adaptation:
@@ -201,11 +212,8 @@ class Adaptation:
         began = time.perf_counter()
         header = {"cell": self.cell.hash, "iteration": iteration}
         save_modules(self.files.snapshot(iteration), session.averaged, header)
-        modules = dict(session.averaged.items())
-        images = self.task.generate(self.method, modules)
+        images, scores = look_at(self.task, self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))
-        further = self.task.generate_further(self.method, modules)
-        scores = self.task.scorer.score(images, further)
         lines = [score.to_json(iteration=iteration) for score in scores]
         by_iteration = sorted([*others, *lines], key=lambda line: line["iteration"])
         write_lines(self.files.scores, by_iteration)
