@@ -9,6 +9,7 @@ from torch import nn
 
 from fsgan_bench.cells import Keep
 from fsgan_bench.plan import Cell
+from fsgan_bench.stylegan2.checkpoint import Source
 from fsgan_bench.task import STRIP_TILES, Task
 
 LOG_BYTES = 30
@@ -23,18 +24,23 @@ def stored_bytes(cell: Cell, task: Task, keep: Keep) -> int:
     looks = len(cell.snapshots)
     kept = {"none": 0, "last": 1}.get(keep, looks)
     strip = STRIP_TILES * 3 * task.resolution**2
-    total = kept * _size(task.source.generator) + looks * strip + LOG_BYTES * cell.iterations
-    return total + (state_bytes(task) if keep == "all" else 0)
+    total = kept * snapshot_bytes(task.source) + looks * strip + LOG_BYTES * cell.iterations
+    return total + (state_bytes(task.source) if keep == "all" else 0)
 
 
-def state_bytes(task: Task) -> int:
+def snapshot_bytes(source: Source) -> int:
+    """A snapshot: the generator's average."""
+    return _size(source.generator)
+
+
+def state_bytes(source: Source) -> int:
     """A training state: networks, the generator's average, and two moments of Adam for each."""
-    return 4 * _size(task.source.generator) + 3 * _size(task.source.discriminator)
+    return 4 * _size(source.generator) + 3 * _size(source.discriminator)
 
 
 def working_bytes(task: Task) -> int:
     """What a running cell needs besides: its state, the one before, and one being written."""
-    return 3 * state_bytes(task)
+    return 3 * state_bytes(task.source)
 
 
 def free_bytes(folder: Path) -> int:

@@ -107,6 +107,7 @@ def work(job: Job, events: Connection, parent: int) -> None:
             machine.prepare(job.threads)
             with owned(job.folder, PATIENCE):
                 if files.done.exists():
+                    files.drop_states()
                     send("cached")
                     return
                 send("started")
