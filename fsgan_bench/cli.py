@@ -174,10 +174,10 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     undrawn = False
     try:
         report.show_results(plan, console)
-    except OSError as error:
+    except (OSError, UserError) as error:
         click.echo(
-            f"The figures could not be drawn ({error}); fsgan-bench figures {request.out} draws "
-            "them later.",
+            f"The figures could not be drawn; fsgan-bench figures {request.out} draws them later: "
+            f"{error}",
             err=True,
         )
         undrawn = True

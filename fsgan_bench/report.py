@@ -77,7 +77,7 @@ def show_results(plan: Plan, console: Console) -> None:
     for task in plan.tasks:
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if (folder / "cell.json").exists()]
-        if not any((folder / "scores.jsonl").exists() for folder in begun):
+        if not any((folder / "DONE").exists() for folder in begun):
             continue
         drawn = task.folder / "figures"
         if plan.to_run or not drawn.exists():
