@@ -46,13 +46,19 @@ class Checked:
 
 
 def verify_runs(
-    runs: Sequence[Path], *, suite: str | None = None, seed: int = 0, plugins: Sequence[Path] = ()
+    runs: Sequence[Path],
+    *,
+    suite: str | None = None,
+    data: Path | None = None,
+    seed: int = 0,
+    plugins: Sequence[Path] = (),
 ) -> Checked:
     """Check every finished cell below ``runs`` and, for each task, the scores of one snapshot.
 
     Args:
         runs: folders of results, searched recursively.
         suite: suite file of the runs; by default the built-in suite that they name.
+        data: folder that the suite's paths start from.
         seed: of the draw of the snapshot.
         plugins: plugin files with methods of the runs.
 
@@ -72,7 +78,7 @@ def verify_runs(
                 cells.append(folder)
     checked = Checked()
     for folder, cells in tasks.items():
-        _verify_task(folder, cells, checked, suite, seed, plugins)
+        _verify_task(folder, cells, checked, (suite, data), seed, plugins)
     return checked
 
 
@@ -80,7 +86,7 @@ def _verify_task(
     folder: Path,
     cells: Sequence[Path],
     checked: Checked,
-    suite: str | None,
+    suite: tuple[str | None, Path | None],
     seed: int,
     plugins: Sequence[Path],
 ) -> None:
@@ -174,10 +180,13 @@ def _verify_lines(
 
 
 def _load(
-    folder: Path, cell: Mapping[str, Any], checked: Checked, suite: str | None
+    folder: Path,
+    cell: Mapping[str, Any],
+    checked: Checked,
+    suite: tuple[str | None, Path | None],
 ) -> Task | None:
-    name = suite or cell["suite"]
-    if suite is None and name not in SUITES:
+    name = suite[0] or cell["suite"]
+    if suite[0] is None and name not in SUITES:
         checked.problems.append(
             f"{folder}: the suite '{name}' is not built in; name its file by --suite"
         )
@@ -187,6 +196,7 @@ def _load(
         target=cell["target"],
         shots=cell["shots"],
         root=folder.parent.parent,
+        data=suite[1],
         allow_weak_classifier=True,
     )
     try:

@@ -19,7 +19,9 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,6 +31,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+# Imported here for the forked processes.
+from fsgan_bench.adaptation import Adaptation  # noqa: F401
 from fsgan_bench.cells import CellFiles
 from fsgan_bench.locks import LOCK
 from fsgan_bench.runner import RunRequest, make_plan
@@ -132,14 +136,24 @@ def fork_lane(jobs: list[Job], seed: int, enough: int, deadline: float) -> tuple
     ours, theirs = multiprocessing.Pipe(duplex=False)
     process = os.fork()
     if process == 0:
-        tallies = [
-            torture(job, random.Random(f"{seed}/{job.cell.method}"), enough, deadline)
-            for job in jobs
-        ]
-        theirs.send([asdict(tally) for tally in tallies])
-        os._exit(0)
+        with ended():
+            draws = [random.Random(f"{seed}/{job.cell.method}") for job in jobs]
+            pairs = zip(jobs, draws, strict=True)
+            tallies = [torture(job, draw, enough, deadline) for job, draw in pairs]
+            theirs.send([asdict(tally) for tally in tallies])
     theirs.close()
     return process, ours
+
+
+@contextmanager
+def ended() -> Iterator[None]:
+    """End this (forked) process with what happens inside; nothing of its parent's is run."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def torture(job: Job, draw: random.Random, enough: int, deadline: float) -> Tally:
@@ -195,10 +209,10 @@ def run(job: Job, seconds: float | None = None, operation: int | None = None) ->
     lane = os.getpid()
     process = os.fork()
     if process == 0:
-        done = count_operations(job.folder, operation)
-        work(job, theirs, lane)
-        count.send(done[0])
-        os._exit(0)
+        with ended():
+            done = count_operations(job.folder, operation)
+            work(job, theirs, lane)
+            count.send(done[0])
     for end in (theirs, count):
         end.close()
     if seconds is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fsgan_bench.commands.options import PATH, PLUGIN
+from fsgan_bench.commands.options import DATA, PATH, PLUGIN
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--suite", help="Suite file of the runs.  [default: the built-in one that they name]")
+@DATA
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -21,7 +23,7 @@ from fsgan_bench.commands.options import PATH, PLUGIN
     help="Of the draw of the snapshots that are scored again.",
 )
 @PLUGIN
-def verify(runs: tuple[Path, ...], suite: str | None, seed: int, plugins: tuple[Path, ...]) -> None:
+def verify(runs: tuple[Path, ...], **options: Any) -> None:
     """Check the finished cells in RUN (results root, task or cell folders).
 
     Every file that should be there, its checksum, the hashes of source, few-shot set, reference
@@ -31,7 +33,7 @@ def verify(runs: tuple[Path, ...], suite: str | None, seed: int, plugins: tuple[
     """
     from fsgan_bench.verification import verify_runs
 
-    checked = verify_runs(runs, suite=suite, seed=seed, plugins=plugins)
+    checked = verify_runs(runs, **options)
     for note in checked.notes:
         click.echo(f"note: {note}")
     for problem in checked.problems:
