@@ -13,6 +13,7 @@ from torch import nn
 from fsgan_bench import __version__
 from fsgan_bench.cells import CellFiles, Keep
 from fsgan_bench.data.images import Images
+from fsgan_bench.errors import UserError
 from fsgan_bench.machine import description
 from fsgan_bench.method import Method
 from fsgan_bench.plan import PROTOCOL, Cell
@@ -82,6 +83,7 @@ class Adaptation:
 
         Raises:
             Interrupted: ``stop`` said so.
+            UserError: the source model or the few-shot images are others than planned.
             Diverged: a loss is not finite.
         """
         self.files.folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +119,12 @@ class Adaptation:
 
     def _start(self) -> Session:
         source = self.task.source
+        for what, planned, found in (
+            ("source model", self.cell.source_hash, source.hash),
+            ("few-shot set", self.cell.few_shot_hash, self.task.splits.few_shot_hash),
+        ):
+            if found != planned:
+                raise UserError(f"The {what} has changed since the run was planned; start it anew.")
         session = Session(
             self.method,
             source.generator,

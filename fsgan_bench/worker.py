@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fsgan_bench.cells import CellFiles, Keep
-from fsgan_bench.errors import where_defined, where_raised
+from fsgan_bench.errors import UserError, where_defined, where_raised
 from fsgan_bench.plan import Cell
 from fsgan_bench.store import write_text
 from fsgan_bench.task import TaskRequest
@@ -144,6 +144,8 @@ def fail(files: CellFiles, reason: str, trace: str = "") -> None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
     words = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "allocate memory" in words or "out of memory" in words:
         return f"out of memory; fewer --jobs need less ({words.splitlines()[0]})"
