@@ -59,6 +59,9 @@ class CellFiles:
     def snapshot(self, iteration: int) -> Path:
         return self.folder / "snapshots" / f"{iteration:06d}.safetensors"
 
+    def probe(self, iteration: int) -> Path:
+        return self.folder / "probe" / f"{iteration:06d}.npz"
+
     def grid(self, iteration: int) -> Path:
         return self.folder / "grids" / f"{iteration:06d}.png"
 
@@ -197,8 +200,9 @@ class Adaptation:
         images = self.task.generate(self.method, modules)
         save_strip(images, self.files.grid(iteration))
         further = self.task.generate_further(self.method, modules)
-        scores = self.task.scorer.score(images, further)
-        lines = [score.to_json(iteration=iteration) for score in scores]
+        scored = self.task.scorer.score(images, further)
+        lines = [score.to_json(iteration=iteration) for score in scored.scores]
+        scored.probe.save(self.files.probe(iteration))
         write_lines(self.files.scores, [*stored, *lines])
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}

@@ -16,6 +16,7 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Backbone
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
+from fsgan_bench.metrics.probe import ProbeValues
 from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstick, stored_name
 from fsgan_bench.plan import PROTOCOL
 
@@ -46,6 +47,14 @@ class Score:
         return {**position, **vars(self)}
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a batch of images, and what they say of each of them."""
+
+    scores: list[Score]
+    probe: ProbeValues
+
+
 class Scorer:
     """Scores image sets against one task's yardstick.
 
@@ -64,7 +73,7 @@ class Scorer:
             "frechet": (frechet.name, frechet.version),
         }
 
-    def score(self, images: Images, further: Iterable[Images] = ()) -> list[Score]:
+    def score(self, images: Images, further: Iterable[Images] = ()) -> Scored:
         """Score ``images``, uint8 [N, R, R, 3]; ``further`` images count for Frechet alone.
 
         An undefined value (no cluster with two members, say) is stored as None. Beside the images
@@ -75,6 +84,7 @@ class Scorer:
         """
         measured, seconds = self._measure(images, further)
         scores = []
+        each: dict[str, NDArray[Any]] = {}
         for metric in METRICS.values():
             if metric.missing(self.yardstick):
                 continue
@@ -94,7 +104,10 @@ class Scorer:
                     detail={key: _finite(item) for key, item in value.detail.items()},
                 )
             )
-        return scores
+            if value.each is not None:
+                each[metric.name] = value.each
+        versions = {score.metric: score.version for score in scores if score.metric in each}
+        return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
 
     @property
     def notes(self) -> list[str]:
@@ -113,7 +126,8 @@ class Scorer:
         seconds: dict[str, float] = {}
         began = time.perf_counter()
         parts: list[Tensor] = []
-        intra = streamed_intra_lpips(self._rows(images, parts), self.yardstick.few_shot)
+        rows, few_shot = self._rows(images, parts), self.yardstick.few_shot
+        clusters = streamed_intra_lpips(rows, few_shot, distances=True)
         pooled = {self.lpips.version: torch.cat(parts)}
         seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
@@ -124,7 +138,7 @@ class Scorer:
                 pooled[version] = self.frechet.pooled(images)
             frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
-        return Measured(images, intra, pooled, frechet), seconds
+        return Measured(images, clusters, pooled, frechet), seconds
 
     def _rows(self, images: Images, pooled: list[Tensor]) -> Rows:
         """Passes over the LPIPS features; the first fills ``pooled`` with the pooled ones."""
@@ -134,8 +148,9 @@ class Scorer:
             return held_rows(features.lpips)
 
         def rows(indices: NDArray[np.intp] | None) -> Iterator[Tensor]:
+            first = not pooled
             for part in self.lpips.batches(images if indices is None else images[indices]):
-                if indices is None:
+                if first:
                     pooled.append(part.pooled)
                 yield part.lpips
 

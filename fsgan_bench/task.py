@@ -188,10 +188,9 @@ class Task:
         lines: list[dict[str, Any]] = []
         for name, (images, further) in self._references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
-            lines += [
-                {**score.to_json(reference=name), "stamp": stamp}
-                for score in self.scorer.score(images, further)
-            ]
+            scored = self.scorer.score(images, further)
+            scored.probe.save(self.folder / "probe" / f"{name}.npz")
+            lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
         write_lines(self.folder / "references.jsonl", lines)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.frechet import FrechetReference
-from fsgan_bench.metrics.intra_lpips import IntraLPIPS
+from fsgan_bench.metrics.intra_lpips import Clustered
 from fsgan_bench.metrics.names import IntraProtocol
 
 FEW_REFERENCES = 1000
@@ -72,13 +72,13 @@ class Measured:
 
     Attributes:
         images: the images, uint8 [N, H, W, 3].
-        intra_lpips: their diversity, by protocol.
+        clusters: which few-shot image each is nearest to, and their diversity, by protocol.
         pooled: their pooled features [N, d], by the version of the backbone.
         frechet: pooled features [N', d] of these and further images; empty without a reference.
     """
 
     images: Images
-    intra_lpips: Mapping[IntraProtocol, IntraLPIPS]
+    clusters: Clustered
     pooled: Mapping[str, Tensor]
     frechet: Tensor
 
@@ -87,13 +87,15 @@ class Measured:
 class Value:
     """A metric's answer for ``n`` images.
 
-    The value, its standard error if it is a mean, and what else to store.
+    The value, its standard error if it is a mean, and what else to store. ``each`` [n] is what the
+    single images have to do with it: for a mean, that of which it is one.
     """
 
     value: float
     n: int
     stderr: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    each: NDArray[np.float64] | None = None
 
 
 class Metric(ABC):
@@ -149,7 +151,7 @@ class RealisticnessScore(Metric):
         else:
             scores = classifier.scores(measured.images)
         stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-        return Value(float(scores.mean()), len(scores), stderr)
+        return Value(float(scores.mean()), len(scores), stderr, each=scores)
 
 
 class IntraLPIPSScore(Metric):
@@ -164,7 +166,7 @@ class IntraLPIPSScore(Metric):
     protocol: ClassVar[IntraProtocol] = "exact"
 
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
-        result = measured.intra_lpips[self.protocol]
+        result = measured.clusters.by_protocol[self.protocol]
         clusters = sum(size > 1 for size in result.cluster_sizes)
         detail = {
             "cluster_sizes": list(result.cluster_sizes),
@@ -174,7 +176,8 @@ class IntraLPIPSScore(Metric):
             "std": result.std,
         }
         stderr = result.std / clusters**0.5 if clusters > 1 else None
-        return Value(result.value, len(measured.images), stderr, detail)
+        each = measured.clusters.distances if self.protocol == "exact" else None
+        return Value(result.value, len(measured.images), stderr, detail, each)
 
 
 class IntraLPIPSCDC2021(IntraLPIPSScore):
