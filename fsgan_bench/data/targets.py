@@ -145,9 +145,9 @@ class FileImages:
         real: more real images of the target, for the classifier and the Frechet distance.
         rejected: real images of other domains by name, for the classifier; if the source's own are
             among them they come first, as ``source``.
-        grey_source: whether a fifth of the source images is greyed and rejected too. A classifier that has not seen
-            them takes every colourless image for a sketch; where the target itself is colourless
-            photographs of the source's domain, it must not see them.
+        grey_source: whether a fifth of the source images is greyed and rejected too. A classifier
+            that has not seen them takes every colourless image for a sketch; where the target
+            itself is colourless photographs of the source's domain, it must not see them.
     """
 
     few_shot: Location
