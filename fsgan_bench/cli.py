@@ -18,6 +18,7 @@ from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.verdict import verdict
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
 
@@ -253,6 +254,7 @@ main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(new_method)
+main.add_command(verdict)
 main.add_command(weights)
 
 if __name__ == "__main__":

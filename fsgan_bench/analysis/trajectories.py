@@ -1,0 +1,150 @@
+"""One cell's trajectory, with those of the resampled probe batches, and what is measured on it.
+
+Every measure takes iterations [S] and realisticness or diversity [..., S], so that one call serves
+a trajectory and all of its replicates. Diversity is intra-LPIPS relative to the source
+generator's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+
+from fsgan_bench.analysis.resampling import Floats, draws
+from fsgan_bench.figures import curves
+from fsgan_bench.figures.curves import Curve, Scale, Variant
+from fsgan_bench.figures.results import DONE, TaskResults
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A cell's snapshots: iterations, realisticness and relative diversity, all [S].
+
+    ``quality_draws`` and ``diversity_draws`` are those of resampled probe batches, [B, S], or None.
+    """
+
+    iterations: Floats
+    quality: Floats
+    diversity: Floats
+    quality_stderr: Floats
+    quality_draws: Floats | None
+    diversity_draws: Floats | None
+
+
+def trajectories(
+    results: TaskResults, variant: Variant, quality: Scale, diversity: Scale, source: float
+) -> list[Trajectory]:
+    """Of each finished seed that was scored on both scales; ``source`` is its intra-LPIPS."""
+    cells = results.cells
+    finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
+    folders = dict(zip(finished["seed"], finished["folder"], strict=True))
+    others = curves.seed_curves(results, variant, diversity)
+    found = []
+    for seed, curve in curves.seed_curves(results, variant, quality).items():
+        if seed not in others:
+            continue
+        shared = np.intersect1d(curve.iterations, others[seed].iterations)
+        q, d = _at(curve, shared), _at(others[seed], shared)
+        folder = Path(folders[seed]) / "probe"
+        d_draws = _draws(folder, diversity, shared, d.values)
+        found.append(
+            Trajectory(
+                iterations=shared,
+                quality=q.values,
+                diversity=d.values / source,
+                quality_stderr=q.stderr,
+                quality_draws=_draws(folder, quality, shared, q.values),
+                diversity_draws=None if d_draws is None else d_draws / source,
+            )
+        )
+    return [one for one in found if len(one.iterations) > 0]
+
+
+def _at(curve: Curve, iterations: Floats) -> Curve:
+    chosen = np.isin(curve.iterations, iterations)
+    return replace(
+        curve,
+        iterations=iterations,
+        values=curve.values[chosen],
+        spread=curve.spread[chosen],
+        stderr=curve.stderr[chosen],
+    )
+
+
+def _draws(folder: Path, scale: Scale, iterations: Floats, values: Floats) -> Floats | None:
+    columns = []
+    for iteration, value in zip(iterations, values, strict=True):
+        file = folder / f"{int(iteration):06d}.npz"
+        column = draws(file, scale.metric, scale.version, float(value))
+        if column is None:
+            return None
+        columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+def reaching(quality: Floats, fraction: float) -> tuple[NDArray[np.intp], Floats]:
+    """Index [...] of the first snapshot with ``fraction`` of the final realisticness.
+
+    Beside it a mask [...], NaN where the final value is not above the first, else 1.
+    """
+    final = quality[..., -1:]
+    risen = np.where(final[..., 0] > quality[..., 0], 1.0, np.nan)
+    return np.argmax(quality >= fraction * final, axis=-1), risen
+
+
+def iterations_to(iterations: Floats, quality: Floats, fraction: float) -> Floats:
+    """Iterations [...] until ``fraction`` of the final realisticness is reached."""
+    index, risen = reaching(quality, fraction)
+    return risen * iterations[index]
+
+
+def diversity_when(quality: Floats, diversity: Floats, fraction: float) -> Floats:
+    """Diversity [...] at the first snapshot with ``fraction`` of the final realisticness."""
+    index, risen = reaching(quality, fraction)
+    return risen * np.take_along_axis(diversity, index[..., None], axis=-1)[..., 0]
+
+
+def decay(iterations: Floats, diversity: Floats, until: float) -> Floats:
+    """Diversity lost a doubling of the iterations [...]: minus a least-squares slope.
+
+    Against log2 of the iterations, from the first snapshot after 0 to the last at or before
+    ``until``. Diversity falls fast and then ever more slowly, so that a line in the iterations
+    themselves fits worse and its slope depends on the budget. NaN with fewer than two snapshots.
+    """
+    chosen = (iterations > 0) & (iterations <= until)
+    if chosen.sum() < 2:
+        return np.full(diversity.shape[:-1], np.nan)
+    x = np.log2(iterations[chosen])
+    x -= x.mean()
+    slope: Floats = -(diversity[..., chosen] @ x) / (x @ x)
+    return slope
+
+
+def at_levels(quality: Floats, diversity: Floats, levels: Floats) -> Floats:
+    """Diversity [..., L] where realisticness first reaches each of ``levels`` [L].
+
+    Between the snapshot before and that one, both are taken to change along a straight line. NaN
+    for a level that is never reached; a level at or below the first snapshot's is reached there.
+    """
+    above = quality[..., None, :] >= levels[:, None]
+    after = np.argmax(above, axis=-1)
+    before = np.maximum(after - 1, 0)
+    q0, q1 = (np.take_along_axis(quality, index, axis=-1) for index in (before, after))
+    d0, d1 = (np.take_along_axis(diversity, index, axis=-1) for index in (before, after))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(after > 0, (levels - q0) / (q1 - q0), 0.0)
+    return np.where(above.any(axis=-1), d0 + part * (d1 - d0), np.nan)
+
+
+def mean_over_levels(quality: Floats, diversity: Floats, levels: Floats) -> Floats:
+    """Area under diversity against realisticness over the range of ``levels``, by its width [...].
+
+    ``levels`` [L] are equally spaced; with the path as in :func:`at_levels`.
+    """
+    heights = at_levels(quality, diversity, levels)
+    area: Floats = trapezoid(heights, levels, axis=-1) / (levels[-1] - levels[0])
+    return area
