@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -43,8 +42,9 @@ class Method:
         final: realisticness of the last snapshot.
         reached: iterations to ``FRACTION`` of it.
         when_reached: diversity at that snapshot.
-        decay: diversity lost a doubling of the iterations.
-        matched: mean diversity over the levels of realisticness that all methods reach.
+        decay: diversity lost a doubling of 1 + iterations.
+        matched: mean diversity over the levels of realisticness that all methods reach; what
+            exceeds real images' counts as theirs.
         at: diversity at each of these levels that is a multiple of 0.1.
     """
 
@@ -87,12 +87,10 @@ class Comparison:
         task = self.results.task
         return f"{task.suite} {task.target}, {task.shots} shots"
 
-    @cached_property
+    @property
     def doublings(self) -> float:
-        """From the first snapshot after 0, the earliest of all methods, to ``until``."""
-        scores = self.results.scores
-        later = scores.loc[scores["iteration"] > 0, "iteration"]
-        return math.log2(self.until / float(later.min())) if len(later) else math.nan
+        """Of 1 + iterations, until ``until``."""
+        return math.log2(1 + self.until)
 
     def above_real(self, estimate: Estimate) -> bool:
         """Whether a diversity exceeds the real images' by more than the standard errors."""
@@ -153,18 +151,25 @@ def _compare(results: TaskResults, quality: Scale, diversity: Scale, source: flo
     low = max(float(cell.quality[0]) for cell in flat)
     high = min(float(cell.quality.max()) for cell in flat)
     common = (low, high) if high > low else None
-    real = curves.reference(results, "real", diversity)
+    found = curves.reference(results, "real", diversity)
+    real = None if found is None else (found[0] / source, found[1] / source)
+    limit = real[0] if real else math.inf
     return Comparison(
         results=results,
         quality=quality,
         diversity=diversity,
         source=source,
-        real=None if real is None else (real[0] / source, real[1] / source),
+        real=real,
         until=until,
         common=common,
         methods=tuple(
             _measure(
-                variant.label, cells, curves.verdict(results, variant, [quality]), until, common
+                variant.label,
+                cells,
+                curves.verdict(results, variant, [quality]),
+                until,
+                common,
+                limit,
             )
             for variant, cells in every.items()
         ),
@@ -177,6 +182,7 @@ def _measure(
     converged: Verdict,
     until: float,
     common: tuple[float, float] | None,
+    limit: float,
 ) -> Method:
     levels = np.linspace(*common, _LEVELS) if common else None
     listed = np.arange(1, round(1 / _STEP)) * _STEP
@@ -189,7 +195,7 @@ def _measure(
     def matched(_: Floats, q: Floats, d: Floats) -> Floats:
         if levels is None:
             return np.full(q.shape[:-1], np.nan)
-        return trajectories.mean_over_levels(q, d, levels)
+        return trajectories.mean_over_levels(q, d, levels, limit)
 
     return Method(
         label=label,

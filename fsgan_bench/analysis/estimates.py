@@ -137,7 +137,7 @@ def compare(estimates: dict[str, Estimate], margin: float) -> list[PairTest]:
     pairs = list(combinations(estimates, 2))
     differences = [difference(estimates[one], estimates[other]) for one, other in pairs]
     within = [max(d.above(-margin), d.below(margin)) for d in differences]
-    beyond = holm([min(1.0, 2 * min(d.above(margin), d.below(-margin))) for d in differences])
+    beyond = holm([2 * min(d.above(margin), d.below(-margin)) for d in differences])
     return [
         PairTest(one, other, *numbers)
         for (one, other), numbers in zip(
@@ -160,10 +160,11 @@ def kendalls_w(ratings: Floats, permutations: int = 10_000) -> tuple[float, floa
     """Agreement of m rankings of k things, from ratings [m, k], and its p by permutation.
 
     Kendall's W (Kendall and Babington Smith 1939) is Friedman's statistic over m (k - 1): 1 for the
-    same order everywhere, about 1/m for none. NaN for fewer than two rankings or three things.
+    same order everywhere, about 1/m for none. NaN for fewer than two rankings or three things, and
+    where no ranking tells any of them apart.
     """
     m, k = ratings.shape
-    if m < 2 or k < 3:
+    if m < 2 or k < 3 or (ratings == ratings[:, :1]).all():
         return math.nan, math.nan
     w = float(stats.friedmanchisquare(*ratings.T).statistic) / (m * (k - 1))
     ranks = stats.rankdata(ratings, axis=1)

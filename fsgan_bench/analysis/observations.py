@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from fsgan_bench.analysis.comparison import Comparison, Method
+from fsgan_bench.analysis.comparison import Comparison
 from fsgan_bench.analysis.estimates import Estimate, PairTest, compare, kendalls_w, pooled_tau
 from fsgan_bench.analysis.resampling import Floats
 
@@ -93,7 +93,7 @@ def judge(every: Sequence[Comparison], margin: float = MARGIN) -> tuple[Observat
     )
     matched = Claim(
         f"At the same realisticness methods differ in diversity, by more than {margin:g} of the "
-        "source's; what exceeds real images is artefact and counts for nobody.",
+        "source's; more than real images have is artefact and counts as theirs.",
         tuple(_matched(each, margin) for each in every),
     )
     better = Claim(
@@ -164,13 +164,7 @@ def _matched(each: Comparison, margin: float) -> Finding:
     if each.common is None:
         why = "there is no realisticness that all methods pass through"
         return Finding(each.title, "undecided", why)
-    above = [m.label for m in each.methods if each.above_real(m.matched)]
-    within = {m.label: m.matched for m in each.methods if m.label not in above}
-    found = _different(each, within, margin, "diversity")
-    if not above:
-        return found
-    why = f"{found.why}; above real images: {', '.join(above)}"
-    return Finding(found.where, found.judgement, why, found.pairs)
+    return _different(each, {m.label: m.matched for m in each.methods}, margin, "diversity")
 
 
 def _ordered(
@@ -182,8 +176,8 @@ def _ordered(
     ]
     pairs = [
         (
-            np.array([sign * _value(each, m, first) for m in each.methods]),
-            np.array([_value(each, m, second) for m in each.methods]),
+            np.array([sign * getattr(m, first).value for m in each.methods]),
+            np.array([getattr(m, second).value for m in each.methods]),
         )
         for each in every
     ]
@@ -225,24 +219,17 @@ def _agreement(every: Sequence[Comparison]) -> Finding:
 def rankings(every: Sequence[Comparison]) -> tuple[list[str], Floats]:
     """Diversity at matched quality [m, k], a row a task and seed, of the methods in all tasks.
 
-    Beyond real images' it counts as theirs. Seeds are matched by their order.
+    Seeds are matched by their order.
     """
     by_task = [{m.label: m for m in each.methods} for each in every]
     labels = [
         label for label in (by_task[0] if by_task else {}) if all(label in t for t in by_task)
     ]
     rows = []
-    for each, methods in zip(every, by_task, strict=True):
-        limit = each.real[0] if each.real else math.inf
-        values = [np.minimum(methods[label].matched.values, limit) for label in labels]
+    for methods in by_task:
+        values = [methods[label].matched.values for label in labels]
         rows += [list(row) for row in zip(*values, strict=False) if np.isfinite(row).all()]
     return labels, np.array(rows, dtype=np.float64).reshape(-1, len(labels))
-
-
-def _value(each: Comparison, method: Method, name: str) -> float:
-    value: float = getattr(method, name).value
-    capped = name == "matched" and each.real is not None
-    return min(value, each.real[0]) if capped and each.real else value
 
 
 def _seeded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:

@@ -251,13 +251,14 @@ def _methods(each: Comparison) -> Section:
 def _meaning(each: Comparison) -> tuple[str, ...]:
     sentences = [
         f"p_t is {each.quality.name()}. Diversity is {each.diversity.name()} relative to the "
-        f"source generator's {each.source:.3f}; 'lost a doubling' is the part lost while the "
-        f"iterations double, up to {each.until:,.0f}."
+        f"source generator's {each.source:.3f}; 'lost a doubling' is the part lost while "
+        f"1 + iterations double, up to {each.until:,.0f}."
     ]
     if each.common:
         low, high = each.common
         sentences.append(
-            f"Matched p_t: the mean over {low:.2f} to {high:.2f}, which every run passes through."
+            f"Matched p_t: the mean over {low:.2f} to {high:.2f}, which every run passes through; "
+            "more than real images have counts as theirs."
         )
     if each.real:
         sentences.append(f"Real target images have {each.real[0]:.3f}; § is above, an artefact.")
@@ -284,14 +285,15 @@ def _rules(result: Verdict) -> tuple[str, ...]:
     return (
         f"Two methods are equivalent if two one-sided tests (TOST) at {alpha:g} put their "
         f"difference within ±{margin:g}; they differ if it is shown to be larger, at {alpha:g} "
-        "over all pairs (Holm). A claim about all methods is supported if all pairs are equivalent; a "
-        "claim that methods differ if some pair differs; each is not supported if the other is.",
+        "over all pairs (Holm). A claim about all methods is supported if all pairs are "
+        "equivalent; a claim that methods differ if some pair differs; each is not supported if "
+        "the other is.",
         "± and intervals: standard errors from the seeds and from a bootstrap over the probe "
         f"batch, paired as all methods see the same latents ({REPLICATES:,} replicates), together; "
         f"Student's t, {100 * LEVEL:.0f} %. Fewer than {judging.MINIMUM_SEEDS} seeds decide "
         "nothing. Orders: Kendall's tau within the tasks and Kendall's W, by permutation.",
-        "Bold: most diverse, or not shown to be less; what lies above real images is no candidate. An "
-        "observation is supported if all its claims are, and not if one is not, on any task.",
+        "Bold: most diverse, or not shown to be less; what lies above real images is no candidate. "
+        "An observation is supported if all its claims are, and not if one is not, on any task.",
         convergence.PLATEAU_TEST,
     )
 

@@ -109,42 +109,47 @@ def diversity_when(quality: Floats, diversity: Floats, fraction: float) -> Float
 
 
 def decay(iterations: Floats, diversity: Floats, until: float) -> Floats:
-    """Diversity lost a doubling of the iterations [...]: minus a least-squares slope.
+    """Diversity lost a doubling of 1 + iterations [...], along a line from the source's at 0.
 
-    Against log2 of the iterations, from the first snapshot after 0 to the last at or before
-    ``until``. Diversity falls fast and then ever more slowly, so that a line in the iterations
-    themselves fits worse and its slope depends on the budget. NaN with fewer than two snapshots.
+    The least-squares slope of ``1 - diversity`` against ``log2(1 + iterations)`` through the
+    origin, over the snapshots up to ``until``. Diversity falls fast and then ever more slowly: a
+    line in the iterations themselves fits worse, and its slope shrinks as the budget grows; a line
+    that need not start at the source takes for slow what was lost before the first snapshot. NaN
+    without a snapshot after 0.
     """
-    chosen = (iterations > 0) & (iterations <= until)
-    if chosen.sum() < 2:
+    x = np.where(iterations <= until, np.log2(1 + iterations), 0.0)
+    if not x.any():
         return np.full(diversity.shape[:-1], np.nan)
-    x = np.log2(iterations[chosen])
-    x -= x.mean()
-    slope: Floats = -(diversity[..., chosen] @ x) / (x @ x)
+    slope: Floats = (1 - diversity) @ x / (x @ x)
     return slope
 
 
 def at_levels(quality: Floats, diversity: Floats, levels: Floats) -> Floats:
     """Diversity [..., L] where realisticness first reaches each of ``levels`` [L].
 
-    Between the snapshot before and that one, both are taken to change along a straight line. NaN
-    for a level that is never reached; a level at or below the first snapshot's is reached there.
+    Between the snapshot before and that one, both are taken to change along a straight line. A
+    level at or below the first snapshot's is reached there. One that is never reached counts as
+    reached where realisticness is highest, as a resampled batch may end just below it.
     """
-    above = quality[..., None, :] >= levels[:, None]
+    levels = np.minimum(levels, quality.max(axis=-1, keepdims=True))
+    above = quality[..., None, :] >= levels[..., None]
     after = np.argmax(above, axis=-1)
     before = np.maximum(after - 1, 0)
     q0, q1 = (np.take_along_axis(quality, index, axis=-1) for index in (before, after))
     d0, d1 = (np.take_along_axis(diversity, index, axis=-1) for index in (before, after))
     with np.errstate(invalid="ignore", divide="ignore"):
         part = np.where(after > 0, (levels - q0) / (q1 - q0), 0.0)
-    return np.where(above.any(axis=-1), d0 + part * (d1 - d0), np.nan)
+    found: Floats = d0 + part * (d1 - d0)
+    return found
 
 
-def mean_over_levels(quality: Floats, diversity: Floats, levels: Floats) -> Floats:
+def mean_over_levels(
+    quality: Floats, diversity: Floats, levels: Floats, limit: float = np.inf
+) -> Floats:
     """Area under diversity against realisticness over the range of ``levels``, by its width [...].
 
-    ``levels`` [L] are equally spaced; with the path as in :func:`at_levels`.
+    ``levels`` [L] are equally spaced; with the path as in :func:`at_levels`, cut off at ``limit``.
     """
-    heights = at_levels(quality, diversity, levels)
+    heights = np.minimum(at_levels(quality, diversity, levels), limit)
     area: Floats = trapezoid(heights, levels, axis=-1) / (levels[-1] - levels[0])
     return area
