@@ -152,7 +152,7 @@ def test_a_second_run_does_nothing_but_retry_what_failed(
     assert "1 done already, 1 to run" in retried.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_and_continued_equals_uninterrupted(
     number: signal.Signals,
     command: list[str],
@@ -173,9 +173,12 @@ def test_interrupted_and_continued_equals_uninterrupted(
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(pattern)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, number)
-    code = process.wait(60)
-    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    if number == signal.SIGTERM:
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    assert process.wait(60) == codes[number]
     rest = fsgan_bench(*arguments)
     assert rest.returncode == 0, rest.stderr
     ours, theirs = cell_folder(tmp_path, "tgan"), cell_folder(whole, "tgan")
@@ -183,7 +186,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
     assert (ours / last).read_bytes() == (theirs / last).read_bytes()
     values = [[s["value"] for s in lines(f / "scores.jsonl")] for f in (ours, theirs)]
     assert values[0] == values[1]
-    assert not list(tmp_path.rglob(".*.tmp*"))
+    assert {path.name for path in ours.rglob(".*")} == {".lock"}
 
 
 def test_fresh_starts_over(finished: Finished, suite: Path, fsgan_bench: Command) -> None:
