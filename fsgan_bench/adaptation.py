@@ -221,7 +221,8 @@ class Adaptation:
         images, scored = look_at(self.task, self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))
         lines = [score.to_json(iteration=iteration) for score in scored.scores]
-        scored.probe.save(self.files.probe(iteration))
+        if scored.probe is not None:
+            scored.probe.save(self.files.probe(iteration))
         by_iteration = sorted([*others, *lines], key=lambda line: line["iteration"])
         write_lines(self.files.scores, by_iteration)
         self.files.prune(iteration, self.keep)

@@ -21,7 +21,7 @@ from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
 from fsgan_bench.metrics.probe import ProbeValues
-from fsgan_bench.metrics.scores import METRICS, Yardstick, stored_name
+from fsgan_bench.metrics.scores import METRICS, Yardstick
 from fsgan_bench.scoring import Score, Scorer
 
 
@@ -217,7 +217,7 @@ def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
 
 def test_only_inception_makes_a_frechet_distance_fid() -> None:
     names = {
-        name: stored_name(METRICS["fd"], name)
+        name: METRICS["fd"].stored_as(name)
         for name in ("lite0", "vgg", "inception", "inception_legacy")
     }
     assert names == {

@@ -57,12 +57,14 @@ class IntraLPIPS:
 class Clustered:
     """N fakes around M few-shot images: their diversity by protocol, and where each of them is.
 
-    ``index`` [N] holds each fake's nearest few-shot image, ``distances`` [N] its mean LPIPS to the
-    other members of its cluster, NaN where there is none; None if they were not asked for.
+    ``index`` [N] holds each fake's nearest few-shot image, ``nearest`` [N] its LPIPS to that,
+    ``distances`` [N] its mean LPIPS to the other members of its cluster, NaN where there is none;
+    None if they were not asked for.
     """
 
     by_protocol: Mapping[IntraProtocol, IntraLPIPS]
     index: NDArray[np.intp]
+    nearest: NDArray[np.float32]
     distances: NDArray[np.float64] | None = None
 
 
@@ -88,7 +90,16 @@ def assign(fakes: Tensor, few_shot: Tensor) -> Tensor:
     _check(fakes, "fakes")
     _check(few_shot, "few_shot")
     _check_widths(fakes, few_shot)
-    return _nearest(fakes, few_shot, _squares(few_shot))
+    return _nearest(fakes, few_shot, _squares(few_shot))[0]
+
+
+def distance_to_nearest(fakes: Tensor, few_shot: Tensor) -> NDArray[np.float32]:
+    """LPIPS [N] to the nearest few-shot image, from features [N, D] and [M, D]."""
+    _check(fakes, "fakes")
+    _check(few_shot, "few_shot")
+    _check_widths(fakes, few_shot)
+    distances: NDArray[np.float32] = _nearest(fakes, few_shot, _squares(few_shot))[1].cpu().numpy()
+    return distances
 
 
 def intra_lpips(
@@ -140,11 +151,14 @@ def streamed_intra_lpips(
     sums = _PairMeans(few_shot) if at_once else None
     lengths = _squares(few_shot)
     parts: list[Tensor] = []
+    nearest: list[Tensor] = []
     for batch in rows(None):
         _check_widths(batch, few_shot)
-        parts.append(_nearest(batch, few_shot, lengths))
+        where, distance = _nearest(batch, few_shot, lengths)
+        parts.append(where)
+        nearest.append(distance)
         if sums is not None:
-            sums.add(batch, parts[-1])
+            sums.add(batch, where)
     if not parts:
         raise ValueError("there are no fakes")
     index = torch.cat(parts).cpu().numpy()
@@ -161,7 +175,7 @@ def streamed_intra_lpips(
         means["cdc2021"] = _cluster_means(rows, index, kept, few_shot, means.get("exact"))
     sizes = np.bincount(index, minlength=len(few_shot)).tolist()
     by_protocol = {protocol: _summary(protocol, sizes, means[protocol]) for protocol in protocols}
-    return Clustered(by_protocol, index, each)
+    return Clustered(by_protocol, index, torch.cat(nearest).cpu().numpy(), each)
 
 
 def _check(features: Tensor, name: str) -> None:
@@ -179,9 +193,13 @@ def _check_widths(a: Tensor, b: Tensor) -> None:
         )
 
 
-def _nearest(fakes: Tensor, few_shot: Tensor, lengths: Tensor) -> Tensor:
-    """Index [N] of the nearest few-shot image, given the squared ``lengths`` [M] of these."""
-    return (lengths - 2 * (fakes @ few_shot.T)).argmin(dim=1)
+def _nearest(fakes: Tensor, few_shot: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Index [N] of the nearest few-shot image, given the squared ``lengths`` [M] of these.
+
+    Beside it the LPIPS to it, [N].
+    """
+    least, index = (lengths - 2 * (fakes @ few_shot.T)).min(dim=1)
+    return index, (least + _squares(fakes)).clamp(min=0)
 
 
 def _chunks(features: Tensor) -> tuple[Tensor, ...]:
