@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def intra_lpips_draws(
     return total
 
 
+@lru_cache(maxsize=4096)
 def draws(path: Path, metric: str, version: str, value: float) -> Floats | None:
     """A stored score's values [B] in the resampled probe batches; None if they are not known.
 
@@ -71,7 +73,7 @@ def draws(path: Path, metric: str, version: str, value: float) -> Floats | None:
     """
     protocol_capped = metric == "intra_lpips_cdc2021"
     name = "intra_lpips" if protocol_capped else metric
-    if not path.exists():
+    if not math.isfinite(value) or not path.exists():
         return None
     probe = ProbeValues.load(path)
     if name not in probe.values or probe.versions.get(name) != version.replace(metric, name):

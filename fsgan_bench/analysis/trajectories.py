@@ -7,17 +7,16 @@ generator's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from fsgan_bench.analysis.resampling import Floats, draws
+from fsgan_bench.analysis.resampling import Floats
 from fsgan_bench.figures import curves
-from fsgan_bench.figures.curves import Curve, Scale, Variant
-from fsgan_bench.figures.results import DONE, TaskResults
+from fsgan_bench.figures.curves import Scale, Variant
+from fsgan_bench.figures.results import TaskResults
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,51 +38,26 @@ def trajectories(
     results: TaskResults, variant: Variant, quality: Scale, diversity: Scale, source: float
 ) -> list[Trajectory]:
     """Of each finished seed that was scored on both scales; ``source`` is its intra-LPIPS."""
-    cells = results.cells
-    finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
-    folders = dict(zip(finished["seed"], finished["folder"], strict=True))
     others = curves.seed_curves(results, variant, diversity)
     found = []
-    for seed, curve in curves.seed_curves(results, variant, quality).items():
-        if seed not in others:
+    for seed, q in curves.seed_curves(results, variant, quality).items():
+        d = others.get(seed)
+        if d is None:
             continue
-        shared = np.intersect1d(curve.iterations, others[seed].iterations)
-        q, d = _at(curve, shared), _at(others[seed], shared)
-        folder = Path(folders[seed]) / "probe"
-        d_draws = _draws(folder, diversity, shared, d.values)
+        shared, at_q, at_d = np.intersect1d(
+            q.iterations, d.iterations, assume_unique=True, return_indices=True
+        )
         found.append(
             Trajectory(
                 iterations=shared,
-                quality=q.values,
-                diversity=d.values / source,
-                quality_stderr=q.stderr,
-                quality_draws=_draws(folder, quality, shared, q.values),
-                diversity_draws=None if d_draws is None else d_draws / source,
+                quality=q.values[at_q],
+                diversity=d.values[at_d] / source,
+                quality_stderr=q.stderr[at_q],
+                quality_draws=None if q.draws is None else q.draws[:, at_q],
+                diversity_draws=None if d.draws is None else d.draws[:, at_d] / source,
             )
         )
     return [one for one in found if len(one.iterations) > 0]
-
-
-def _at(curve: Curve, iterations: Floats) -> Curve:
-    chosen = np.isin(curve.iterations, iterations)
-    return replace(
-        curve,
-        iterations=iterations,
-        values=curve.values[chosen],
-        spread=curve.spread[chosen],
-        stderr=curve.stderr[chosen],
-    )
-
-
-def _draws(folder: Path, scale: Scale, iterations: Floats, values: Floats) -> Floats | None:
-    columns = []
-    for iteration, value in zip(iterations, values, strict=True):
-        file = folder / f"{int(iteration):06d}.npz"
-        column = draws(file, scale.metric, scale.version, float(value))
-        if column is None:
-            return None
-        columns.append(column)
-    return np.stack(columns, axis=1)
 
 
 def reaching(quality: Floats, fraction: float) -> tuple[NDArray[np.intp], Floats]:

@@ -16,9 +16,11 @@ from click.testing import CliRunner
 
 from fsgan_bench.analysis.observations import Judgement
 from fsgan_bench.analysis.report import Verdict, markdown, to_json, verdict, write
+from fsgan_bench.analysis.resampling import draws
 from fsgan_bench.cli import main
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import load
+from fsgan_bench.figures import curves, load
+from fsgan_bench.figures.tables import tables
 from fsgan_bench.metrics.probe import ProbeValues
 
 SOURCE, REAL, START = 0.747, 0.502, 0.06
@@ -226,3 +228,32 @@ def test_loads_no_torch_and_draws_the_same_numbers_again(writer: Any) -> None:
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout) == to_json(result)
+
+
+def test_tables_tell_ties_by_pairs_where_the_images_values_are_stored(writer: Any) -> None:
+    """Methods a little apart: the latents' own spread hides it, in pairs it shows."""
+    finals = {"alder": 0.900, "birch": 0.902, "cedar": 0.903, "elder": 0.905}
+    judged(writer, shaped(final=finals, wobble=0.0), seeds=1)
+    (table,) = tables(load(writer.folder)[0])
+    quality = table.columns[0].key
+    best = [row.name for row in table.rows if row.seeds and row.entries[quality].best]
+    assert best == ["elder"]
+    assert "paired over the probe batch" in " ".join(table.notes)
+    assert "by bootstrap over the probe batch (one seed)" in table.notes[0]
+    for file in writer.folder.rglob("*.npz"):
+        file.unlink()
+    draws.cache_clear()
+    (table,) = tables(load(writer.folder)[0])
+    best = [row.name for row in table.rows if row.seeds and row.entries[quality].best]
+    assert best == ["alder", "birch", "cedar", "elder"]
+
+
+def test_bands_are_the_probe_batchs_with_one_seed_and_the_seeds_with_several(writer: Any) -> None:
+    judged(writer, shaped(), seeds=1, methods=METHODS[:1])
+    results = load(writer.folder)[0]
+    (variant,) = curves.variants(results)
+    (scale,) = curves.scales(results, "intra_lpips")
+    curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
+    assert curve is not None and curve.draws is not None
+    assert curve.spread == pytest.approx(curve.draws.std(axis=0, ddof=1))
+    assert curve.spread == pytest.approx(2 * 0.1 / 400**0.5, rel=0.15)

@@ -48,6 +48,14 @@ def test_kernel_distance_is_the_unbiased_mmd_over_all_pairs() -> None:
     assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-6)
 
 
+def test_kernel_distance_is_clean_fids() -> None:
+    from cleanfid.fid import kernel_distance as published
+
+    x, y = points(50, 0).double(), points(50, 1, 0.5).double()
+    expected = published(x.numpy(), y.numpy(), num_subsets=2, max_subset_size=50)
+    assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
+
+
 def test_kernel_distance_is_unbiased_and_its_error_is_that_of_fresh_sets() -> None:
     same = [kernel_distance(points(60, 2 * i), points(40, 2 * i + 1))[0] for i in range(300)]
     assert abs(np.mean(same)) < 4 * np.std(same) / 300**0.5
@@ -172,7 +180,7 @@ def test_names_are_looked_up() -> None:
         "coverage",
     ]
     assert set(METRICS) < set(find_metrics())
-    with pytest.raises(UserError, match="no metric 'kidd'.*Did you mean 'kid'"):
+    with pytest.raises(UserError, match=r"no metric 'kidd'.*Did you mean 'kid'"):
         choose_metrics("kidd")
     with pytest.raises(UserError, match="names no metric"):
         choose_metrics(" ,")
