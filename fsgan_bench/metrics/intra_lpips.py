@@ -246,7 +246,8 @@ class _PairMeans:
 
         ``sum_j ||a - a_j||^2 = n ||a - c||^2 - 2 (a - c) . sum (a_j - c) + sum ||a_j - c||^2``.
         """
-        parts, start = [], 0
+        means: list[float] = []
+        start = 0
         for part in (part for batch in batches for part in _chunks(batch)):
             where = index[start : start + len(part)]
             start += len(part)
@@ -255,9 +256,8 @@ class _PairMeans:
             dots = torch.linalg.vecdot(offsets, self.sums[where])
             total = self.counts[where] * _squares(offsets) - 2 * dots + self.squares[where]
             others = self.counts[where] - 1
-            parts.append(total.clamp(min=0) / others.where(others > 0, math.nan))
-        means: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
-        return means
+            means += (total.clamp(min=0) / others.where(others > 0, math.nan)).tolist()
+        return np.array(means)
 
     def means(self) -> NDArray[np.float64]:
         """[M]; NaN for clusters of fewer than two members."""
