@@ -246,18 +246,21 @@ class _PairMeans:
 
         ``sum_j ||a - a_j||^2 = n ||a - c||^2 - 2 (a - c) . sum (a_j - c) + sum ||a_j - c||^2``.
         """
-        parts, start = [], 0
+        # Whatever outlived a batch would keep the allocator from using its blocks again.
+        means = torch.empty(len(index), dtype=torch.float64, device=self.centres.device)
+        start = 0
         for part in (part for batch in batches for part in _chunks(batch)):
-            where = index[start : start + len(part)]
-            start += len(part)
+            stop = start + len(part)
+            where = index[start:stop]
             offsets = part.double()
             offsets -= self.centres[where]
             dots = torch.linalg.vecdot(offsets, self.sums[where])
             total = self.counts[where] * _squares(offsets) - 2 * dots + self.squares[where]
             others = self.counts[where] - 1
-            parts.append(total.clamp(min=0) / others.where(others > 0, math.nan))
-        means: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
-        return means
+            means[start:stop] = total.clamp(min=0) / others.where(others > 0, math.nan)
+            start = stop
+        result: NDArray[np.float64] = means.cpu().numpy()
+        return result
 
     def means(self) -> NDArray[np.float64]:
         """[M]; NaN for clusters of fewer than two members."""
