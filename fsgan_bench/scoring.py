@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,10 +142,9 @@ class Scorer:
         clusters = None
         if "lpips" in roles:
             began = time.perf_counter()
-            parts: list[Tensor] = []
-            rows, few_shot = self._rows(images, parts), self.yardstick.few_shot
-            clusters = streamed_intra_lpips(rows, few_shot, distances=True)
-            pooled[self.lpips.version] = torch.cat(parts)
+            rows, lpips_pooled = self._rows(images)
+            clusters = streamed_intra_lpips(rows, self.yardstick.few_shot, distances=True)
+            pooled[self.lpips.version] = lpips_pooled
             seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
         if "frechet" in roles:
@@ -157,21 +156,19 @@ class Scorer:
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
         return Measured(images, clusters, pooled, frechet), seconds
 
-    def _rows(self, images: Images, pooled: list[Tensor]) -> Rows:
-        """Passes over the LPIPS features; the first fills ``pooled`` with the pooled ones."""
+    def _rows(self, images: Images) -> tuple[Rows, Tensor]:
+        """Passes over the LPIPS features, and the pooled ones, which are there after the first."""
         if 4 * len(images) * self.yardstick.few_shot.shape[1] <= HELD_BYTES:
             features = self.lpips.features(images)
-            pooled.append(features.pooled)
-            return held_rows(features.lpips)
+            return held_rows(features.lpips), features.pooled
+        pooled = torch.empty(len(images), self.lpips.pooled_dim, device=self.lpips.device)
 
-        def rows(indices: NDArray[np.intp] | None) -> Iterator[Tensor]:
-            first = not pooled
-            for part in self.lpips.batches(images if indices is None else images[indices]):
-                if first:
-                    pooled.append(part.pooled)
-                yield part.lpips
+        def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
+            if indices is None:
+                return self.lpips.lpips_batches(images, pooled)
+            return (part.lpips for part in self.lpips.batches(images[indices]))
 
-        return rows
+        return rows, pooled
 
     def _classifier_network(self) -> tuple[str, str]:
         """Name and version of what the classifier looks through; empty without one."""

@@ -19,7 +19,7 @@ from fsgan_bench.metrics.names import IntraProtocol, frechet_name
 FEW_REFERENCES = 1000
 """A Frechet distance to fewer real images than this comes with a warning."""
 
-NO_CLASSIFIER = "the target has no images to train a classifier with"
+NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
 NO_REFERENCE = "the target has no set of real images to compare with"
 
 Role = Literal["classifier", "lpips", "frechet"]
