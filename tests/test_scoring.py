@@ -21,12 +21,7 @@ from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
 from fsgan_bench.metrics.probe import ProbeValues
-from fsgan_bench.metrics.scores import (
-    METRICS,
-    NO_CLASSIFIER,
-    NO_REFERENCE,
-    Yardstick,
-)
+from fsgan_bench.metrics.scores import METRICS, NO_CLASSIFIER, NO_REFERENCE, Yardstick
 from fsgan_bench.scoring import Score, Scorer
 
 
