@@ -250,6 +250,7 @@ print(4 * 160 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_features() -> None:
     process = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
