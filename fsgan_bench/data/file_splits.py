@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsgan_bench.data.images import set_hash
 from fsgan_bench.data.sources import ImageSet, read_images
-from fsgan_bench.data.splits import Splits, check_disjoint, few_shot_order, seeded_order
+from fsgan_bench.data.splits import Splits, disjoint, few_shot_order, seeded_order
 from fsgan_bench.errors import UserError
 
 
@@ -99,16 +98,11 @@ def file_splits(
             )
     parts = _shares(len(found), (n_reference, n_classifier, n_held_out))
     reference, classifier, held_out = (rest.images[found[part]] for part in parts)
-    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
+    sets = disjoint(
+        few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out
+    )
     return FileSplits(
-        few_shot=few_shot,
-        classifier=classifier,
-        reference=reference,
-        held_out=held_out,
-        few_shot_hash=set_hash(few_shot),
-        classifier_hash=set_hash(classifier),
-        reference_hash=set_hash(reference),
-        held_out_hash=set_hash(held_out),
+        **sets,
         few_shot_names=tuple(candidates.names[index] for index in drawn),
         pool_size=len(candidates.images),
         real_size=len(found),

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -89,17 +90,18 @@ def avatar_splits(
     reference = _take_new(domain, REFERENCE_START, n_reference, size, seen)
     classifier = _take_new(domain, CLASSIFIER_START, n_classifier, size, seen)
     held_out = _take_new(domain, HELD_OUT_START, n_held_out, size, seen)
-    check_disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
     return Splits(
-        few_shot=few_shot,
-        classifier=classifier,
-        reference=reference,
-        held_out=held_out,
-        few_shot_hash=set_hash(few_shot),
-        classifier_hash=set_hash(classifier),
-        reference_hash=set_hash(reference),
-        held_out_hash=set_hash(held_out),
+        **disjoint(few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out)
     )
+
+
+def disjoint(**sets: Images) -> dict[str, Any]:
+    """Fields of `Splits`: the named sets and the hash of each.
+
+    Raises UserError if two of them share an image.
+    """
+    check_disjoint(**sets)
+    return {**sets, **{f"{name}_hash": set_hash(images) for name, images in sets.items()}}
 
 
 def deduplicate(images: Images) -> Images:

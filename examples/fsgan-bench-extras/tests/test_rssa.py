@@ -374,7 +374,7 @@ def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
 
 def test_it_runs_on_the_shipped_source() -> None:
     suite = get_suite("avatars")
-    source = load_source(suite.source)
+    source = load_source(suite.source.path)
     session = Session(
         RSSA(build_config(RSSA, {"inversion_steps": 2})),
         source.generator,
