@@ -227,6 +227,9 @@ def _rescore(
 ) -> None:
     cell, provenance = document["cell"], document.get("provenance") or {}
     where = f"{files.folder}, iteration {iteration}"
+    # Features of the few-shot images that other threads have made may differ in the last bit.
+    torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
+    task = Task(task.request)
     try:
         method, modules, card = stored_sampler(task, cell, files.snapshot(iteration), plugins)
     except UserError as error:
@@ -234,17 +237,19 @@ def _rescore(
         return
     if card.get("cell") != document["hash"] or card.get("iteration") != iteration:
         checked.problems.append(f"{where}: the snapshot belongs to another cell or iteration")
-    torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
     here = {**machine.description(), "device": "cpu"}
     exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
     _, scored = look_at(task, method, modules)
     again = {(score.metric, score.version): score.value for score in scored.scores}
+    names = {name for name, _ in again}
     checked.rescored += 1
     for line in read_lines(files.scores):
         if line["iteration"] != iteration:
             continue
         key, value = (line["metric"], line["version"]), line["value"]
-        if key not in again:
+        if key[0] not in names:
+            checked.notes.append(f"{where}: {key[0]} is not scored in a run and was not compared")
+        elif key not in again:
             checked.notes.append(f"{where}: {key[0]} was made by another version and not compared")
         elif not _agree(value, again[key], 0.0 if exact else TOLERANCE):
             checked.problems.append(f"{where}: {key[0]} is {again[key]} made again, {value} stored")
