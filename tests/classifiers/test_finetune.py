@@ -43,7 +43,7 @@ def test_training_goes_on_from_the_best_head(few: tuple[Images, Negatives]) -> N
     probe = LogisticTrainer(TINY.head, "cpu")
     scores = start.build(start.fit(data, seed=0)).scores(few[0])
     assert scores == pytest.approx(probe.build(probe.fit(data, seed=0)).scores(few[0]), abs=1e-4)
-    trained = FineTuneTrainer(LITE0, replace(TINY, learning_rate=3e-4), "cpu")
+    trained = FineTuneTrainer(LITE0, replace(TINY, epochs=4, learning_rate=3e-4), "cpu")
     assert log_loss(trained, data) < 0.5 * log_loss(start, data)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -11,15 +11,6 @@ import pytest
 from PIL import Image
 
 from fsgan_bench.data.images import Images
-
-
-@pytest.fixture(autouse=True, scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An image cache of this test run's own."""
-    folder: Path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FSGAN_BENCH_CACHE", str(folder))
-        yield folder
 
 
 def _noise(count: int, side: int = 8, seed: int = 0) -> Images:
