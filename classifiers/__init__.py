@@ -3,3 +3,20 @@
 ``factory.get_classifier`` is the door; fsgan_bench finds it by the entry-point group
 ``fsgan_bench.classifiers``.
 """
+
+from __future__ import annotations
+
+from fsgan_bench.metrics.weights import WEIGHTS, Weights
+
+
+def weights(name: str) -> list[Weights]:
+    """The pretrained weights that the classifier ``name`` starts from.
+
+    Raises UserError for a timm model that is unknown or has none.
+    """
+    kind, _, model = name.partition(":")
+    if kind == "timm" and model:
+        from classifiers.pretrained import model_weights
+
+        return [model_weights(model)]
+    return [WEIGHTS["lite0"]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.metrics.lite0 import build_lite0
+from fsgan_bench.metrics.weights import WEIGHTS, Weights, find
 
 SHIPPED = "tf_efficientnet_lite0"
 
@@ -42,9 +42,8 @@ class InputFormat:
 def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
     """The timm network ``name`` with pretrained weights and a new head of one logit.
 
-    ``tf_efficientnet_lite0`` takes the weights that the backbone ``lite0`` takes; any other takes a
-    file in torch hub's checkpoint folder. Nothing is downloaded. The head is zero. Raises UserError
-    for an unknown name, for missing weights and for a network without a linear head.
+    Nothing is downloaded (see `model_weights`). The head is zero. Raises UserError for an unknown
+    name, for missing weights and for a network without a linear head.
     """
     import timm
 
@@ -57,7 +56,7 @@ def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
             network = build_lite0()
             network.reset_classifier(1)
         else:
-            file = str(_weights_file(name, config))
+            file = str(find(model_weights(name)))
             network = timm.create_model(
                 name, pretrained=True, num_classes=1, pretrained_cfg_overlay={"file": file}
             )
@@ -67,6 +66,25 @@ def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
         for parameter in head_of(network).parameters():
             parameter.zero_()
     return network, input_format
+
+
+def model_weights(name: str) -> Weights:
+    """The weights of the timm network ``name``.
+
+    ``tf_efficientnet_lite0`` takes those of the backbone ``lite0``; any other takes a file whose
+    hash is not known here. Raises UserError for a name that is unknown or has no weights.
+    """
+    config = _config(name)
+    if config.architecture == SHIPPED:
+        return WEIGHTS["lite0"]
+    return Weights(
+        name=f"timm's '{name}'",
+        file=f"{config.architecture}.{config.tag}.safetensors",
+        size=None,
+        sha256=None,
+        licence=config.license or "unknown",
+        url=f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors",
+    )
 
 
 def head_of(network: nn.Module) -> nn.Linear:
@@ -104,15 +122,3 @@ def _config(name: str) -> Any:
     if config is None or not config.hf_hub_id:
         raise UserError(f"timm has no pretrained weights for '{name}'.")
     return config
-
-
-def _weights_file(name: str, config: Any) -> Path:
-    file = f"{config.architecture}.{config.tag}.safetensors"
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file
-    if not path.is_file():
-        url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
-        raise UserError(
-            f"The pretrained weights of timm's '{name}' are missing: fetch {url} and save it as "
-            f"{path}."
-        )
-    return path

@@ -160,7 +160,7 @@ class Adaptation:
                 "threads": torch.get_num_threads(),
                 "device": task.request.device,
                 **description(),
-                "classifier_hash": task.classifier.hash,
+                "classifier_hash": task.classifier_hash,
             },
         }
 
@@ -193,9 +193,12 @@ class Adaptation:
         began = time.perf_counter()
         header = {"cell": self.cell.hash, "iteration": iteration}
         save_modules(self.files.snapshot(iteration), session.averaged, header)
-        images = self.task.generate(self.method, dict(session.averaged.items()))
+        modules = dict(session.averaged.items())
+        images = self.task.generate(self.method, modules)
         save_strip(images, self.files.grid(iteration))
-        lines = [score.to_json(iteration=iteration) for score in self.task.scorer.score(images)]
+        further = self.task.generate_further(self.method, modules)
+        scores = self.task.scorer.score(images, further)
+        lines = [score.to_json(iteration=iteration) for score in scores]
         write_lines(self.files.scores, [*stored, *lines])
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}

@@ -7,20 +7,19 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from fsgan_bench import __version__
 from fsgan_bench.commands.check import check
+from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
+from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
-from fsgan_bench.commands.options import PATH, PLUGIN, show_broken
+from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,7 +68,8 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 )
 @click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
 @click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
-@click.option("--budget", default="quick", show_default=True, help="Budget of the suite.")
+@DATA
+@click.option("--budget", help="Budget of the suite.  [default: its first]")
 @click.option(
     "--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]"
 )
@@ -130,6 +130,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
                 f"preparing {task.target.name}: images, classifier, reference lines"
             ):
                 task.prepare()
+            for note in task.notes:
+                click.echo(f"{task.target.name}: {note}", err=True)
         try:
             failures = run_plan(plan, Display(console))
         except Signalled as signal:
@@ -247,17 +249,11 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")
 
 
-def make_console() -> Console:
-    """A console that writes plain lines of any length where there is no terminal."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 main.add_command(check)
 main.add_command(convert)
+main.add_command(data)
 main.add_command(new_method)
+main.add_command(weights)
 
 if __name__ == "__main__":
     main()

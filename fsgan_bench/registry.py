@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -28,6 +29,7 @@ from fsgan_bench.errors import (
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
+    from fsgan_bench.metrics.weights import Weights
 
 METHODS_GROUP = "fsgan_bench.methods"
 CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
@@ -294,5 +296,22 @@ def classifier_entry(name: str) -> Any:
     Raises:
         UserError: there is no such classifier.
     """
+    return _classifier_point(name).load()
+
+
+def classifier_weights(name: str) -> tuple[Weights, ...]:
+    """The pretrained weights of the classifier ``name``, without loading torch for it.
+
+    They are what ``weights(name)`` returns, a function of the top-level package of the factory;
+    where there is none, nobody can tell before the classifier is made.
+
+    Raises:
+        UserError: there is no such classifier.
+    """
+    package = importlib.import_module(_classifier_point(name).module.partition(".")[0])
+    return tuple(package.weights(name)) if hasattr(package, "weights") else ()
+
+
+def _classifier_point(name: str) -> metadata.EntryPoint:
     points = {point.name: point for point in metadata.entry_points(group=CLASSIFIERS_GROUP)}
-    return look_up("classifier", name.partition(":")[0], points).load()
+    return look_up("classifier", name.partition(":")[0], points)

@@ -28,13 +28,14 @@ def show_plan(plan: Plan, console: Console) -> None:
         all_seen &= seen
     left = timedelta(seconds=round(total / plan.workers))
     how = "from earlier runs" if all_seen else "from a plain iteration; some methods take longer"
-    first = to_run[0][1]
+    lengths = sorted({cell.iterations for _, cell in to_run})
+    looks = sorted({len(cell.snapshots) for _, cell in to_run})
     console.print(
         f"{count} cell(s): {count - len(to_run)} done already, {len(to_run)} to run, "
         f"{plan.workers} at a time with {plan.threads} thread(s) each."
     )
     console.print(
-        f"{first.iterations} iterations, {len(first.snapshots)} snapshots of "
+        f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
         f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
     )
     for task, cell in to_run:
@@ -88,18 +89,18 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
         for heading in ("name", "title", "ideal", "artwork"):
             table.add_column(heading)
         for target in get_suite(suite).targets.values():
-            known = "known" if target.ideal else "-"
-            table.add_row(target.name, target.title, known, target.attribution)
+            known = "known" if target.images.ideal else "-"
+            table.add_row(target.name, target.title, known, target.images.attribution or "-")
     elif what == "suites":
         for heading in ("name", "title", "budgets"):
             table.add_column(heading)
-        for each in SUITES.values():
+        for each in map(get_suite, SUITES):
             budgets = ", ".join(f"{n} ({b.iterations} it)" for n, b in each.budgets.items())
             table.add_row(each.name, each.title, budgets)
     else:
         from fsgan_bench.metrics.scores import METRICS, stored_name
 
-        backbone = get_suite(suite).backbone
+        backbone = get_suite(suite).frechet_backbone
         for heading in ("name", "better", "definition"):
             table.add_column(heading)
         for metric in METRICS.values():
@@ -107,6 +108,10 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
             table.add_row(stored_name(metric, backbone), arrow, metric.definition)
     console.print(table)
     return broken
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))
 
 
 def _relative(path: Path) -> Path:

@@ -14,11 +14,13 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.executors import Event, Job, run_jobs
 from fsgan_bench.machine import cores
 from fsgan_bench.method import Method
+from fsgan_bench.metrics.weights import require
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.progress import Display
 from fsgan_bench.registry import (
     MethodEntry,
     build_config,
+    classifier_weights,
     find_methods,
     load_methods,
     method_names,
@@ -35,7 +37,8 @@ class RunRequest:
     methods: str
     targets: tuple[str, ...]
     suite: str = "avatars"
-    budget: str = "quick"
+    data: Path | None = None
+    budget: str | None = None
     shots: int | None = None
     seeds: tuple[int, ...] = (0,)
     iterations: int | None = None
@@ -90,7 +93,7 @@ def make_plan(request: RunRequest) -> Plan:
     Raises:
         UserError: anything in the request that cannot be carried out.
     """
-    suite = get_suite(request.suite)
+    suite = get_suite(request.suite, request.data)
     entries, broken = find_methods(request.plugins)
     names = method_names(request.methods, entries)
     methods = load_methods(names, entries, broken)
@@ -106,6 +109,7 @@ def make_plan(request: RunRequest) -> Plan:
                 suite.target(target).name,
                 shots,
                 request.out.resolve(),
+                request.data,
                 request.device,
                 request.allow_weak_classifier,
             )
@@ -120,6 +124,8 @@ def make_plan(request: RunRequest) -> Plan:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
         }
+    if plan.to_run:
+        require(suite.backbones, classifier_weights(suite.classifier))
     return plan
 
 
@@ -132,7 +138,7 @@ def _cell(
     config: Any,
     seed: int,
 ) -> Cell:
-    budget = suite.budget(request.budget)
+    budget = suite.budget(request.budget, task.target.name)
     iterations = budget.iterations if request.iterations is None else request.iterations
     count = budget.snapshots if request.snapshots is None else request.snapshots
     return Cell(

@@ -1,24 +1,34 @@
-"""Scoring: one batch of images -> every metric, from one pass of the feature network."""
+"""Scoring: one batch of images -> every metric, one pass of each network over the images."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Backbone
-from fsgan_bench.metrics.scores import METRICS, Yardstick, stored_name
+from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
+from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstick, stored_name
 from fsgan_bench.plan import PROTOCOL
+
+HELD_BYTES = 2**29
+"""LPIPS features of this size at most are kept; larger ones are streamed, and some made twice."""
 
 
 @dataclass(frozen=True)
 class Score:
     """One metric of one set of images, as a line of ``scores.jsonl`` stores it.
 
-    ``seconds`` is the metric's own time, ``shared_seconds`` the one feature pass that all metrics
-    of the images have in common.
+    ``seconds`` is the metric's own time, ``shared_seconds`` that of the passes over the images
+    which its features come from and which other metrics may have in common with it.
     """
 
     metric: str
@@ -37,38 +47,111 @@ class Score:
 
 
 class Scorer:
-    """Scores image sets against one task's yardstick."""
+    """Scores image sets against one task's yardstick.
 
-    def __init__(self, backbone: Backbone, yardstick: Yardstick) -> None:
-        self.backbone = backbone
+    ``lpips`` and ``frechet`` may be one backbone; then one pass serves both, and the classifier
+    too if it looks through the same. ``notes`` holds a sentence for every metric that the task goes
+    without and for every one whose values need care.
+    """
+
+    def __init__(self, lpips: Backbone, frechet: Backbone, yardstick: Yardstick) -> None:
+        self.lpips = lpips
+        self.frechet = frechet
         self.yardstick = yardstick
+        self.networks: dict[Role, tuple[str, str]] = {
+            "classifier": self._classifier_network(),
+            "lpips": (lpips.name, lpips.version),
+            "frechet": (frechet.name, frechet.version),
+        }
 
-    def score(self, images: Images) -> list[Score]:
-        """Score ``images``, uint8 [N, R, R, 3]; the pass that extracts features counts once.
+    def score(self, images: Images, further: Iterable[Images] = ()) -> list[Score]:
+        """Score ``images``, uint8 [N, R, R, 3]; ``further`` images count for Frechet alone.
 
-        An undefined value (no cluster with two members, say) is stored as None.
+        An undefined value (no cluster with two members, say) is stored as None. Beside the images
+        and a batch of each network, memory holds pooled features, 4 d bytes for each image and
+        further image, and LPIPS features: 4 N D bytes up to ``HELD_BYTES``; where they are larger
+        they are streamed and memory does not depend on N, see
+        ``metrics.intra_lpips.streamed_intra_lpips``.
         """
-        began = time.perf_counter()
-        features = self.backbone.features(images)
-        scores, shared = [], time.perf_counter() - began
+        measured, seconds = self._measure(images, further)
+        scores = []
         for metric in METRICS.values():
+            if metric.missing(self.yardstick):
+                continue
             began = time.perf_counter()
-            value = metric(images, features, self.yardstick)
+            value = metric(measured, self.yardstick)
+            backbone, version = self.networks[metric.role]
             scores.append(
                 Score(
-                    metric=stored_name(metric, self.backbone.name),
+                    metric=self._name(metric),
                     value=_finite(value.value),
                     stderr=_finite(value.stderr),
-                    n=len(images),
-                    backbone=self.backbone.name,
-                    version=f"protocol {PROTOCOL}, {metric.name} {metric.version}, "
-                    f"{self.backbone.version}",
+                    n=value.n,
+                    backbone=backbone,
+                    version=f"protocol {PROTOCOL}, {metric.name} {metric.version}, {version}",
                     seconds=round(time.perf_counter() - began, 4),
-                    shared_seconds=round(shared, 4),
+                    shared_seconds=round(seconds.get(version, 0.0), 4),
                     detail={key: _finite(item) for key, item in value.detail.items()},
                 )
             )
         return scores
+
+    @property
+    def notes(self) -> list[str]:
+        notes = []
+        for metric in METRICS.values():
+            if reason := metric.missing(self.yardstick):
+                notes.append(f"{self._name(metric)} is left out: {reason}.")
+            elif warning := metric.warning(self.yardstick):
+                notes.append(f"{self._name(metric)} {warning}.")
+        return notes
+
+    def _measure(
+        self, images: Images, further: Iterable[Images]
+    ) -> tuple[Measured, dict[str, float]]:
+        """What the networks make of the images, and the seconds of each, by its version."""
+        seconds: dict[str, float] = {}
+        began = time.perf_counter()
+        parts: list[Tensor] = []
+        intra = streamed_intra_lpips(self._rows(images, parts), self.yardstick.few_shot)
+        pooled = {self.lpips.version: torch.cat(parts)}
+        seconds[self.lpips.version] = time.perf_counter() - began
+        frechet = torch.empty(0, self.frechet.pooled_dim)
+        if self.yardstick.reference is not None:
+            began = time.perf_counter()
+            version = self.frechet.version
+            if version not in pooled:
+                pooled[version] = self.frechet.pooled(images)
+            frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
+            seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
+        return Measured(images, intra, pooled, frechet), seconds
+
+    def _rows(self, images: Images, pooled: list[Tensor]) -> Rows:
+        """Passes over the LPIPS features; the first fills ``pooled`` with the pooled ones."""
+        if 4 * len(images) * self.yardstick.few_shot.shape[1] <= HELD_BYTES:
+            features = self.lpips.features(images)
+            pooled.append(features.pooled)
+            return held_rows(features.lpips)
+
+        def rows(indices: NDArray[np.intp] | None) -> Iterator[Tensor]:
+            for part in self.lpips.batches(images if indices is None else images[indices]):
+                if indices is None:
+                    pooled.append(part.pooled)
+                yield part.lpips
+
+        return rows
+
+    def _classifier_network(self) -> tuple[str, str]:
+        """Name and version of what the classifier looks through; empty without one."""
+        classifier = self.yardstick.classifier
+        if classifier is None:
+            return "", ""
+        trunk = getattr(classifier, "trunk", "")
+        name = trunk.partition("/")[0] or classifier.card["name"]
+        return name, trunk or classifier.card["backbone"]
+
+    def _name(self, metric: Metric) -> str:
+        return stored_name(metric, self.networks[metric.role][0])
 
 
 def _finite(value: Any) -> Any:

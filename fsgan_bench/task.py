@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fsgan_bench.data.avatars import draw
+from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images, grid, save_png, to_uint8
-from fsgan_bench.data.splits import Splits, avatar_splits
+from fsgan_bench.data.splits import Splits
+from fsgan_bench.data.targets import SplitSizes
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.features import load_backbone
@@ -31,7 +32,8 @@ from fsgan_bench.suite import Suite, get_suite
 
 STRIP_COLUMNS = 8
 STRIP_TILES = 16
-NON_TARGET_START = 200_000
+PIXELS_PER_BATCH = 50 * 64 * 64
+"""Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class TaskRequest:
         suite: its name or file.
         target, shots: the rest of the task.
         root: root of all results.
+        data: folder of the suite's files, see ``fsgan_bench.suite.get_suite``.
         device: ``cpu`` or ``cuda``.
         allow_weak_classifier: score even with a classifier that fails its checks.
     """
@@ -50,6 +53,7 @@ class TaskRequest:
     target: str
     shots: int
     root: Path
+    data: Path | None = None
     device: str = "cpu"
     allow_weak_classifier: bool = False
 
@@ -59,28 +63,25 @@ class Task:
 
     def __init__(self, request: TaskRequest) -> None:
         self.request = request
-        self.suite: Suite = get_suite(request.suite)
+        self.suite: Suite = get_suite(request.suite, request.data)
         self.target = self.suite.target(request.target)
+        self.suite.check_files(self.target)
         self.folder = task_folder(request.root, self.suite.name, request.target, request.shots)
 
     @functools.cached_property
     def source(self) -> Source:
-        source = load_source(self.suite.source)
+        source = load_source(self.suite.source.path)
         source.generator.to(self.request.device)
         source.discriminator.to(self.request.device)
         return source
 
     @functools.cached_property
     def splits(self) -> Splits:
-        return avatar_splits(
-            self.target.name,
-            self.request.shots,
-            self.suite.few_shot_seed,
-            self.suite.classifier_size,
-            self.suite.reference_size,
-            self.suite.probe_size,
-            self.resolution,
+        suite = self.suite
+        sizes = SplitSizes(
+            self.request.shots, suite.classifier_size, suite.reference_size, suite.probe_size
         )
+        return self.target.images.splits(sizes, suite.few_shot_seed, self.resolution)
 
     @property
     def resolution(self) -> int:
@@ -89,79 +90,126 @@ class Task:
     @functools.cached_property
     def probe(self) -> Tensor:
         """The fixed probe batch of latents, [probe_size, style_dim]."""
-        size = (self.suite.probe_size, self.source.generator.architecture.style_dim)
-        return torch.randn(size, generator=Streams(self.suite.probe_seed)["probe"])
+        return self._latents[: self.suite.probe_size]
+
+    @functools.cached_property
+    def _latents(self) -> Tensor:
+        """The probe batch, and further latents if the Frechet distance takes more."""
+        stream = Streams(self.suite.probe_seed)["probe"]
+        probe, dim = self.suite.probe_size, self.source.generator.architecture.style_dim
+        further = (self.suite.frechet_samples or probe) - probe
+        return torch.cat([torch.randn(n, dim, generator=stream) for n in (probe, further)])
 
     @functools.cached_property
     def classifier(self) -> Any:
         """The realisticness classifier, from the cache or trained now.
 
+        None if there are no images of the target, or of anything else, that it could learn from.
+
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
+        target = self.splits.classifier
+        if len(target) == 0:
+            return None
+        others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
+        if not others:
+            return None
         get_classifier = classifier_entry(self.suite.classifier)
-        size = self.suite.classifier_size
-        source, *others = self.target.non_target
         classifier = get_classifier(
             self.suite.classifier,
-            self.splits.classifier,
-            {
-                name: draw(name, NON_TARGET_START, count, self.resolution)
-                for name, count in [(source, size), *((other, size // 4) for other in others)]
-            },
-            source=source,
-            ideal=self.target.ideal,
+            target,
+            others,
+            source=next(iter(others)),
+            ideal=self.target.images.ideal,
             device=self.request.device,
         )
         classifier.check_usable(allow=self.request.allow_weak_classifier)
         return classifier
 
+    @property
+    def classifier_hash(self) -> str | None:
+        return None if self.classifier is None else str(self.classifier.hash)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each metric that is left out or needs care, and for images left out."""
+        left_out = self.splits.notes if isinstance(self.splits, FileSplits) else ()
+        return (*self.scorer.notes, *left_out)
+
     @functools.cached_property
     def scorer(self) -> Scorer:
-        backbone = load_backbone(self.suite.backbone, self.request.device)
+        device, reference = self.request.device, self.splits.reference
+        lpips = load_backbone(self.suite.lpips_backbone, device)
+        frechet = load_backbone(self.suite.frechet_backbone, device)
         yardstick = Yardstick(
+            few_shot=lpips.features(self.splits.few_shot).lpips,
             classifier=self.classifier,
-            few_shot=backbone.features(self.splits.few_shot).lpips,
-            reference=FrechetReference(backbone.pooled(self.splits.reference)),
+            reference=FrechetReference(frechet.pooled(reference)) if len(reference) > 1 else None,
         )
-        return Scorer(backbone, yardstick)
+        return Scorer(lpips, frechet, yardstick)
 
     def generate(
         self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None
     ) -> Images:
         """Images of the probe batch, or of its first ``count``, 8 bit: uint8 [N, R, R, 3]."""
-        parts = []
-        with torch.inference_mode():
-            for z in self.probe[:count].split(50):
-                parts.append(to_uint8(method.sample(modules, z.to(self.request.device))))
-        return np.concatenate(parts)
+        return np.concatenate(list(self._generate(method, modules, self.probe[:count])))
+
+    def generate_further(
+        self, method: Method, modules: Mapping[str, nn.Module]
+    ) -> Iterator[Images]:
+        """What the Frechet distance takes beyond the probe batch, in batches [B, R, R, 3]."""
+        return self._generate(method, modules, self._latents[self.suite.probe_size :])
+
+    def _generate(
+        self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
+    ) -> Iterator[Images]:
+        batch = max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+        for z in latents.split(batch) if len(latents) else ():
+            with torch.inference_mode():
+                images = to_uint8(method.sample(modules, z.to(self.request.device)))
+            yield images
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         description = self._description()
         write_json(self.folder / "task.json", description)
-        write_json(self.folder / "classifier.json", self.classifier.card)
+        if self.classifier is not None:
+            write_json(self.folder / "classifier.json", self.classifier.card)
         stored = read_lines(self.folder / "references.jsonl")
         decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
-        stamp = {key: description[key] for key in decisive} | {"source_hash": self.source.hash}
+        stamp = {key: description[key] for key in decisive} | {
+            "source_hash": self.source.hash,
+            "networks": [version for _, version in self.scorer.networks.values()],
+            "frechet_samples": len(self._latents),
+        }
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         lines: list[dict[str, Any]] = []
-        for name, images in self._references().items():
+        for name, (images, further) in self._references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
             lines += [
                 {**score.to_json(reference=name), "stamp": stamp}
-                for score in self.scorer.score(images)
+                for score in self.scorer.score(images, further)
             ]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
         write_lines(self.folder / "references.jsonl", lines)
 
-    def _references(self) -> dict[str, Images]:
-        source = self.generate(Method(), {"generator": self.source.generator})
-        references = {"source": source, "real": self.splits.held_out}
-        if self.target.ideal is not None:
-            references["ideal"] = self.target.ideal(source)
+    def _references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
+        """Images of each reference line, and further ones for the Frechet distance."""
+        method, modules = Method(), {"generator": self.source.generator}
+        source = self.generate(method, modules)
+        references: dict[str, tuple[Images, Iterable[Images]]] = {
+            "source": (source, self.generate_further(method, modules))
+        }
+        if len(self.splits.held_out) > 0:
+            references["real"] = (self.splits.held_out, ())
+        ideal = self.target.images.ideal
+        if ideal is not None:
+            references["ideal"] = (
+                ideal(source),
+                map(ideal, self.generate_further(method, modules)),
+            )
         return references
 
     def _description(self) -> dict[str, Any]:
@@ -175,11 +223,24 @@ class Task:
             "resolution": self.resolution,
             "source": {"hash": self.source.hash, "card": dict(self.source.card)},
             "few_shot_hash": self.splits.few_shot_hash,
+            **self._few_shot_record(),
             "reference_hash": self.splits.reference_hash,
             "probe_hash": tensor_hash(self.probe),
-            "classifier_hash": self.classifier.hash,
+            "classifier_hash": self.classifier_hash,
             "protocol": PROTOCOL,
-            "attribution": self.target.attribution,
+            "lpips_protocol": self.suite.lpips_protocol,
+            "notes": list(self.notes),
+            "attribution": self.target.images.attribution,
+        }
+
+    def _few_shot_record(self) -> dict[str, Any]:
+        """Which files the few-shot images are, where they are files."""
+        if not isinstance(self.splits, FileSplits):
+            return {}
+        return {
+            "few_shot": list(self.splits.few_shot_names),
+            "few_shot_pool": self.splits.pool_size,
+            "real_images": self.splits.real_size,
         }
 
 

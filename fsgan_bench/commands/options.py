@@ -9,6 +9,13 @@ import click
 
 PATH = click.Path(path_type=Path)
 
+DATA = click.option(
+    "--data",
+    type=PATH,
+    help="Folder that the suite's paths start from.  [default: that of its file; for a built-in "
+    "suite $FSGAN_BENCH_DATA, or data]",
+)
+
 PLUGIN = click.option(
     "--plugin",
     "plugins",

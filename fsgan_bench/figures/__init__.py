@@ -42,7 +42,7 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
 def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
     written: list[Path] = []
     quality = curves.scales(results, "realisticness")
-    diversity = curves.scales(results, "intra_lpips")
+    diversity = curves.scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
     with canvas.style():
         for name, scales in [

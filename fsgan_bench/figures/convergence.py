@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Verdict: TypeAlias = Literal["yes", "no", "unknown"]
+Verdict: TypeAlias = Literal["yes", "no", "unknown", "unmeasured"]
 
 TOLERANCE = 0.05
 """A change of realisticness that counts as none."""

@@ -56,7 +56,9 @@ class Scale(NamedTuple):
             return "realisticness $p_t$" if mathtext else "realisticness p_t"
         if self._is_lpips:
             return "intra-LPIPS"
-        return "Fréchet distance" if self.metric.startswith("fd_") else self.metric.upper()
+        if self.metric.startswith("fd_"):
+            return "Fréchet distance"
+        return self.metric.partition("_")[0].upper()
 
     @property
     def _is_lpips(self) -> bool:
@@ -213,7 +215,12 @@ def reference(results: TaskResults, name: str, scale: Scale) -> tuple[float, flo
 
 
 def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> Verdict:
-    """Whether a variant's realisticness has converged, for all its seeds, on all these scales."""
+    """Whether a variant's realisticness has converged, for all its seeds, on all these scales.
+
+    Without scales the task goes without realisticness.
+    """
+    if not on:
+        return "unmeasured"
     return convergence.overall(
         [
             convergence.plateau(curve.iterations, curve.values, curve.stderr)
@@ -223,7 +230,7 @@ def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> Verdict:
     )
 
 
-MARKS: dict[Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡"}
+MARKS: dict[Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡", "unmeasured": ""}
 """What follows a method's name in legends and tables."""
 
 

@@ -135,7 +135,7 @@ def _reference_rows(results: TaskResults, names: Sequence[str]) -> list[_Row]:
             images = read_strip(path, results.task.resolution)[:COLUMNS]
             scores = {
                 metric: found[0]
-                for metric in ("realisticness", "intra_lpips")
+                for metric in ("realisticness", results.task.diversity)
                 for scale in curves.scales(results, metric)[:1]
                 if (found := curves.reference(results, name, scale)) is not None
             }
@@ -181,7 +181,7 @@ def _scores_at(
     results: TaskResults, variant: Variant, seed: int, iteration: int
 ) -> dict[str, float]:
     scores = {}
-    for metric in ("realisticness", "intra_lpips"):
+    for metric in ("realisticness", results.task.diversity):
         for scale in curves.scales(results, metric)[:1]:
             curve = curves.seed_curves(results, variant, scale).get(seed)
             if curve is not None and iteration in curve.iterations:
@@ -191,8 +191,8 @@ def _scores_at(
 
 
 def _details(scores: dict[str, float]) -> tuple[str, ...]:
-    names = {"realisticness": r"$\mathrm{p_t}$", "intra_lpips": "intra-LPIPS"}
-    return tuple(f"{names[metric]}  {value:.2f}" for metric, value in scores.items())
+    names = {"realisticness": r"$\mathrm{p_t}$"}
+    return tuple(f"{names.get(name, 'intra-LPIPS')}  {score:.2f}" for name, score in scores.items())
 
 
 def _compose(results: TaskResults, title: str, rows: list[_Row], notes: list[str]) -> Figure:

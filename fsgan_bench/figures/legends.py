@@ -89,5 +89,6 @@ def notes(results: TaskResults, variants: list[Variant], first: list[str]) -> li
     return [
         *first,
         *curves.mark_notes(verdicts(results, variants)),
+        *results.task.notes,
         *([f"Left out: {'; '.join(left_out)}."] if left_out else []),
     ]

@@ -30,6 +30,7 @@ OUTDATED = "outdated"
 _TASK = ["suite", "target", "shots"]
 _CELL = ["method", "variant", "label", "seed", "hash"]
 _MEASURED = ["metric", "value", "stderr", "n", "backbone", "version"]
+_DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
 _CLUSTERS = ["cluster_sizes", "empty", "with_empty_as_zero"]
 
 CELL_COLUMNS = [
@@ -45,7 +46,8 @@ class Task:
     """A target and its few-shot set, under one suite: what may share a figure.
 
     ``resolution`` is the side of a tile of its image strips, in pixels, ``made_with`` the hashes of
-    what every cell and every reference line must have in common, by what it is.
+    what every cell and every reference line must have in common, by what it is. ``diversity`` is
+    the metric that the suite shows as intra-LPIPS, ``notes`` what a reader of the scores must know.
     """
 
     folder: Path
@@ -57,6 +59,8 @@ class Task:
     target_title: str
     attribution: str
     made_with: Mapping[str, str]
+    diversity: str = "intra_lpips"
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -178,6 +182,8 @@ def _read_task(folder: Path) -> Task:
                 "few-shot set": str(task.get("few_shot_hash") or ""),
                 "classifier": str(task.get("classifier_hash") or ""),
             },
+            diversity=_DIVERSITIES[task.get("lpips_protocol") or "exact"],
+            notes=tuple(map(str, task.get("notes") or ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None

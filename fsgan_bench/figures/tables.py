@@ -93,7 +93,7 @@ def _table(results: TaskResults, quality: Scale | None) -> Table:
         for variant in curves.variants(results)
         if quality is None or curves.seed_curves(results, variant, quality)
     ]
-    diversities = curves.scales(results, "intra_lpips")
+    diversities = curves.scales(results, results.task.diversity)
     distances = curves.distances(results)
     verdicts = {
         variant.key: curves.verdict(results, variant, [quality] if quality else [])
@@ -137,9 +137,10 @@ def _columns(
         values = [abs(row.entries[scale.key].value) for row in rows if scale.key in row.entries]
         decimals = _decimals(values)
         name = scale.name()
-        short = "FD" if scale.metric.startswith("fd_") else scale.metric.upper()
+        short = scale.metric.partition("_")[0].upper()
         columns.append(Column(scale.key, f"{name} ↓", f"{short} ↓", False, decimals))
-    columns.append(Column("converged", "converged", "converged"))
+    if quality:
+        columns.append(Column("converged", "converged", "converged"))
     columns.append(Column("training_seconds", "training (s)", "seconds", decimals=0))
     return columns
 
@@ -282,7 +283,9 @@ def _notes(
             "Bold: the best method and those within the standard error of the difference; for "
             "intra-LPIPS only among methods without † and values without §."
         )
+    if set(verdicts.values()) - {"unmeasured"}:
         notes.append(convergence.PLATEAU_TEST)
+    notes += results.task.notes
     return [*notes, *(f"Left out: {sentence}." for sentence in curves.omissions(results))]
 
 

@@ -1,4 +1,4 @@
-"""Backbones by name: ``lite0``, ``vgg``, ``alex``, ``squeeze`` and ``inception``."""
+"""Backbones by name: ``lite0``, LPIPS's ``vgg``, ``alex`` and ``squeeze``, and two Inceptions."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from functools import cache
 
 from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.metrics.backbone import Backbone, Features
-from fsgan_bench.metrics.inception import Inception
+from fsgan_bench.metrics.inception import Inception, InceptionLegacy
 from fsgan_bench.metrics.lite0 import Lite0
 from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork
 
 __all__ = ["BACKBONES", "Backbone", "Features", "load_backbone"]
 
-BACKBONES: tuple[str, ...] = ("lite0", *LPIPS_NAMES, "inception")
+BACKBONES: tuple[str, ...] = ("lite0", *LPIPS_NAMES, "inception", "inception_legacy")
 
 
 def load_backbone(name: str, device: str = "cpu") -> Backbone:
     """The backbone ``name`` with its published weights, made once per process and device.
 
-    Nothing is downloaded. Raises UserError for an unknown name, or when the weights are neither in
-    an installed package (``lite0``) nor in torch hub's cache.
+    Nothing is downloaded. Raises UserError for an unknown name, or when a file of weights is
+    missing or not the published one (see ``weights``).
     """
     return _load(name, device)
 
@@ -30,6 +30,8 @@ def _load(name: str, device: str) -> Backbone:
         return Lite0(device)
     if name == "inception":
         return Inception(device=device)
+    if name == "inception_legacy":
+        return InceptionLegacy(device=device)
     for lpips_name in LPIPS_NAMES:
         if name == lpips_name:
             return LpipsNetwork(lpips_name, device=device)

@@ -21,12 +21,14 @@ FeatureArray: TypeAlias = Tensor | NDArray[np.floating]
 class FrechetReference:
     """The reference side of a Frechet distance, decomposed once and used for every snapshot.
 
-    ``features`` is [N, d] with N >= 2. Raises ValueError for another shape or non-finite values.
-    With N near or below d the distance is biased upwards: compare at equal N only.
+    ``features`` is [N, d] with N >= 2, ``count`` is N. Raises ValueError for another shape or
+    non-finite values. With N near or below d the distance is biased upwards: compare at equal N
+    only.
     """
 
     def __init__(self, features: FeatureArray) -> None:
         self._mean, self._factor = _moments(features, "features")
+        self.count = len(features)
 
     def distance(self, features: FeatureArray) -> float:
         """Squared Frechet distance of Gaussians fitted to ``features`` [N, d] and the reference.

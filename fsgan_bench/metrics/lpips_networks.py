@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Literal, get_args
+from importlib import metadata
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.backbone import Backbone, Features, lpips_vector, weights_digest
-from fsgan_bench.metrics.weights import cached_weights
-
-LpipsName = Literal["vgg", "alex", "squeeze"]
+from fsgan_bench.metrics.names import LpipsName
+from fsgan_bench.metrics.weights import backbone_weights, find
 
 LPIPS_NAMES: tuple[LpipsName, ...] = get_args(LpipsName)
 
-_TRUNK_URLS: dict[LpipsName, str] = {
-    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
-    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    "squeeze": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+HEADS_DIGESTS: dict[LpipsName, str] = {
+    "vgg": "9153a204",
+    "alex": "718a8b40",
+    "squeeze": "68f1b175",
 }
+"""`weights_digest` of the linear heads of LPIPS 0.1, which the package ``lpips`` carries."""
 
 
 def build_lpips(name: LpipsName, seed: int | None = None) -> nn.Module:
     """An ``lpips.LPIPS`` module, version 0.1, with its linear heads, in eval mode.
 
-    The trunk carries torchvision's ImageNet weights, read from torch hub's cache, or random ones
-    drawn from ``seed`` if one is given. Raises UserError when the cache lacks the file.
+    The trunk carries torchvision's ImageNet weights, or random ones drawn from ``seed`` if one is
+    given. Raises UserError when a file is missing or another (see `weights.find`), or when the
+    heads are not as published.
     """
-    path = None if seed is not None else cached_weights(name, _TRUNK_URLS[name])
+    trunk_file, heads_file = backbone_weights([name])
+    path = None if seed is not None else find(trunk_file)
+    find(heads_file)
     import lpips
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -37,6 +42,7 @@ def build_lpips(name: LpipsName, seed: int | None = None) -> nn.Module:
         if seed is not None:
             torch.manual_seed(seed)
         model: nn.Module = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
+    check_heads(name, model)
     if path is not None:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         trunk: nn.Module = model.get_submodule("net")
@@ -44,6 +50,21 @@ def build_lpips(name: LpipsName, seed: int | None = None) -> nn.Module:
             {key: stored[re.sub(r"^slice\d+", "features", key)] for key in trunk.state_dict()}
         )
     return model.eval().requires_grad_(False)
+
+
+def check_heads(name: LpipsName, model: nn.Module) -> None:
+    """Refuse an ``lpips.LPIPS`` whose linear heads are not those of Zhang et al. 2018.
+
+    The package loads them without asking whether any name fitted, and a head that was not loaded is
+    random but gives plausible distances. Raises UserError.
+    """
+    found = weights_digest(model.get_submodule("lins"))
+    if found != HEADS_DIGESTS[name]:
+        raise UserError(
+            f"The package lpips {metadata.version('lpips')} with torch {torch.__version__} loads "
+            f"linear heads for '{name}' that are not the published ones (digest {found}, expected "
+            f"{HEADS_DIGESTS[name]}): install versions of the two that fit each other."
+        )
 
 
 class LpipsNetwork(Backbone):

@@ -1,24 +1,38 @@
-"""The metrics of a snapshot. All of them read the same features of the same 8-bit images."""
+"""The metrics of a snapshot. All of them judge the same 8-bit images."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.backbone import Features
 from fsgan_bench.metrics.frechet import FrechetReference
-from fsgan_bench.metrics.intra_lpips import IntraProtocol, intra_lpips
+from fsgan_bench.metrics.intra_lpips import IntraLPIPS
+from fsgan_bench.metrics.names import IntraProtocol
+
+FEW_REFERENCES = 1000
+"""A Frechet distance to fewer real images than this comes with a warning."""
+
+NO_CLASSIFIER = "the target has no images to train a classifier with"
+NO_REFERENCE = "the target has no set of real images to compare with"
+
+Role = Literal["classifier", "lpips", "frechet"]
+"""Which of a task's networks a metric looks through."""
 
 
 class Classifier(Protocol):
-    """What scoring needs of a classifier."""
+    """What scoring needs of a classifier.
+
+    ``card`` names it (``name``) and its network in full (``backbone``).
+    """
+
+    card: Mapping[str, Any]
 
     def scores(self, images: Images) -> NDArray[np.float64]:
         """Probability of the target domain for images [N, H, W, 3], [N] in [0, 1]."""
@@ -26,7 +40,12 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class FeatureClassifier(Protocol):
-    """A classifier on the backbone's features, which then need not be extracted again."""
+    """A classifier on the pooled features of the backbone whose version is ``trunk``.
+
+    They need not be extracted again if another metric looks through the same backbone.
+    """
+
+    trunk: str
 
     def scores_from_features(self, pooled: Tensor) -> NDArray[np.float64]:
         """Probability of the target domain for features [N, d], [N] in [0, 1]."""
@@ -34,30 +53,51 @@ class FeatureClassifier(Protocol):
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the images of a task are held against.
+    """What the images of a task are held against; a part that the target lacks is None.
 
     Attributes:
-        classifier: target or not.
         few_shot: LPIPS features of the few-shot images, [M, D].
+        classifier: target or not.
         reference: pooled features of real target images.
     """
 
-    classifier: Classifier
     few_shot: Tensor
-    reference: FrechetReference
+    classifier: Classifier | None
+    reference: FrechetReference | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the networks made of N images.
+
+    Attributes:
+        images: the images, uint8 [N, H, W, 3].
+        intra_lpips: their diversity, by protocol.
+        pooled: their pooled features [N, d], by the version of the backbone.
+        frechet: pooled features [N', d] of these and further images; empty without a reference.
+    """
+
+    images: Images
+    intra_lpips: Mapping[IntraProtocol, IntraLPIPS]
+    pooled: Mapping[str, Tensor]
+    frechet: Tensor
 
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's answer: the value, its standard error if it is a mean, and what else to store."""
+    """A metric's answer for ``n`` images.
+
+    The value, its standard error if it is a mean, and what else to store.
+    """
 
     value: float
+    n: int
     stderr: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Metric(ABC):
-    """A number for N images.
+    """A number for a set of images.
 
     Class attributes:
         name: identifier in ``scores.jsonl``.
@@ -65,6 +105,7 @@ class Metric(ABC):
         version: raised whenever values change.
         higher_is_better: the direction of better.
         definition: one sentence with the source.
+        role: which network it looks through.
     """
 
     name: ClassVar[str]
@@ -72,10 +113,19 @@ class Metric(ABC):
     version: ClassVar[str]
     higher_is_better: ClassVar[bool]
     definition: ClassVar[str]
+    role: ClassVar[Role]
+
+    def missing(self, yardstick: Yardstick) -> str | None:
+        """Why a task with this yardstick goes without the metric; None if it does not."""
+        return None
+
+    def warning(self, yardstick: Yardstick) -> str | None:
+        """What a reader of its values must know, in one clause; None if there is nothing."""
+        return None
 
     @abstractmethod
-    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
-        """Score N images, uint8 [N, H, W, 3], whose features are given."""
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        """Score what was measured; not called if something is missing."""
 
 
 class RealisticnessScore(Metric):
@@ -86,15 +136,20 @@ class RealisticnessScore(Metric):
     version = "1"
     higher_is_better = True
     definition = "mean classifier probability of the target domain (Zhao et al. 2022, Eq. 3)"
+    role = "classifier"
 
-    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
+    def missing(self, yardstick: Yardstick) -> str | None:
+        return NO_CLASSIFIER if yardstick.classifier is None else None
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         classifier = yardstick.classifier
-        if isinstance(classifier, FeatureClassifier):
-            scores = classifier.scores_from_features(features.pooled)
+        assert classifier is not None
+        if isinstance(classifier, FeatureClassifier) and classifier.trunk in measured.pooled:
+            scores = classifier.scores_from_features(measured.pooled[classifier.trunk])
         else:
-            scores = classifier.scores(images)
+            scores = classifier.scores(measured.images)
         stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-        return Value(float(scores.mean()), stderr)
+        return Value(float(scores.mean()), len(scores), stderr)
 
 
 class IntraLPIPSScore(Metric):
@@ -105,10 +160,11 @@ class IntraLPIPSScore(Metric):
     version = "1"
     higher_is_better = True
     definition = "mean LPIPS of all pairs nearest to the same few-shot image, over the clusters"
+    role = "lpips"
     protocol: ClassVar[IntraProtocol] = "exact"
 
-    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
-        result = intra_lpips(features.lpips, yardstick.few_shot, self.protocol)
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        result = measured.intra_lpips[self.protocol]
         clusters = sum(size > 1 for size in result.cluster_sizes)
         detail = {
             "cluster_sizes": list(result.cluster_sizes),
@@ -118,7 +174,7 @@ class IntraLPIPSScore(Metric):
             "std": result.std,
         }
         stderr = result.std / clusters**0.5 if clusters > 1 else None
-        return Value(result.value, stderr, detail)
+        return Value(result.value, len(measured.images), stderr, detail)
 
 
 class IntraLPIPSCDC2021(IntraLPIPSScore):
@@ -131,16 +187,32 @@ class IntraLPIPSCDC2021(IntraLPIPSScore):
 
 
 class FrechetScore(Metric):
-    """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features."""
+    """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features.
+
+    It is FID on ``inception`` only (see `stored_name`); ``detail`` holds the number of real images.
+    """
 
     name = "fd"
     title = "Frechet distance"
     version = "1"
     higher_is_better = False
     definition = "Frechet distance to held-out real target images on the backbone's features"
+    role = "frechet"
 
-    def __call__(self, images: Images, features: Features, yardstick: Yardstick) -> Value:
-        return Value(yardstick.reference.distance(features.pooled))
+    def missing(self, yardstick: Yardstick) -> str | None:
+        return NO_REFERENCE if yardstick.reference is None else None
+
+    def warning(self, yardstick: Yardstick) -> str | None:
+        count = yardstick.reference.count if yardstick.reference else FEW_REFERENCES
+        if count >= FEW_REFERENCES:
+            return None
+        return f"compares with only {count} real images, which biases it upwards"
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        reference, features = yardstick.reference, measured.frechet
+        assert reference is not None
+        detail = {"references": reference.count}
+        return Value(reference.distance(features), len(features), detail=detail)
 
 
 METRICS: dict[str, Metric] = {
@@ -150,5 +222,11 @@ METRICS: dict[str, Metric] = {
 
 
 def stored_name(metric: Metric, backbone: str) -> str:
-    """The name under which a score is stored: a Frechet distance carries its backbone's name."""
-    return f"fd_{backbone}" if metric.name == "fd" else metric.name
+    """The name under which a score is stored.
+
+    A Frechet distance is ``fid`` on ``inception`` (clean-fid's resize), ``fid_legacy`` on
+    ``inception_legacy`` (pytorch-fid's) and carries any other backbone's name.
+    """
+    if metric.name != "fd":
+        return metric.name
+    return {"inception": "fid", "inception_legacy": "fid_legacy"}.get(backbone, f"fd_{backbone}")

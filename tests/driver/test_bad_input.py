@@ -35,7 +35,7 @@ RUN = ["run", "--target", "sketches", "--methods", "tgan"]
         ([*RUN, "--plugin", "nowhere.py"], "There is no plugin file nowhere.py"),
         (["figures", "nowhere"], "nowhere does not exist"),
         (["list", "methods", "--plugin", "nowhere.py"], "There is no plugin file"),
-        (["list", "targets", "--suite", "ffhq"], "There is no suite 'ffhq'"),
+        (["list", "targets", "--suite", "ffhg"], "Did you mean 'ffhq'?"),
         (["pretrain", "--data", "facs", "--out", "x"], "Did you mean 'faces'?"),
         (["pretrain", "--data", "faces", "--out", "x", "--channels", "8,x"], "--channels"),
         (["pretrain", "--data", "faces", "--out", "x", "--resolution", "48"], "power of two"),
@@ -82,7 +82,7 @@ def test_a_source_that_is_missing_is_named(suite: Path, tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(text)
     result = CliRunner().invoke(main, [*RUN, "--suite", str(tmp_path / "suite.toml")])
     assert result.exit_code == 2, result.output
-    assert "There is no source model at" in result.output
+    assert "lacks its source model: there is nothing at" in result.output
 
 
 def test_a_setting_of_the_wrong_type_is_named(suite: Path) -> None:
@@ -105,3 +105,27 @@ def test_help_and_version_load_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_missing_weights_stop_a_run_before_any_training(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("FSGAN_BENCH_WEIGHTS", raising=False)
+    monkeypatch.setattr("fsgan_bench.metrics.weights.CLEAN_FID_FOLDER", tmp_path)
+    networks = (
+        'lpips_backbone = "vgg"\nfrechet_backbone = "inception"\n'
+        'classifier = "timm:mobilenetv3_small_050"\n[recipe]'
+    )
+    text = suite.read_text().replace("[recipe]", networks)
+    (suite.parent / "paper.toml").write_text(text)
+    out = tmp_path / "results"
+    arguments = [*RUN, "--suite", str(suite.parent / "paper.toml"), "--out", str(out)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    missing = ("vgg16", "inception", "timm's 'mobilenetv3_small_050'")
+    for name in missing:
+        assert f"The pretrained weights of {name} are missing: fetch https://" in result.output
+    assert result.output.count("are missing") == len(missing)
+    assert "Traceback" not in result.output
+    assert not out.exists()

@@ -116,7 +116,7 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(example, encoding="utf-8")
     suite = get_suite(str(path))
-    assert suite.source == tmp_path / "source" / "best.safetensors"
+    assert suite.source.path == tmp_path / "source" / "best.safetensors"
     assert suite.recipe.batch == 8
     assert suite.budget("quick").iterations == 2000
     assert list(suite.targets) == ["sketches", "ink"]
@@ -127,7 +127,7 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
     [
         ("", "name: Field required"),
         ("name =", "cannot be read"),
-        ('name = "x"\nsource = "a"\nfoo = 1', "foo: Extra inputs are not permitted"),
+        ('name = "x"\nsource = "a"\nfoo = 1', "no setting 'foo'"),
         ('name = "../x"\nsource = "a"', "name: String should match pattern"),
         ('name = "x"\nsource = "a"\ntargets = ["sketchs"]', "Did you mean 'sketches'?"),
         ('name = "x"\nsource = "a"\n[recipe]\nbath = 2', "Did you mean 'batch'?"),
@@ -136,6 +136,11 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
             'name = "x"\nsource = "a"\n[budgets.quick]\niterations = 0\nsnapshots = 2',
             "at least 1 iteration",
         ),
+        (
+            'name = "x"\nsource = "a"\nlpips_backbone = "inception"',
+            "lpips_backbone: Input should be",
+        ),
+        ('name = "x"\nsource = "a"\nfrechet_samples = 999', "at least probe_size (1000), not 999"),
     ],
 )
 def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ class TaskWriter:
         self.folder = root / "avatars" / f"{target}-{shots}shot"
         self.target, self.shots, self.resolution = target, shots, 16
 
-    def task(self, ideal: bool = True, references: Sequence[str] = tuple(REFERENCES)) -> None:
+    def task(
+        self, ideal: bool = True, references: Sequence[str] = tuple(REFERENCES), **more: Any
+    ) -> None:
         self.folder.mkdir(parents=True)
         task = {
             "suite": "avatars",
@@ -117,6 +119,7 @@ class TaskWriter:
             "protocol": "1",
             "target_title": "sketches",
             "attribution": "Based on Avataaars by Pablo Stanley (https://avataaars.com/).",
+            **more,
         }
         (self.folder / "task.json").write_text(json.dumps(task))
         names = [name for name in references if ideal or name != "ideal"]

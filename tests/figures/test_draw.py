@@ -312,3 +312,45 @@ def test_drawing_needs_neither_torch_nor_pyplot() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+WITHOUT = ["realisticness is left out: the target has no images to train a classifier with."]
+
+
+def test_a_task_without_realisticness_is_drawn_without_it(writer: Any) -> None:
+    writer.task(references=(), classifier_hash=None, notes=WITHOUT)
+    writer.cell("tgan", snapshots=SNAPSHOTS, scores=lambda *_: {"intra_lpips": 0.4})
+    written = names(draw(writer.folder))
+    charts = both("intra_lpips", "trajectories", "same_noise_grid", "grid_tgan")
+    assert written == charts | {"table.md", "table.csv"}
+    table = (writer.folder / "figures" / "table.md").read_text()
+    assert WITHOUT[0] in table
+    assert "p_t" not in table.replace(WITHOUT[0], "")
+    assert "| TGAN | **0.400 ± 0.009** |" in table
+    [axes] = chart(writer, "intra_lpips").axes
+    figure = axes.figure
+    assert legend_labels(figure)[0] == "TGAN"
+    assert any(WITHOUT[0] in " ".join(text.split()) for text in texts(figure))
+
+
+def test_the_suites_protocol_is_drawn(writer: Any) -> None:
+    def both_protocols(method: str, iteration: int, seed: int) -> dict[str, float]:
+        return {"realisticness": 0.5, "intra_lpips": 0.4, "intra_lpips_cdc2021": 0.7}
+
+    writer.task(lpips_protocol="cdc2021")
+    writer.cell("tgan", snapshots=SNAPSHOTS, scores=both_protocols, backbone="vgg")
+    draw(writer.folder)
+    table = (writer.folder / "figures" / "table.md").read_text()
+    assert "intra-LPIPS (vgg, cdc2021) ↑" in table
+    assert "0.700" in table and "0.400" not in table
+
+
+def test_fid_is_named_with_its_network(writer: Any) -> None:
+    writer.task()
+    for backbone, metric in (("inception", "fid"), ("inception_legacy", "fid_legacy")):
+        scores = {metric: 20.0}
+        writer.cell(f"m{metric}", snapshots=[0], scores=lambda *_, s=scores: s, backbone=backbone)
+    written = names(draw(writer.folder))
+    assert both("fid", "fid_legacy") <= written
+    table = (writer.folder / "figures" / "table.md").read_text()
+    assert "FID (inception) ↓" in table and "FID (inception_legacy) ↓" in table

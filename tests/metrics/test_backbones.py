@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 from torchvision import models
@@ -18,10 +21,13 @@ from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.backbone import Backbone, lpips_vector
 from fsgan_bench.metrics.features import BACKBONES, load_backbone
-from fsgan_bench.metrics.inception import Inception
+from fsgan_bench.metrics.inception import Inception, InceptionLegacy, build_inception_legacy
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.lite0 import build_lite0
-from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsName, LpipsNetwork, build_lpips
+from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork, build_lpips
+from fsgan_bench.metrics.names import LpipsName
+
+Publish = Callable[[str, Path], None]
 
 
 def pictures(count: int, size: int = 64, seed: int = 0) -> Images:
@@ -180,26 +186,19 @@ def test_an_unknown_backbone_is_answered_with_a_suggestion() -> None:
         ("inception", "inception-2015-12-05.pt"),
     ],
 )
-def test_missing_weights_are_named_with_their_place(
-    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+def test_missing_weights_are_named_with_their_place(name: str, file: str, hub: Path) -> None:
     with pytest.raises(UserError) as error:
         load_backbone(name)
     message = str(error.value)
     assert f"fetch https://{message.split('https://')[1].split(' ')[0]}" in message
-    assert f"save it as {tmp_path / 'hub' / 'checkpoints' / file}" in message
-    assert set(BACKBONES) == {"lite0", "vgg", "alex", "squeeze", "inception"}
+    assert f"save it as {hub / file}" in message
+    assert set(BACKBONES) == {"lite0", "vgg", "alex", "squeeze", "inception", "inception_legacy"}
 
 
-def test_trunk_weights_are_read_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
+def test_trunk_weights_are_read_from_the_cache(hub: Path, publish: Publish) -> None:
     published = models.squeezenet1_1(weights=None).eval()
-    torch.save(published.state_dict(), checkpoints / "squeezenet1_1-b8a52dc0.pth")
+    torch.save(published.state_dict(), hub / "squeezenet1_1-b8a52dc0.pth")
+    publish("squeezenet", hub / "squeezenet1_1-b8a52dc0.pth")
     model = build_lpips("squeeze")
     inputs = to_tensor(pictures(2))
     with torch.inference_mode():
@@ -209,16 +208,14 @@ def test_trunk_weights_are_read_from_the_cache(
 
 @pytest.mark.parametrize(("name", "builder"), [("vgg", models.vgg16), ("alex", models.alexnet)])
 def test_trunk_names_are_torchvisions(
-    name: LpipsName, builder: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: LpipsName, builder: type[nn.Module], hub: Path, publish: Publish
 ) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in builder().state_dict().items() if "features" in k}
     stored = {key: torch.full(shape, float(i)) for i, (key, shape) in enumerate(shapes.items())}
     file = {"vgg": "vgg16-397923af.pth", "alex": "alexnet-owt-7be5be79.pth"}[name]
-    torch.save(stored, checkpoints / file)
+    torch.save(stored, hub / file)
+    publish({"vgg": "vgg16", "alex": "alexnet"}[name], hub / file)
     loaded = list(build_lpips(name).get_submodule("net").parameters())
     assert [float(p.flatten()[0]) for p in loaded] == [float(i) for i in range(len(stored))]
 
@@ -242,18 +239,14 @@ def test_inception_resizes_as_clean_fid_does() -> None:
         pairwise_lpips(features.lpips, features.lpips)
 
 
-def test_inception_layers_are_read_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
+def test_inception_layers_are_read_from_the_cache(hub: Path, publish: Publish) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 2048, 13, stride=26), nn.AdaptiveAvgPool2d(1)).eval()
     network = nn.Sequential(OrderedDict(layers=layers))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(network, torch.zeros(1, 3, 299, 299))
-        traced.save(checkpoints / "inception-2015-12-05.pt")
+        traced.save(hub / "inception-2015-12-05.pt")
+        publish("inception", hub / "inception-2015-12-05.pt")
         backbone = Inception()
     images = pictures(3)
     given = Inception(layers).features(images)
@@ -286,3 +279,45 @@ def test_refuses_what_is_no_stack_of_images(lite0: Backbone, images: Images, mes
 def test_refuses_a_batch_of_nothing(lite0: Backbone) -> None:
     with pytest.raises(ValueError, match="batch_size"):
         lite0.features(pictures(1), 0)
+
+
+@pytest.fixture
+def legacy_weights(hub: Path, publish: Publish) -> Path:
+    """Random weights in a file of the layout, name and place of pytorch-fid's."""
+    path = hub / "pt_inception-2015-12-05-6726825d.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layout = models.inception_v3(
+            weights=None, num_classes=1008, aux_logits=False, init_weights=False
+        )
+    torch.save(layout.state_dict(), path)
+    publish("inception_legacy", path)
+    return path
+
+
+def test_legacy_inception_equals_pytorch_fid_on_files(legacy_weights: Path, tmp_path: Path) -> None:
+    fid_score = pytest.importorskip("pytorch_fid.fid_score")
+    backbone = InceptionLegacy()
+    images = pictures(3)
+    files = [tmp_path / f"{number}.png" for number in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file)
+    network = build_inception_legacy(legacy_weights)
+    expected = fid_score.get_activations(files, network, 2, 2048, "cpu", num_workers=0)
+    features = backbone.features(images)
+    scale = float(np.abs(expected).max())
+    assert scale > 0 and float(np.ptp(expected, axis=0).max()) > 1e-3 * scale
+    assert np.allclose(features.pooled, expected, atol=1e-5 * scale)
+    assert features.pooled.shape == (3, backbone.pooled_dim)
+    assert features.lpips.shape == (3, 0) and not backbone.has_lpips
+    assert float(network.get_submodule("blocks")[0][0].conv.weight.flatten()[0]) == float(
+        torch.load(legacy_weights)["Conv2d_1a_3x3.conv.weight"].flatten()[0]
+    )
+
+
+def test_legacy_inception_without_its_package_is_one_sentence(
+    legacy_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_fid.inception", None)
+    with pytest.raises(UserError, match="needs the Python package pytorch-fid"):
+        InceptionLegacy()

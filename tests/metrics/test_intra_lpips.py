@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.data.images import to_tensor
 from fsgan_bench.metrics.intra_lpips import (
-    IntraProtocol,
+    PROTOCOLS,
+    Rows,
     assign,
     intra_lpips,
     mean_pairwise_lpips,
@@ -22,8 +25,7 @@ from fsgan_bench.metrics.intra_lpips import (
     streamed_intra_lpips,
 )
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-
-PROTOCOLS: tuple[IntraProtocol, ...] = ("exact", "cdc2021")
+from fsgan_bench.metrics.names import IntraProtocol
 
 
 def line(*positions: float) -> Tensor:
@@ -128,15 +130,39 @@ def test_protocols_agree_on_small_clusters_and_with_explicit_pairs(protocol: Int
     assert result.value == pytest.approx(float(torch.stack(means).mean()), rel=1e-9)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+def rows_of(fakes: Tensor, batch: int, seen: list[int] | None = None) -> Rows:
+    """Passes over ``fakes`` in batches; the number of images of each pass goes into ``seen``."""
+
+    def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
+        chosen = fakes if indices is None else fakes[torch.from_numpy(indices)]
+        if seen is not None:
+            seen.append(len(chosen))
+        return torch.split(chosen, batch)
+
+    return rows
+
+
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("batch", [1, 7, 300])
-def test_streaming_changes_nothing(protocol: IntraProtocol, batch: int) -> None:
-    fakes, few_shot = points(300, 50, 0), points(3, 50, 1)
-    whole = intra_lpips(fakes, few_shot, protocol, seed=2)
-    streamed = streamed_intra_lpips(lambda: torch.split(fakes, batch), few_shot, protocol, seed=2)
-    assert streamed.cluster_sizes == whole.cluster_sizes
-    assert streamed.value == pytest.approx(whole.value, rel=1e-12)
-    assert streamed.std == pytest.approx(whole.std, rel=1e-9)
+def test_streaming_changes_nothing(
+    at_once: bool, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes, few_shot = points(300, 50, 0), points(5, 50, 1)
+    whole = {protocol: intra_lpips(fakes, few_shot, protocol, seed=2) for protocol in PROTOCOLS}
+    if not at_once:
+        monkeypatch.setattr("fsgan_bench.metrics.intra_lpips.SUMS_BYTES", 8 * 5 * 50 - 1)
+    seen: list[int] = []
+    streamed = streamed_intra_lpips(rows_of(fakes, batch, seen), few_shot, seed=2)
+    sizes = whole["exact"].cluster_sizes
+    assert any(size > 50 for size in sizes) and any(0 < size <= 50 for size in sizes)
+    second = 50 * sum(size > 50 for size in sizes)
+    assert sum(seen) == (300 if at_once else 600) + second
+    for protocol in PROTOCOLS:
+        assert streamed[protocol].cluster_sizes == whole[protocol].cluster_sizes
+        assert streamed[protocol].value == pytest.approx(whole[protocol].value, rel=1e-12)
+        assert streamed[protocol].std == pytest.approx(whole[protocol].std, rel=1e-9)
+        alone = streamed_intra_lpips(rows_of(fakes, batch), few_shot, [protocol], seed=2)
+        assert alone[protocol].value == pytest.approx(whole[protocol].value, rel=1e-12)
 
 
 def test_a_far_offset_costs_no_precision() -> None:
@@ -199,7 +225,7 @@ def test_refuses_what_is_no_pair_of_feature_sets(
 
 def test_refuses_empty_streams_unknown_protocols_and_single_images() -> None:
     with pytest.raises(ValueError, match="no fakes"):
-        streamed_intra_lpips(lambda: [], line(0.0))
+        streamed_intra_lpips(lambda _: [], line(0.0))
     with pytest.raises(ValueError, match="'all'"):
         intra_lpips(line(0.0), line(0.0), "all")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="two images"):

@@ -1,0 +1,100 @@
+"""A task scored as its suite says: more fakes for the Frechet distance, parts that it lacks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsgan_bench.adaptation import Adaptation
+from fsgan_bench.data.images import Images
+from fsgan_bench.figures import draw
+from fsgan_bench.method import Method
+from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.runner import RunRequest, make_plan
+from fsgan_bench.task import Task, TaskRequest
+
+REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/quick/avatars/sketches-10shot"
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_frechet_distance_takes_further_images(suite: Path, tmp_path: Path) -> None:
+    more = suite.with_name("more.toml")
+    protocol = 'frechet_samples = 60\nlpips_protocol = "cdc2021"\n[recipe]'
+    more.write_text(suite.read_text().replace("[recipe]", protocol, 1))
+    task, plain = (
+        Task(TaskRequest(str(file), "sketches", 4, tmp_path, allow_weak_classifier=True))
+        for file in (more, suite)
+    )
+    task.prepare()
+    description = json.loads((task.folder / "task.json").read_text())
+    assert description["lpips_protocol"] == "cdc2021"
+    assert description["notes"] == task.scorer.notes
+    assert np.array_equal(task.probe, plain.probe)
+    method, modules = Method(), {"generator": task.source.generator}
+    further: list[Images] = list(task.generate_further(method, modules))
+    assert sum(map(len, further)) == 20
+    assert list(plain.generate_further(method, modules)) == []
+    probe = task.generate(method, modules)
+    assert len(np.unique(np.concatenate([probe, *further]), axis=0)) == 60
+    stored = {
+        (str(line["reference"]), str(line["metric"])): line
+        for line in lines(task.folder / "references.jsonl")
+    }
+    for reference, count in (("source", 60), ("real", 40), ("ideal", 60)):
+        assert stored[reference, "fd_lite0"]["n"] == count
+        assert stored[reference, "intra_lpips"]["n"] == 40
+    ideal = task.target.ideal
+    assert ideal is not None
+    drawn = ideal(np.concatenate([probe, *further]))
+    expected = task.scorer.yardstick.reference.distance(task.scorer.frechet.pooled(drawn))  # type: ignore[union-attr]
+    assert stored["ideal", "fd_lite0"]["value"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_cell_of_a_target_that_lacks_parts_is_scored_and_drawn(
+    suite: Path, tmp_path: Path
+) -> None:
+    plan = make_plan(RunRequest("tgan", ("ink",), str(suite), out=tmp_path, iterations=2))
+    [(task, cell)] = plan.cells
+    empty = task.splits.reference[:0]
+    lacking = replace(task.splits, reference=empty, classifier=empty, held_out=empty)
+    task.__dict__["splits"] = lacking
+    task.prepare()
+    method = method_entries()["tgan"].load()
+    Adaptation(cell, task, method(build_config(method, {})), report=lambda _: None).run()
+    names = {"intra_lpips", "intra_lpips_cdc2021"}
+    scores = lines(cell.folder(task.folder) / "scores.jsonl")
+    references = lines(task.folder / "references.jsonl")
+    assert {line["metric"] for line in [*scores, *references]} == names
+    assert {line["reference"] for line in references} == {"source"}
+    assert not (task.folder / "classifier.json").exists()
+    description = json.loads((task.folder / "task.json").read_text())
+    assert description["classifier_hash"] is None
+    draw(task.folder)
+    table = (task.folder / "figures" / "table.md").read_text()
+    assert len(description["notes"]) == 2
+    assert all(note in table for note in description["notes"])
+
+
+@pytest.mark.slow
+def test_reference_lines_of_the_reference_run_have_not_changed(tmp_path: Path) -> None:
+    task = Task(TaskRequest("avatars", "sketches", 10, tmp_path))
+    task.prepare()
+    ours, theirs = (lines(folder / "references.jsonl") for folder in (task.folder, REFERENCE_RUN))
+    description, stored = (
+        json.loads((folder / "task.json").read_text()) for folder in (task.folder, REFERENCE_RUN)
+    )
+    for name in ("probe_hash", "few_shot_hash", "reference_hash", "protocol"):
+        assert description[name] == stored[name]
+    assert description["notes"] == []
+    for one, other in zip(ours, theirs, strict=True):
+        for key in ("reference", "metric", "n", "backbone", "version"):
+            assert one[key] == other[key]
+        for key in ("value", "stderr"):
+            assert one[key] == pytest.approx(other[key], rel=1e-3)

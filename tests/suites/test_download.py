@@ -1,0 +1,200 @@
+"""A made-up CDC download goes through the commands as it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fsgan_bench.cli import main
+
+Process = subprocess.CompletedProcess[str]
+Finished = tuple[Path, Process, Process]
+
+METHODS = {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl"}
+
+SUITE = """
+name = "cdc"
+base = "paper"
+source = "checkpoints/source_ffhq.pt"
+source_title = "faces"
+source_images = "ffhq/source-images"
+few_shot = ["processed_data/{target}", "raw_data/{target}"]
+real = ["ffhq/{target}/real"]
+lpips_backbone = "lite0"
+frechet_backbone = "lite0"
+probe_size = 24
+frechet_samples = 40
+reference_size = 80
+classifier_size = 120
+[recipe]
+batch = 2
+[budgets.paper]
+iterations = 4
+snapshots = 2
+[targets.babies]
+[targets.sketches]
+title = "pencil sketches"
+budgets.paper = { iterations = 2, snapshots = 2 }
+"""
+
+
+def run(*arguments: object) -> Process:
+    return subprocess.run(
+        [sys.executable, "-m", "fsgan_bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=550,
+    )
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    download: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """Every method on one target, one method on another; nothing but the suite file says how."""
+    suite = download / "suite.toml"
+    suite.write_text(SUITE)
+    out = tmp_path_factory.mktemp("results")
+    babies, sketches = (
+        run("run", "--suite", suite, "--methods", methods, "--target", target, "--out", out)
+        for methods, target in (("all", "babies"), ("tgan", "sketches"))
+    )
+    return out / "cdc", babies, sketches
+
+
+@pytest.mark.slow
+def test_every_method_runs(finished: Finished) -> None:
+    out, *processes = finished
+    for process in processes:
+        assert process.returncode == 0, process.stdout + process.stderr
+    for target, iterations, methods in (("babies", 4, METHODS), ("sketches", 2, {"tgan"})):
+        task = out / f"{target}-10shot"
+        assert {done.parent.parent.name for done in task.glob("*/*/DONE")} == methods
+        for file in task.glob("*/*/cell.json"):
+            assert json.loads(file.read_text())["cell"]["iterations"] == iterations
+        assert (task / "figures" / "trajectories.png").stat().st_size > 1000
+        assert (task / "figures" / "same_noise_grid.png").stat().st_size > 1000
+        assert (task / "figures" / "table.md").exists()
+
+
+@pytest.mark.slow
+def test_a_target_with_real_images_has_every_score_and_one_without_has_what_it_can(
+    finished: Finished,
+) -> None:
+    out, babies_run, sketches_run = finished
+    babies, sketches = out / "babies-10shot", out / "sketches-10shot"
+    intra = {"intra_lpips", "intra_lpips_cdc2021"}
+    for task, metrics, references in (
+        (babies, intra | {"realisticness", "fd_lite0"}, {"source", "real"}),
+        (sketches, intra, {"source"}),
+    ):
+        (scores,) = (task / "tgan").glob("*/scores.jsonl")
+        values = {line["metric"]: line["value"] for line in lines(scores)}
+        assert {metric for metric, value in values.items() if value is not None} == metrics
+        assert {line["reference"] for line in lines(task / "references.jsonl")} == references
+    assert (babies / "classifier.json").exists()
+    assert not (sketches / "classifier.json").exists()
+    assert "sketches: fd_lite0 is left out" in sketches_run.stderr
+    assert "sketches: realisticness is left out" in sketches_run.stderr
+    assert "left out" not in babies_run.stderr
+
+
+@pytest.mark.slow
+def test_the_task_records_what_it_is_made_of(finished: Finished) -> None:
+    out, *_ = finished
+    sketches = json.loads((out / "sketches-10shot" / "task.json").read_text())
+    assert sketches["source_title"] == "faces"
+    assert sketches["target_title"] == "pencil sketches"
+    assert len(sketches["few_shot"]) == sketches["few_shot_pool"] == 10
+    assert sketches["classifier_hash"] is None
+    table = (out / "babies-10shot" / "figures" / "table.md").read_text()
+    assert "faces to babies (cdc, 10 shots)" in table
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def test_status_says_what_is_there_and_what_is_missing(
+    download: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(download)
+    result = invoke("data", "status", "--suite", "ffhq", "--data", ".")
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[0]: " ".join(line.split()) for line in result.output.splitlines()}
+    assert rows["source"].endswith("source_ffhq.pt, generator and discriminator at 32x32")
+    assert rows["babies"] == (
+        "babies 10 at processed_data/babies 240 at ffhq/babies/real 160 at ffhq/source-images"
+    )
+    assert rows["sketches"].startswith("sketches 10 at raw_data/sketches missing 160")
+    assert rows["amedeo"].startswith("amedeo (amedeo_modigliani, modigliani) missing missing 160")
+    few_shot, real, weights = (line for line in result.output.splitlines() if "Missing" in line)
+    assert "of sunglasses, amedeo, raphael" in few_shot and "the target cannot run" in few_shot
+    assert "at ffhq/{target}/few-shot, " in few_shot
+    assert "of sunglasses, sketches" in real and "no realisticness" in real
+    assert "weights" in weights and "vgg16" in weights
+    assert "fsgan-bench weights --suite ffhq" in weights
+
+
+def test_status_of_an_empty_folder_lists_every_place(tmp_path: Path) -> None:
+    result = invoke("data", "status", "--suite", "lsun-church", "--data", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "source model: missing" in result.output
+    assert "Missing source model: nothing runs. Looked for at" in result.output
+    assert result.output.count(f"{tmp_path}/checkpoints/church.pt") == 1
+    assert result.output.count("Missing few-shot images: the target cannot run.") == 1
+
+
+def test_status_says_when_files_are_unusable(
+    lone_generator: Callable[[Path], None], tmp_path: Path
+) -> None:
+    lone_generator(tmp_path / "source_ffhq.pt")
+    (tmp_path / "raw_data" / "otto" / "images").mkdir(parents=True)
+    result = invoke("data", "status", "--suite", "ffhq", "--data", tmp_path)
+    assert "a generator alone: nothing can be adapted without its discriminator" in result.output
+    assert "fsgan-bench convert takes it" in result.output
+    assert "cannot be used" in result.output
+    run_it = ["run", "--suite", "ffhq", "--methods", "tgan", "--target", "otto"]
+    refused = invoke(*run_it, "--data", tmp_path, "--out", tmp_path / "results")
+    assert refused.exit_code == 2
+    assert "lacks 'd', which adaptation needs" in refused.output
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("where", ["option", "variable", "default"])
+def test_a_run_without_its_files_is_one_sentence(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if where == "variable":
+        monkeypatch.setenv("FSGAN_BENCH_DATA", str(tmp_path / "mine"))
+    root = {"option": "given", "variable": tmp_path / "mine", "default": "data"}[where]
+    option = ["--data", "given"] if where == "option" else []
+    result = invoke("run", "--suite", "ffhq", "--methods", "all", "--target", "sketches", *option)
+    assert result.exit_code == 2
+    assert f"lacks its source model: there is nothing at {root}/ffhq/source" in result.output
+    assert "fsgan-bench data status --suite ffhq" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_few_shot_images_are_named_before_anything_is_written(
+    download: Path, tmp_path: Path
+) -> None:
+    result = invoke(
+        *("run", "--suite", "ffhq", "--methods", "tgan", "--target", "metfaces"),
+        *("--data", download, "--out", tmp_path / "results"),
+    )
+    assert result.exit_code == 2
+    assert "'metfaces' of the suite 'ffhq' lacks its few-shot images" in result.output
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,237 @@
+"""Scoring: streamed and held, one network or several, parts that are missing, bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fsgan_bench import scoring
+from fsgan_bench.data.images import Images
+from fsgan_bench.metrics import backbone as backbone_module
+from fsgan_bench.metrics.backbone import Backbone, Features
+from fsgan_bench.metrics.features import load_backbone
+from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
+from fsgan_bench.metrics.intra_lpips import intra_lpips
+from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
+from fsgan_bench.metrics.scores import METRICS, Yardstick, stored_name
+from fsgan_bench.scoring import Score, Scorer
+
+
+def pictures(count: int, seed: int, size: int = 64) -> Images:
+    """Coarse coloured blocks, no two images alike."""
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 256, (count, size // 16, size // 16, 3), dtype=np.uint8)
+    return blocks.repeat(16, axis=1).repeat(16, axis=2)
+
+
+class Brightness:
+    """A classifier on pixels, of no trunk."""
+
+    card = {"name": "brightness", "backbone": "brightness/1"}
+
+    def scores(self, images: Images) -> NDArray[np.float64]:
+        return images.mean(axis=(1, 2, 3)) / 255.0
+
+
+class MeanFeature:
+    """A classifier on the mean pooled feature of ``lite0``; ``looked`` counts its own passes."""
+
+    card = {"name": "mean", "backbone": "in full"}
+
+    def __init__(self, trunk: Backbone) -> None:
+        self.backbone, self.trunk, self.looked = trunk, trunk.version, 0
+
+    def scores(self, images: Images) -> NDArray[np.float64]:
+        self.looked += 1
+        return self.scores_from_features(self.backbone.pooled(images))
+
+    def scores_from_features(self, pooled: Tensor) -> NDArray[np.float64]:
+        return np.asarray(pooled.double().mean(1).sigmoid(), dtype=np.float64)
+
+
+@pytest.fixture(scope="module")
+def lite0() -> Backbone:
+    return load_backbone("lite0")
+
+
+@pytest.fixture(scope="module")
+def squeeze() -> Backbone:
+    return LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
+
+
+FEW_SHOT, FAKES, REAL = pictures(3, 0), pictures(110, 1), pictures(30, 2)
+
+
+def scorer(lpips: Backbone, frechet: Backbone) -> Scorer:
+    yardstick = Yardstick(
+        few_shot=lpips.features(FEW_SHOT).lpips,
+        classifier=MeanFeature(load_backbone("lite0")),
+        reference=FrechetReference(frechet.pooled(REAL)),
+    )
+    return Scorer(lpips, frechet, yardstick)
+
+
+def by_name(scores: list[Score]) -> dict[str, Score]:
+    return {score.metric: score for score in scores}
+
+
+def assert_equal(ours: list[Score], theirs: list[Score]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.metric, one.n, one.version) == (other.metric, other.n, other.version)
+        assert one.value == pytest.approx(other.value, rel=1e-5)
+        assert (one.stderr or 0) == pytest.approx(other.stderr or 0, rel=1e-4)
+        assert one.detail.get("cluster_sizes") == other.detail.get("cluster_sizes")
+
+
+@pytest.mark.parametrize("names", [("lite0", "lite0"), ("squeeze", "lite0"), ("lite0", "squeeze")])
+def test_streamed_features_and_other_batches_give_the_same_scores(
+    names: tuple[str, str], lite0: Backbone, squeeze: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = {"lite0": lite0, "squeeze": squeeze}
+    made = scorer(*(networks[name] for name in names))
+    held = made.score(FAKES)
+    sizes = by_name(held)["intra_lpips"].detail["cluster_sizes"]
+    assert max(sizes) > 50 and sum(sizes) == len(FAKES)
+    assert all(score.stderr for score in held[:3])
+    monkeypatch.setattr(scoring, "HELD_BYTES", 0)
+    assert_equal(made.score(FAKES), held)
+    monkeypatch.setattr(backbone_module, "_PIXELS_PER_BATCH_CPU", 7 * 64 * 64)
+    assert_equal(made.score(FAKES), held)
+
+
+def test_scores_are_those_of_the_metrics_on_whole_sets(lite0: Backbone) -> None:
+    scores = by_name(scorer(lite0, lite0).score(FAKES))
+    fakes, few_shot = lite0.features(FAKES), lite0.features(FEW_SHOT)
+    assert list(scores) == ["realisticness", "intra_lpips", "intra_lpips_cdc2021", "fd_lite0"]
+    for name, protocol in (("intra_lpips", "exact"), ("intra_lpips_cdc2021", "cdc2021")):
+        expected = intra_lpips(fakes.lpips, few_shot.lpips, protocol)  # type: ignore[arg-type]
+        assert scores[name].value == pytest.approx(expected.value, rel=1e-9)
+    distance = frechet_distance(fakes.pooled, lite0.pooled(REAL))
+    assert scores["fd_lite0"].value == pytest.approx(distance, rel=1e-9)
+    chances = fakes.pooled.double().mean(1).sigmoid()
+    assert scores["realisticness"].value == pytest.approx(float(chances.mean()), rel=1e-9)
+
+
+def test_one_backbone_for_everything_looks_once(
+    lite0: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scorer(lite0, lite0)
+    seen: list[int] = []
+    forward = lite0._forward
+
+    def counted(batch: Tensor) -> Features:
+        seen.append(len(batch))
+        return forward(batch)
+
+    monkeypatch.setattr(lite0, "_forward", counted)
+    made.score(FAKES)
+    assert sum(seen) == len(FAKES)
+
+
+def test_every_score_names_the_network_that_it_comes_from(
+    lite0: Backbone, squeeze: Backbone
+) -> None:
+    made = scorer(squeeze, squeeze)
+    scores = by_name(made.score(FAKES))
+    classifier = made.yardstick.classifier
+    assert isinstance(classifier, MeanFeature) and classifier.looked == 1
+    named = {name: (score.backbone, score.version) for name, score in scores.items()}
+    assert named == {
+        "realisticness": ("lite0", f"protocol 1, realisticness 1, {lite0.version}"),
+        "intra_lpips": ("squeeze", f"protocol 1, intra_lpips 1, {squeeze.version}"),
+        "intra_lpips_cdc2021": ("squeeze", f"protocol 1, intra_lpips_cdc2021 1, {squeeze.version}"),
+        "fd_squeeze": ("squeeze", f"protocol 1, fd 1, {squeeze.version}"),
+    }
+    pixels = Yardstick(made.yardstick.few_shot, Brightness(), None)
+    score = by_name(Scorer(squeeze, squeeze, pixels).score(FAKES))["realisticness"]
+    assert score.backbone == "brightness"
+    assert score.version == "protocol 1, realisticness 1, brightness/1"
+    assert score.value == pytest.approx(FAKES.mean() / 255)
+
+
+@pytest.mark.parametrize("names", [("lite0", "lite0"), ("lite0", "squeeze")])
+def test_further_images_count_for_the_frechet_distance_alone(
+    names: tuple[str, str], lite0: Backbone, squeeze: Backbone
+) -> None:
+    networks = {"lite0": lite0, "squeeze": squeeze}
+    lpips, frechet = (networks[name] for name in names)
+    made, more = scorer(lpips, frechet), pictures(40, 3)
+    alone, scores = made.score(FAKES), made.score(FAKES, iter([more[:33], more[33:]]))
+    assert [score.n for score in scores] == [110, 110, 110, 150]
+    assert [score.value for score in scores[:3]] == [score.value for score in alone[:3]]
+    features = frechet.pooled(np.concatenate([FAKES, more]))
+    expected = frechet_distance(features, frechet.pooled(REAL))
+    assert scores[3].value == pytest.approx(expected, rel=1e-6)
+    assert scores[3].value != pytest.approx(alone[3].value, rel=1e-3)
+
+
+def test_what_is_missing_is_left_out_and_said(lite0: Backbone) -> None:
+    few_shot = lite0.features(FEW_SHOT).lpips
+
+    def further() -> Iterator[Images]:
+        raise AssertionError("generated in vain")
+        yield
+
+    made = Scorer(lite0, lite0, Yardstick(few_shot, None, None))
+    scores = made.score(FAKES, further())
+    assert [score.metric for score in scores] == ["intra_lpips", "intra_lpips_cdc2021"]
+    assert made.notes == [
+        "realisticness is left out: the target has no images to train a classifier with.",
+        "fd_lite0 is left out: the target has no set of real images to compare with.",
+    ]
+
+
+def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
+    made = scorer(lite0, lite0)
+    assert made.notes == ["fd_lite0 compares with only 30 real images, which biases it upwards."]
+    assert by_name(made.score(FAKES))["fd_lite0"].detail == {"references": 30}
+    many = FrechetReference(np.random.default_rng(0).normal(size=(1000, 4)))
+    yardstick = Yardstick(made.yardstick.few_shot, Brightness(), many)
+    assert Scorer(lite0, lite0, yardstick).notes == []
+
+
+def test_only_inception_makes_a_frechet_distance_fid() -> None:
+    names = {
+        name: stored_name(METRICS["fd"], name)
+        for name in ("lite0", "vgg", "inception", "inception_legacy")
+    }
+    assert names == {
+        "lite0": "fd_lite0",
+        "vgg": "fd_vgg",
+        "inception": "fid",
+        "inception_legacy": "fid_legacy",
+    }
+
+
+MEASURE = """
+import resource
+import numpy as np
+from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
+from fsgan_bench.metrics.scores import Yardstick
+from fsgan_bench.scoring import Scorer
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+backbone = LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
+blocks = np.random.default_rng(0).integers(0, 256, (124, 16, 16, 3), dtype=np.uint8)
+images = blocks.repeat(16, axis=1).repeat(16, axis=2)
+few_shot = backbone.features(images[:4]).lpips
+before = peak()
+scores = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(images[4:])
+assert scores[0].value > 0
+print(4 * 120 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_features() -> None:
+    process = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    features, bound, grown = map(int, process.stdout.split())
+    assert grown < bound + 150e6 < features / 4
