@@ -19,7 +19,7 @@ from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
 from fsgan_bench.commands.weights import weights
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, check_folder, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ class SentenceGroup(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
             context.exit(2)
 
 
@@ -52,7 +52,7 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
     """``0``, ``0,3,7`` or ``0-4``, as a tuple of ints."""
     seeds: list[int] = []
     for part in value.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if not match:
             raise click.BadParameter(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -113,6 +113,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     if not names:
         raise UserError("--target names no target; see fsgan-bench list targets.")
     check_device(options["device"])
+    check_folder("--out", options["out"])
     console = make_console()
     request = RunRequest(targets=names, **options)
     with console.status("planning"):
@@ -168,6 +169,8 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     """Redraw figures and tables of RUNS (result folders) from their files alone."""
     from fsgan_bench.figures import draw
 
+    if out is not None:
+        check_folder("--out", out)
     for path in draw(list(runs), out):
         click.echo(path)
 
@@ -179,26 +182,26 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option(
     "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
 )
-@click.option("--resolution", type=int, default=64, show_default=True, help="Image side in pixels.")
+@click.option("--resolution", type=click.IntRange(8, 4096), default=64, show_default=True, help="Image side in pixels.")
 @click.option(
     "--images",
     "n_images",
-    type=click.IntRange(2),
+    type=click.IntRange(2, 1_000_000),
     default=20_000,
     show_default=True,
     help="Training images of a domain.",
 )
 @click.option(
     "--held-out",
-    type=click.IntRange(2),
+    type=click.IntRange(2, 1_000_000),
     default=2000,
     show_default=True,
     help="Images kept for the Frechet distance.",
 )
 @click.option(
-    "--style-dim", type=click.IntRange(1), default=128, show_default=True, help="Width of z and w."
+    "--style-dim", type=click.IntRange(1, 65_536), default=128, show_default=True, help="Width of z and w."
 )
-@click.option("--mapping-layers", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--mapping-layers", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
     "--channels",
     default="128,128,128,64,32",
@@ -219,7 +222,7 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     show_default=True,
     help="Iterations between evaluations.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True)
 @click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
@@ -228,6 +231,7 @@ def pretrain(**options: Any) -> None:
     from fsgan_bench.pretrain import pretrain_from_options
 
     check_device(options["device"])
+    check_folder("--out", options["out"])
     best = pretrain_from_options(say=lambda line: click.echo(line), **options)
     click.echo(f"best model: {best}")
 
@@ -242,8 +246,8 @@ def check_device(device: str) -> None:
 
     if device == "cpu":
         return
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        raise UserError(f"--device must be cpu or cuda[:N], not '{device}'.")
+    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
+        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
     index = int(device.partition(":")[2] or 0)
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")

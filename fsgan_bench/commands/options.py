@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from fsgan_bench.errors import printable
+
 PATH = click.Path(path_type=Path)
 
 DATA = click.option(
@@ -28,4 +30,4 @@ PLUGIN = click.option(
 def show_broken(broken: Mapping[str, str]) -> None:
     """Print why methods are left out, each in red on standard error."""
     for reason in broken.values():
-        click.secho(f"Broken: {reason}", err=True, fg="red")
+        click.secho(f"Broken: {printable(reason)}", err=True, fg="red")

@@ -61,7 +61,8 @@ def read_strip(path: Path, resolution: int) -> Images:
         with Image.open(path) as file:
             pixels = np.asarray(file.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UserError(f"The image strip {path} cannot be read: {error}.") from None
+        reason = getattr(error, "strerror", None) or "it is damaged or no image"
+        raise UserError(f"The image strip {path} cannot be read: {reason}.") from None
     height, width = STRIP_ROWS * resolution, STRIP_COLUMNS * resolution
     if pixels.shape != (height, width, 3):
         raise UserError(

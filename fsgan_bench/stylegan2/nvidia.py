@@ -130,6 +130,8 @@ def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
             "Python objects other than tensors."
         ) from error
     try:
+        if not isinstance(parts, dict):
+            raise ValueError("it holds no networks by name")
         generator = _tensors(parts["G_ema"])
         discriminator = None if parts.get("D") is None else _tensors(parts["D"])
         _check(parts["G_ema"], generator)
