@@ -70,6 +70,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def one_line(text: object, longest: int = 300) -> str:
+    """``text`` from a file as one printable line, cut where it is too long."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def where_defined(cls: type) -> str:
     """``FILE, line N``: where a class is written."""
     return f"{inspect.getsourcefile(cls)}, line {inspect.getsourcelines(cls)[1]}"

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from fsgan_bench.errors import UserError, check_name
+from fsgan_bench.errors import UserError, check_name, one_line, printable
 from fsgan_bench.figures.naming import add_variants, method_order
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -179,16 +179,16 @@ def _read_task(folder: Path) -> Task:
             target=check_name("target", task["target"]),
             shots=_count(task["shots"], 1),
             resolution=_count(task["resolution"], 1, 2**16),
-            source_title=str(task.get("source_title") or ""),
-            target_title=str(task.get("target_title") or task["target"]),
-            attribution=str(task.get("attribution") or ""),
+            source_title=one_line(task.get("source_title") or ""),
+            target_title=one_line(task.get("target_title") or task["target"]),
+            attribution=one_line(task.get("attribution") or ""),
             made_with={
                 "source": str((task.get("source") or {}).get("hash") or ""),
                 "few-shot set": str(task.get("few_shot_hash") or ""),
                 "classifier": str(task.get("classifier_hash") or ""),
             },
             diversity=_DIVERSITIES[task.get("lpips_protocol") or "exact"],
-            notes=tuple(map(str, task.get("notes") or ())),
+            notes=tuple(map(one_line, task.get("notes") or ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
         raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None
@@ -203,7 +203,7 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
         status, reason = _status(folder, document, task)
         return {
             "method": check_name("method", cell["method"]),
-            "title": str(cell.get("title") or cell["method"]),
+            "title": one_line(cell.get("title") or cell["method"]),
             "seed": _count(cell["seed"], 0),
             "hash": str(document["hash"]),
             "iterations": _count(cell["iterations"], 0),
@@ -221,7 +221,8 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
 def _status(folder: Path, document: Mapping[str, Any], task: Task) -> tuple[str, str]:
     """The status and, if there is more to say, the reason."""
     if (folder / FAILED).exists() and not (folder / DONE).exists():
-        return FAILED, (folder / FAILED).read_text(encoding="utf-8", errors="replace").strip()
+        reason, *_ = [*_read_text(folder / FAILED).strip().splitlines(), ""]
+        return FAILED, printable(reason)
     if not (folder / DONE).exists():
         return UNFINISHED, ""
     own = {
@@ -267,12 +268,12 @@ def _measured(line: Mapping[str, Any], file: Path, number: int, key: str) -> dic
         sizes = detail.get("cluster_sizes")
         return {
             key: _count(line[key], 0) if key == "iteration" else str(line[key]),
-            "metric": str(line["metric"]),
+            "metric": one_line(line["metric"]),
             "value": _number(line["value"]),
             "stderr": _number(line.get("stderr")),
             "n": _number(line.get("n")),
-            "backbone": str(line.get("backbone") or ""),
-            "version": str(line["version"]),
+            "backbone": one_line(line.get("backbone") or ""),
+            "version": one_line(line["version"]),
             "cluster_sizes": None if sizes is None else tuple(int(size) for size in sizes),
             "empty": detail.get("empty"),
             "with_empty_as_zero": _number(detail.get("with_empty_as_zero")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -70,10 +72,12 @@ def test_no_code_in_a_file_is_run(kind: str, reader: str, tmp_path: Path) -> Non
 
 def torch_or_pickle(file: Path) -> None:
     """Do what no reader may do."""
-    try:
-        torch.load(file, weights_only=False)
-    except Exception:
-        pickle.loads(file.read_bytes())
+    for obey in (
+        lambda: torch.load(file, weights_only=False),
+        lambda: pickle.loads(file.read_bytes()),
+    ):
+        with contextlib.suppress(Exception):
+            obey()
 
 
 SOURCES = [
@@ -117,7 +121,7 @@ def test_titles_from_a_file_are_text_and_nothing_else(tmp_path: Path) -> None:
     columns = len(table.columns) + 1
     assert [len(cells(line)) for line in rows] == [columns] * len(rows)
     assert "\x1b" not in markdown and "\x07" not in markdown
-    assert "<b>" not in markdown and "![k](l)" not in markdown
+    assert r"\<b\>h" in markdown and r"!\[k\](l)" in markdown and r"\`i\` \*j\*" in markdown
     lines = rendering.plain_lines(table)
     assert not any("\x1b" in line or "\n" in line for line in lines)
     result = CliRunner().invoke(main, ["figures", str(tmp_path)])
@@ -126,7 +130,7 @@ def test_titles_from_a_file_are_text_and_nothing_else(tmp_path: Path) -> None:
 
 
 def cells(line: str) -> list[str]:
-    return line.replace(r"\|", "").strip("|").split("|")
+    return re.sub(r"\\.", "", line).strip("|").split("|")
 
 
 def test_titles_of_a_suite_file_steer_no_terminal(tmp_path: Path) -> None:
@@ -168,12 +172,6 @@ def test_a_link_in_a_results_folder_is_not_followed_out_of_it(tmp_path: Path) ->
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_files_under_way_are_private(tmp_path: Path) -> None:
-    seen = []
-
-    def hook(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "os.rename" and str(tmp_path) in str(arguments):
-            seen.append(stat.S_IMODE(Path(str(arguments[0])).parent.stat().st_mode))
-
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom fsgan_bench.store import write_atomic\n"
         "os.umask(0)\n"
