@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo test torture clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fsgan-bench run --methods all --target sketches
@@ -12,6 +12,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Kills and resumes, at least 200 times; half an hour at most.
+torture: $(VENV)/.installed
+	$(BIN)/python tests/torture.py --trials 210 --minutes 30
 
 # Results are kept.
 clean:

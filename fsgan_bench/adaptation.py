@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from fsgan_bench import __version__
+from fsgan_bench.cells import CellFiles, Keep
+from fsgan_bench.data.images import Images
+from fsgan_bench.errors import UserError
 from fsgan_bench.machine import description
 from fsgan_bench.method import Method
 from fsgan_bench.plan import PROTOCOL, Cell
+from fsgan_bench.scoring import Score
 from fsgan_bench.session import Session
 from fsgan_bench.store import (
     append_lines,
     commit,
-    load_state,
     read_lines,
+    recover_state,
     save_state,
     write_json,
     write_lines,
     write_text,
 )
-from fsgan_bench.stylegan2.checkpoint import save_modules
+from fsgan_bench.stylegan2.checkpoint import holds_modules, save_modules
 from fsgan_bench.task import Task, save_strip
 
 LOG_EVERY = 10
@@ -38,29 +42,12 @@ class Interrupted(Exception):
     """The cell was asked to stop; its state is on disk."""
 
 
-@dataclass
-class CellFiles:
-    """Where a cell keeps what; nothing else writes below ``folder``."""
-
-    folder: Path
-    state: Path = field(init=False)
-    log: Path = field(init=False)
-    scores: Path = field(init=False)
-    done: Path = field(init=False)
-    failed: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.state = self.folder / "state.pt"
-        self.log = self.folder / "train.jsonl"
-        self.scores = self.folder / "scores.jsonl"
-        self.done = self.folder / "DONE"
-        self.failed = self.folder / "FAILED"
-
-    def snapshot(self, iteration: int) -> Path:
-        return self.folder / "snapshots" / f"{iteration:06d}.safetensors"
-
-    def grid(self, iteration: int) -> Path:
-        return self.folder / "grids" / f"{iteration:06d}.png"
+def look_at(
+    task: Task, method: Method, modules: Mapping[str, nn.Module]
+) -> tuple[Images, list[Score]]:
+    """What a sampler draws for the probe batch, uint8 [N, R, R, 3], and its scores."""
+    images = task.generate(method, modules)
+    return images, task.scorer.score(images, task.generate_further(method, modules))
 
 
 class Adaptation:
@@ -70,9 +57,10 @@ class Adaptation:
         cell: what to train.
         task: what its cells share.
         method: the method, configured.
-        report: receives progress as dicts with ``iteration``, ``seconds_per_iteration``, ``losses``
-            or ``scores``.
+        report: receives progress as dicts with ``iteration``, ``seconds_per_iteration``,
+            ``losses``, ``scores``, or ``note``, a sentence on something out of the ordinary.
         stop: asked after every iteration; True saves the state and raises :class:`Interrupted`.
+        keep: which snapshots stay.
     """
 
     def __init__(
@@ -82,9 +70,10 @@ class Adaptation:
         method: Method,
         report: Report,
         stop: Callable[[], bool] = lambda: False,
+        keep: Keep = "scored",
     ) -> None:
         self.cell, self.task, self.method = cell, task, method
-        self.report, self.stop = report, stop
+        self.report, self.stop, self.keep = report, stop, keep
         self.files = CellFiles(cell.folder(task.folder))
         self.seconds = {"setup": 0.0, "training": 0.0, "scoring": 0.0}
         self.pending: list[dict[str, Any]] = []
@@ -94,10 +83,12 @@ class Adaptation:
 
         Raises:
             Interrupted: ``stop`` said so.
+            UserError: the source model or the few-shot images are others than planned.
             Diverged: a loss is not finite.
         """
         self.files.folder.mkdir(parents=True, exist_ok=True)
         self.files.failed.unlink(missing_ok=True)
+        self.files.tidy()
         session = self._start()
         self._snapshot_if_due(session)
         saved = time.monotonic()
@@ -108,23 +99,32 @@ class Adaptation:
             self.seconds["training"] += time.perf_counter() - began
             self._log(session, losses)
             due = session.iteration in self.cell.snapshots
-            if due or self.stop() or time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            stopping = self.stop()
+            if due or stopping or time.monotonic() - saved > SAVE_EVERY_SECONDS:
                 self._save(session)
                 saved = time.monotonic()
-            self._snapshot_if_due(session)
-            if self.stop():
+            if stopping:
                 raise Interrupted
+            self._snapshot_if_due(session)
+        self.files.prune(session.iteration, self.keep)
         # What a method prepares is part of what it costs.
         timing = {
             "training_seconds": self.seconds["setup"] + self.seconds["training"],
             "scoring_seconds": self.seconds["scoring"],
         }
-        write_json(self.files.folder / "timing.json", timing)
+        write_json(self.files.timing, timing)
+        self.files.write_manifest(self.cell.snapshots, self.keep)
         write_text(self.files.done, "")
-        self.files.state.unlink(missing_ok=True)
+        self.files.drop_states()
 
     def _start(self) -> Session:
         source = self.task.source
+        for what, planned, found in (
+            ("source model", self.cell.source_hash, source.hash),
+            ("few-shot set", self.cell.few_shot_hash, self.task.splits.few_shot_hash),
+        ):
+            if found != planned:
+                raise UserError(f"The {what} has changed since the run was planned; start it anew.")
         session = Session(
             self.method,
             source.generator,
@@ -135,19 +135,41 @@ class Adaptation:
             iterations=self.cell.iterations,
             device=self.task.request.device,
         )
-        if self.files.state.exists():
-            state = load_state(self.files.state)
+        notes: list[str] = []
+        if state := recover_state(self.files.state, notes.append):
             session.load_state_dict(state["session"])
             self.seconds |= state["seconds"]
+            notes += self._moved()
         else:
             began = time.perf_counter()
             session.prepare()
             self.seconds["setup"] = time.perf_counter() - began
-            write_json(self.files.folder / "cell.json", self._provenance())
+            write_json(self.files.cell, self._provenance())
+        for note in notes:
+            self._note(session, note)
         done = session.iteration
         kept = [line for line in read_lines(self.files.log) if line["iteration"] <= done]
         write_lines(self.files.log, kept)
         return session
+
+    def _note(self, session: Session, text: str) -> None:
+        self.files.note(session.iteration, text)
+        self.report({"iteration": session.iteration, "note": text})
+
+    def _moved(self) -> list[str]:
+        """A sentence if the cell was begun under conditions that may give other bits."""
+        now = self._provenance()
+        try:
+            begun = json.loads(self.files.cell.read_text(encoding="utf-8"))["provenance"]
+        except (OSError, ValueError, KeyError):
+            write_json(self.files.cell, now)
+            return []
+        other = [
+            f"{key} {begun.get(key)} before, {now['provenance'][key]} now"
+            for key in ("platform", "processor", "packages", "threads", "device")
+            if begun.get(key) != now["provenance"][key]
+        ]
+        return [f"continued elsewhere than begun: {'; '.join(other)}"] if other else []
 
     def _provenance(self) -> dict[str, Any]:
         task = self.task
@@ -186,20 +208,24 @@ class Adaptation:
     def _snapshot_if_due(self, session: Session) -> None:
         """Store and score the averaged sampler, unless the files say that it is scored."""
         iteration = session.iteration
-        stored = read_lines(self.files.scores)
-        scored = any(line["iteration"] == iteration for line in stored)
-        if iteration not in self.cell.snapshots or scored:
+        if iteration not in self.cell.snapshots:
             return
+        stored = read_lines(self.files.scores)
+        others = [line for line in stored if line["iteration"] != iteration]
+        if len(others) < len(stored):
+            snapshot = self.files.snapshot(iteration)
+            if not snapshot.exists() or holds_modules(snapshot, session.averaged):
+                return
+            self._note(session, f"{snapshot.name} is damaged or of other weights; scored again")
         began = time.perf_counter()
         header = {"cell": self.cell.hash, "iteration": iteration}
         save_modules(self.files.snapshot(iteration), session.averaged, header)
-        modules = dict(session.averaged.items())
-        images = self.task.generate(self.method, modules)
+        images, scores = look_at(self.task, self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))
-        further = self.task.generate_further(self.method, modules)
-        scores = self.task.scorer.score(images, further)
         lines = [score.to_json(iteration=iteration) for score in scores]
-        write_lines(self.files.scores, [*stored, *lines])
+        by_iteration = sorted([*others, *lines], key=lambda line: line["iteration"])
+        write_lines(self.files.scores, by_iteration)
+        self.files.prune(iteration, self.keep)
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}
         self.report({"iteration": iteration, "scores": values})

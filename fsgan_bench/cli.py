@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -12,14 +13,17 @@ from typing import Any, TypeVar
 import click
 
 from fsgan_bench import __version__
+from fsgan_bench.cells import KEEPS
 from fsgan_bench.commands.check import check
 from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.verify import verify
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError, check_folder, printable
+from fsgan_bench.store import check_writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,14 +32,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk may do to a command at any time: it is full, over quota, read-only or broken."""
+
+
 class SentenceGroup(click.Group):
-    """Turns a :class:`UserError` into one sentence and exit code 2."""
+    """Turns a :class:`UserError` into one sentence and exit code 2, a failing disk into 1."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except UserError as error:
             click.echo(f"Error: {printable(str(error))}", err=True)
+            context.exit(2)
+        except OSError as error:
+            if error.errno in STORAGE:
+                click.echo(f"Error: {error}; the same command continues from here.", err=True)
+                context.exit(1)
+            if error.filename is None:
+                raise
+            where = printable(str(error.filename))
+            click.echo(f"Error: {where} cannot be used: {error.strerror}.", err=True)
             context.exit(2)
 
 
@@ -100,12 +117,27 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
     help="Cells at a time, the cores shared out among them.  [default: one a core]",
 )
 @click.option(
+    "--cell-timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
+)
+@click.option(
+    "--keep-snapshots",
+    "keep",
+    type=click.Choice(KEEPS),
+    default="scored",
+    show_default=True,
+    help="Which snapshots stay on disk; 'all' keeps the final training state besides.",
+)
+@click.option(
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
 )
 def run(targets: str, dry_run: bool, **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
     from fsgan_bench import report
     from fsgan_bench.executors import Signalled
+    from fsgan_bench.locks import owned
     from fsgan_bench.progress import Display
     from fsgan_bench.runner import RunRequest, make_plan, run_plan, start_over
 
@@ -126,9 +158,13 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
         start_over(plan)
     failures: dict[str, str] = {}
     if plan.to_run:
+        check_writable(request.out)
         for task in plan.tasks:
-            with console.status(
-                f"preparing {task.target.name}: images, classifier, reference lines"
+            with (
+                console.status(
+                    f"preparing {task.target.name}: images, classifier, reference lines"
+                ),
+                owned(task.folder, patience=-1),
             ):
                 task.prepare()
             for note in task.notes:
@@ -140,11 +176,26 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
                 "Stopped. Every cell's state is saved; the same command continues.", err=True
             )
             sys.exit(128 + signal.number)
-    report.show_results(plan, console)
+    undrawn = False
+    try:
+        report.show_results(plan, console)
+    except (OSError, UserError) as error:
+        click.echo(
+            f"The figures could not be drawn; fsgan-bench figures {request.out} draws them later: "
+            f"{error}",
+            err=True,
+        )
+        undrawn = True
     for label, reason in failures.items():
-        click.echo(f"{label} failed: {reason}", err=True)
+        click.echo(printable(f"{label} failed: {reason}"), err=True)
+    if failures:
+        click.echo(
+            f"{len(failures)} of {len(plan.cells)} cell(s) failed. All scores and the last states "
+            "are kept; the same command continues them.",
+            err=True,
+        )
     show_broken(plan.broken)
-    sys.exit(1 if failures or plan.broken else 0)
+    sys.exit(1 if failures or plan.broken or undrawn else 0)
 
 
 @main.command(name="list")
@@ -257,6 +308,7 @@ main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(new_method)
+main.add_command(verify)
 main.add_command(weights)
 
 if __name__ == "__main__":

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import multiprocessing
 import os
-import queue
 import signal
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import where_defined, where_raised
-from fsgan_bench.plan import Cell
-from fsgan_bench.task import TaskRequest
+from fsgan_bench.cells import CellFiles
+from fsgan_bench.locks import owner_of
+from fsgan_bench.worker import Event, Job, caught_signals, fail, work
 
-if TYPE_CHECKING:
-    from fsgan_bench.method import Method
+LOOK_SECONDS = 1.0
+"""How often a run looks whether a cell that another run works on has become free."""
 
-
-@dataclass(frozen=True)
-class Job:
-    """A cell and what a fresh process needs to carry it out.
-
-    Attributes:
-        cell: what to train.
-        request: its task.
-        plugins: plugin files to load first.
-        threads: processor threads of the worker.
-    """
-
-    cell: Cell
-    request: TaskRequest
-    plugins: tuple[Path, ...]
-    threads: int
-
-
-@dataclass(frozen=True)
-class Event:
-    """News of a cell; ``kind`` is started, progress, done, failed or stopped."""
-
-    cell: str
-    kind: str
-    news: Mapping[str, Any]
+GRACE_SECONDS = 10.0
+"""How long a worker that is out of time has to finish its iteration and save."""
 
 
 class Signalled(Exception):
@@ -58,74 +29,167 @@ class Signalled(Exception):
         self.number = number
 
 
-@contextmanager
-def caught_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of dying of them."""
-    caught: list[int] = []
-
-    def catch(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, catch) for number in signals]
-    try:
-        yield caught
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
-
-
-def run_jobs(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None]) -> None:
+def run_jobs(
+    jobs: Sequence[Job],
+    workers: int,
+    on_event: Callable[[Event], None],
+    timeout: float | None = None,
+) -> None:
     """Carry out ``jobs``, ``workers`` at a time; events arrive in this process.
 
-    A worker that dies is reported as its cell's failure, and the others go on.
+    A worker that dies is reported as its cell's failure, and the others go on. A cell that another
+    run works on is left to it until nothing else is to do; then it is waited for, and taken over
+    if it was left unfinished.
+
+    Args:
+        jobs: the cells.
+        workers: how many at a time.
+        on_event: receives the news.
+        timeout: seconds that a worker may take, from its start; then it is stopped, and its cell
+            has failed.
 
     Raises:
-        Signalled: SIGINT or SIGTERM came; the workers have finished their iteration and saved.
+        Signalled: SIGINT or SIGTERM came; the workers have finished their iteration and saved. A
+            second signal kills them.
     """
-    context = multiprocessing.get_context("spawn")
-    events: Any = context.Queue()
-    waiting, running = list(jobs), dict[str, BaseProcess]()
+    waiting = _Waiting(jobs, on_event)
+    running: list[_Worker] = []
     with caught_signals() as caught:
         try:
-            while running or (waiting and not caught):
-                while waiting and len(running) < workers and not caught:
-                    job = waiting.pop(0)
-                    process: BaseProcess = context.Process(
-                        target=work, args=(job, events, os.getpid())
-                    )
-                    process.start()
-                    running[job.cell.hash] = process
-                if caught:
-                    _stop(running.values())
-                for event in _drain(events):
-                    on_event(event)
-                    if event.kind in ("done", "failed", "stopped"):
-                        running.pop(event.cell).join()
-                for cell, process in list(running.items()):
-                    if not process.is_alive() and events.empty():
-                        del running[cell]
-                        on_event(Event(cell, "failed", {"reason": _cause_of_death(process)}))
+            while running or (waiting.jobs and not caught):
+                while len(running) < workers and not caught and (job := waiting.next()):
+                    running.append(_Worker(job, timeout))
+                _pause(running)
+                for worker in running[:]:
+                    worker.supervise(len(caught))
+                    for event in worker.news(bool(caught)):
+                        if event.kind == "elsewhere":
+                            waiting.give_back(worker.job, event)
+                        else:
+                            on_event(event)
+                        if event.last:
+                            running.remove(worker)
         finally:
-            for process in running.values():
-                process.kill()
+            for worker in running:
+                worker.process.kill()
     if caught:
         raise Signalled(caught[0])
 
 
-def _drain(events: Any) -> Iterator[Event]:
+def _pause(running: Sequence[_Worker]) -> None:
+    """Wait for news, for a death or for a fifth of a second."""
+    if running:
+        wait([end for w in running for end in (w.events, w.process.sentinel)], timeout=0.2)
+    else:
+        time.sleep(0.2)
+
+
+class _Waiting:
+    """The jobs that have no worker yet; some may be with another run."""
+
+    def __init__(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
+        self.jobs = list(jobs)
+        self.on_event = on_event
+        self.elsewhere: dict[str, float] = {}
+
+    def next(self) -> Job | None:
+        """Take the first job that is free, reporting those that others have taken or ended."""
+        for job in list(self.jobs):
+            name, files = job.cell.hash, CellFiles(job.folder)
+            seen = self.elsewhere.get(name)
+            if seen is not None and time.monotonic() < seen + LOOK_SECONDS:
+                continue
+            owner = owner_of(job.folder)
+            if owner is not None:
+                self.elsewhere[name] = time.monotonic()
+                if seen is None:
+                    self.on_event(Event(name, "elsewhere", {"owner": owner}))
+                continue
+            self.jobs.remove(job)
+            if files.done.exists():
+                self.on_event(Event(name, "cached", {}))
+            elif seen is not None and files.failed.exists():
+                reason = files.failed.read_text(encoding="utf-8").splitlines()[0]
+                self.on_event(Event(name, "failed", {"reason": f"{reason} (in another run)"}))
+            else:
+                return job
+        return None
+
+    def give_back(self, job: Job, event: Event) -> None:
+        """Keep a job that somebody else was faster to take."""
+        self.jobs.append(job)
+        self.elsewhere[job.cell.hash] = time.monotonic()
+        self.on_event(event)
+
+
+class _Worker:
+    """A worker process and its end of the pipe.
+
+    Each has a pipe of its own: one that is killed while it speaks must not garble or block what
+    the others say.
+    """
+
+    def __init__(self, job: Job, timeout: float | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.job = job
+        self.events, theirs = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=work, args=(job, theirs, os.getpid()))
+        self.process.start()
+        theirs.close()
+        self.timeout = timeout
+        self.began = time.monotonic()
+        self.stopped = self.killed = False
+
+    @property
+    def late(self) -> bool:
+        return self.timeout is not None and time.monotonic() > self.began + self.timeout
+
+    def supervise(self, signals: int) -> None:
+        """Stop the process when it is out of time or ``signals`` came, kill it if that fails."""
+        if (signals or self.late) and not self.stopped:
+            self.stopped = True
+            self.process.terminate()
+        overdue = self.late and time.monotonic() > self.began + (self.timeout or 0) + GRACE_SECONDS
+        if (signals > 1 or overdue) and not self.killed:
+            self.killed = True
+            self.process.kill()
+
+    def news(self, stopping: bool) -> Iterator[Event]:
+        """What the process has said since, and its end if it has ended; ``last`` comes once."""
+        alive = self.process.is_alive()
+        for event in _received(self.events):
+            if event.last:
+                self.process.join(GRACE_SECONDS)
+                self.process.kill()
+                event = self._verdict(event, stopping)
+            yield event
+            if event.last:
+                return
+        if not alive:
+            reason = _cause_of_death(self.process)
+            died = Event(self.job.cell.hash, "failed", {"reason": reason})
+            if stopping:
+                died = Event(self.job.cell.hash, "stopped", {})
+            else:
+                died = self._verdict(died, stopping)
+                fail(CellFiles(self.job.folder), died.news["reason"])
+            yield died
+
+    def _verdict(self, event: Event, stopping: bool) -> Event:
+        """``event``, unless the process was ended for taking too long."""
+        if event.kind not in ("stopped", "failed") or stopping or not self.stopped:
+            return event
+        reason = f"took longer than {self.timeout:g} s (--cell-timeout)"
+        fail(CellFiles(self.job.folder), reason)
+        return Event(event.cell, "failed", {"reason": reason})
+
+
+def _received(events: Connection) -> Iterator[Event]:
     try:
-        yield events.get(timeout=0.2)
-        while True:
-            yield events.get_nowait()
-    except queue.Empty:
+        while events.poll():
+            yield events.recv()
+    except (EOFError, OSError):
         return
-
-
-def _stop(processes: Any) -> None:
-    for process in processes:
-        if process.is_alive() and process.pid is not None:
-            os.kill(process.pid, signal.SIGTERM)
 
 
 def _cause_of_death(process: BaseProcess) -> str:
@@ -135,59 +199,3 @@ def _cause_of_death(process: BaseProcess) -> str:
     if code < 0:
         return f"the worker process died of {signal.Signals(-code).name}"
     return f"the worker process ended with exit code {code}"
-
-
-def work(job: Job, events: Any, parent: int) -> None:
-    """Carry out one job in this (worker) process, reporting to ``events``."""
-    from fsgan_bench import machine
-    from fsgan_bench.adaptation import Adaptation, CellFiles, Interrupted
-    from fsgan_bench.method import Method
-    from fsgan_bench.registry import build_config, method_entries
-    from fsgan_bench.store import write_text
-    from fsgan_bench.task import load_task
-
-    cell = job.cell
-
-    def send(kind: str, **news: Any) -> None:
-        events.put(Event(cell.hash, kind, news))
-
-    method: type[Method] = Method
-    author_blamed = False
-    with caught_signals() as caught:
-        try:
-            machine.prepare(job.threads)
-            send("started")
-            task = load_task(job.request)
-            entry = method_entries(job.plugins)[cell.method]
-            method = entry.load()
-            author_blamed = entry.third_party
-            configured = method(build_config(method, cell.config))
-            adaptation = Adaptation(
-                cell,
-                task,
-                configured,
-                report=lambda news: send("progress", **news),
-                stop=lambda: bool(caught) or os.getppid() != parent,
-            )
-            adaptation.run()
-            send("done", **adaptation.seconds)
-        except Interrupted:
-            send("stopped")
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            if author_blamed:
-                reason += _place(error, method)
-            files = CellFiles(cell.folder(load_task(job.request).folder))
-            write_text(files.failed, f"{reason}\n\n{traceback.format_exc()}")
-            send("failed", reason=reason)
-    events.close()
-    events.join_thread()
-
-
-def _place(error: Exception, method: type[Method]) -> str:
-    """`` (FILE, line N)`` if a method's file has to do with the error."""
-    from fsgan_bench.method import Diverged
-
-    raised = where_raised(error, inspect.getsourcefile(method))
-    where = raised or (where_defined(method) if isinstance(error, Diverged) else None)
-    return f" ({where})" if where else ""

@@ -5,6 +5,7 @@ Where a method has not run yet, one plain iteration is timed in its place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def record(cell: Cell, key: str, training_seconds: float, scoring_seconds: float
         "iteration": training_seconds / cell.iterations,
         "snapshot": scoring_seconds / len(cell.snapshots),
     }
-    write_json(pace_file(), paces)
+    _store(paces)
 
 
 def expected(cell: Cell, task: Task, threads: int) -> tuple[Pace, bool]:
@@ -68,8 +69,14 @@ def expected(cell: Cell, task: Task, threads: int) -> tuple[Pace, bool]:
         if known is not None:
             return Pace(**known), seen
     pace = _time_plain(cell, task)
-    write_json(pace_file(), paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
+    _store(paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
     return pace, False
+
+
+def _store(paces: dict[str, dict[str, float]]) -> None:
+    """Put paces on record; a folder that cannot be written to only costs a worse estimate."""
+    with contextlib.suppress(OSError):
+        write_json(pace_file(), paces)
 
 
 def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:

@@ -21,7 +21,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
-from fsgan_bench.store import commit, load_state, save_state, write_json
+from fsgan_bench.store import commit, recover_state, save_state, write_json
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
@@ -105,8 +105,7 @@ def pretrain(
     session = _new_session(images, config, init, device)
     state_path, best_path = out / "state.pt", out / "best.safetensors"
     records: list[dict[str, float]] = []
-    if state_path.exists():
-        state = load_state(state_path)
+    if state := recover_state(state_path, say):
         if state["fingerprint"] != card["fingerprint"]:
             raise UserError(
                 f"{out} holds a run with other images or another config; choose another folder."

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from fsgan_bench.executors import Event
+from fsgan_bench.worker import Event
 
 
 class Display:
@@ -59,20 +59,24 @@ class Display:
             if not self.live:
                 done, total = news["iteration"], self.totals[label]
                 self._print(f"{label}: iteration {done}/{total}  {describe(news['scores'])}")
+        elif event.kind == "progress" and "note" in news:
+            self._print(f"{label}: {news['note']}")
         elif event.kind == "progress" and self.live:
             note = f"{self._eta(label, news)}  {losses(news['losses'])}"
             if label in self.scores:
                 note += f"  {describe(self.scores[label])}"
             self.progress.update(self.rows[label], completed=news["iteration"], note=note)
-        elif event.kind in ("started", "done", "failed", "stopped"):
+        elif event.kind != "progress":
             words = {
                 "started": "starting",
                 "done": f"done  {describe(self.scores.get(label, {}))}",
                 "failed": f"failed: {news.get('reason')}",
                 "stopped": "stopped, state saved",
+                "elsewhere": f"running elsewhere: {news.get('owner')}; waiting for it",
+                "cached": "done by another run",
             }
             if self.live:
-                completed = self.totals[label] if event.kind == "done" else None
+                completed = self.totals[label] if event.kind in ("done", "cached") else None
                 self.progress.update(self.rows[label], completed=completed, note=words[event.kind])
             else:
                 self._print(f"{label}: {words[event.kind]}")

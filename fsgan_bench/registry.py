@@ -259,6 +259,9 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         )
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            reason = first["msg"].removeprefix("Value error, ")
+            raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
     for name in values:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from fsgan_bench.locks import owner_of
 from fsgan_bench.runner import Plan
 
 
@@ -38,13 +39,34 @@ def show_plan(plan: Plan, console: Console) -> None:
         f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
         f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
     )
+    _show_disk(plan, console)
     for task, cell in to_run:
+        owner = owner_of(cell.folder(task.folder))
+        elsewhere = f" (running elsewhere: {owner})" if owner else ""
         console.print(
             f"  {cell.title}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
-            f"{_relative(cell.folder(task.folder))}",
+            f"{_relative(cell.folder(task.folder))}{elsewhere}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _show_disk(plan: Plan, console: Console) -> None:
+    from rich.filesize import decimal
+
+    from fsgan_bench.disk import free_bytes, stored_bytes, working_bytes
+
+    keep = plan.request.keep
+    stays = sum(stored_bytes(cell, task, keep) for task, cell in plan.to_run)
+    besides = plan.workers * max(working_bytes(task) for task in plan.tasks)
+    free = free_bytes(plan.request.out.resolve())
+    scarce = "; the disk may run full" if free < stays + besides else ""
+    console.print(
+        f"Disk: about {decimal(stays)} to stay (--keep-snapshots {keep}), {decimal(besides)} more "
+        f"while it runs; {decimal(free)} free{scarce}.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def show_results(plan: Plan, console: Console) -> None:
@@ -55,7 +77,7 @@ def show_results(plan: Plan, console: Console) -> None:
     for task in plan.tasks:
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if (folder / "cell.json").exists()]
-        if not any((folder / "scores.jsonl").exists() for folder in begun):
+        if not any((folder / "DONE").exists() for folder in begun):
             continue
         drawn = task.folder / "figures"
         if plan.to_run or not drawn.exists():

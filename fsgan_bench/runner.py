@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fsgan_bench import pace
-from fsgan_bench.adaptation import CellFiles
+from fsgan_bench.cells import CellFiles, Keep
 from fsgan_bench.errors import UserError
-from fsgan_bench.executors import Event, Job, run_jobs
+from fsgan_bench.executors import run_jobs
+from fsgan_bench.locks import LOCK, Taken, owned, owner_of
 from fsgan_bench.machine import cores
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.weights import require
@@ -28,6 +29,7 @@ from fsgan_bench.registry import (
 )
 from fsgan_bench.suite import Suite, get_suite
 from fsgan_bench.task import Task, TaskRequest, load_task
+from fsgan_bench.worker import Event, Job
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class RunRequest:
     device: str = "cpu"
     jobs: int | None = None
     allow_weak_classifier: bool = False
+    keep: Keep = "scored"
+    cell_timeout: float | None = None
 
 
 @dataclass
@@ -162,9 +166,31 @@ def _cell(
 
 
 def start_over(plan: Plan) -> None:
-    """Delete what is stored of the plan's cells, and nothing else (``--fresh``)."""
-    for task, cell in plan.cells:
-        shutil.rmtree(cell.folder(task.folder), ignore_errors=True)
+    """Delete what is stored of the plan's cells, and nothing else (``--fresh``).
+
+    Raises:
+        UserError: another run works on one of them; nothing has been deleted then.
+    """
+    folders = [cell.folder(task.folder) for task, cell in plan.cells]
+    folders = [folder for folder in folders if folder.exists()]
+    for folder in folders:
+        if owner := owner_of(folder):
+            raise UserError(f"--fresh: {folder} is in use by {owner}; stop that run first.")
+    for folder in folders:
+        _empty(folder)
+
+
+def _empty(folder: Path) -> None:
+    """Delete all that is in a cell's folder, but for the lock that others may wait at."""
+    try:
+        with owned(folder):
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
+    except Taken as taken:
+        raise UserError(f"--fresh: {folder} is in use by {taken}; stop that run first.") from None
 
 
 def run_plan(plan: Plan, display: Display) -> dict[str, str]:
@@ -178,8 +204,19 @@ def run_plan(plan: Plan, display: Display) -> dict[str, str]:
     """
     labels = _labels(plan.cells)
     jobs = [
-        Job(cell, task.request, plan.request.plugins, plan.threads) for task, cell in plan.to_run
+        Job(
+            cell,
+            cell.folder(task.folder),
+            task.request,
+            plan.request.plugins,
+            plan.threads,
+            plan.request.keep,
+        )
+        for task, cell in plan.to_run
     ]
+    for task, cell in plan.cells:
+        if cell.hash in plan.cached:
+            CellFiles(cell.folder(task.folder)).drop_states()
     cells = {job.cell.hash: job.cell for job in jobs}
     failures: dict[str, str] = {}
 
@@ -194,7 +231,7 @@ def run_plan(plan: Plan, display: Display) -> dict[str, str]:
 
     with display:
         display.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
-        run_jobs(jobs, plan.workers, on_event)
+        run_jobs(jobs, plan.workers, on_event, plan.request.cell_timeout)
     return failures
 
 

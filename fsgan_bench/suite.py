@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fsgan_bench.data.avatars import SOURCE
-from fsgan_bench.data.targets import AvatarImages, FileImages, Location, Part
+from fsgan_bench.data.targets import AvatarImages, Location, Part, TargetImages
 from fsgan_bench.errors import UserError, look_up
 from fsgan_bench.metrics.names import FrechetBackbone, IntraProtocol, LpipsBackbone
 from fsgan_bench.recipe import Recipe
@@ -52,7 +52,7 @@ class Target:
 
     name: str
     title: str
-    images: AvatarImages | FileImages
+    images: TargetImages
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
 

@@ -50,7 +50,7 @@ class _SuiteFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name
-    source: Annotated[Paths, Field(min_length=1)]
+    source: Annotated[Paths, Field(min_length=1)] | None = None
     base: str = AVATARS.name
     title: str = "a suite of the user's"
     source_title: str | None = None
@@ -167,12 +167,15 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
     budgets = {**base.budgets, **budgets}
     for target in targets.values():
         check_keys(f"The target '{target.name}' in {path}", target.budgets, budgets)
+    source = _required(root, content.source) if content.source else base.source
+    if not source.candidates:
+        raise UserError(f"The suite file {path} needs source, the path of a pretrained pair.")
     if not targets:
         raise UserError(f"The suite file {path} has no targets, and '{base.name}' has none either.")
     return replace(
         base,
         **content.model_dump(include=set(_TAKEN_OVER), exclude_none=True),
-        source=_required(root, content.source),
+        source=source,
         source_title=source_title,
         targets=targets,
         recipe=TypeAdapter(Recipe).validate_python({**asdict(base.recipe), **content.recipe}),

@@ -172,7 +172,7 @@ class Task:
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
-        description = self._description()
+        description = self.description()
         write_json(self.folder / "task.json", description)
         if self.classifier is not None:
             write_json(self.folder / "classifier.json", self.classifier.card)
@@ -212,7 +212,8 @@ class Task:
             )
         return references
 
-    def _description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
+        """What ``task.json`` holds; every hash is taken anew from what the task is made of."""
         request = self.request
         return {
             "suite": self.suite.name,

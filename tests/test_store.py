@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 from fsgan_bench import store
+from fsgan_bench.errors import UserError
 
 OLD = "the old content"
 
@@ -132,6 +135,104 @@ def test_state_round_trip(tmp_path: Path) -> None:
     loaded = store.load_state(path)
     assert torch.equal(loaded.pop("tensor"), state.pop("tensor"))
     assert loaded == state
+
+
+def saved_twice(folder: Path) -> Path:
+    path = folder / "state.pt"
+    for number in (1, 2):
+        store.save_state(path, {"number": number, "tensor": torch.arange(200) + number})
+    return path
+
+
+def test_the_state_before_is_kept(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    assert store.load_state(path)["number"] == 2
+    assert store.load_state(store.previous_state(path))["number"] == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"state.pt", "state.previous.pt"}
+
+
+@pytest.mark.parametrize("place", [0, 0.2, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_damaged_state_gives_way_to_the_one_before(
+    tmp_path: Path, place: float, cut: bool
+) -> None:
+    path = saved_twice(tmp_path)
+    content = bytearray(path.read_bytes())
+    at = int(place * len(content))
+    if cut:
+        del content[at:]
+    else:
+        content[at] ^= 4
+    path.write_bytes(content)
+    said: list[str] = []
+    state = store.recover_state(path, said.append)
+    if said:
+        assert state is not None and state["number"] == 1
+        assert len(said) == 1 and said[0].startswith("state.pt is damaged: ")
+        assert said[0].endswith("; continuing from state.previous.pt")
+        assert not path.exists()
+    else:
+        # Only the checksum was cut off; what it is a checksum of is whole.
+        assert cut and place == 0.999
+        assert state is not None and state["number"] == 2
+    store.save_state(path, {"number": 3})
+    assert store.recover_state(path, said.append) == {"number": 3}
+
+
+def test_two_damaged_states_are_said_and_nothing_is_left(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    path.write_bytes(b"")
+    store.previous_state(path).write_bytes(path.read_bytes()[:100])
+    said: list[str] = []
+    assert store.recover_state(path, said.append) is None
+    assert "state.pt is damaged" in said[0] and "state.previous.pt is damaged" in said[0]
+    assert said[0].endswith("; starting over")
+    assert list(tmp_path.iterdir()) == []
+    assert store.recover_state(path, said.append) is None
+    assert len(said) == 1
+
+
+def test_between_two_renames_the_state_before_is_there(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    path.replace(store.previous_state(path))
+    state = store.recover_state(path, pytest.fail)
+    assert state is not None and state["number"] == 2
+
+
+def test_a_state_without_checksum_is_read_if_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    torch.save({"number": 1}, path)
+    assert store.load_state(path) == {"number": 1}
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(store.DamagedState):
+        store.load_state(path)
+
+
+def test_a_full_disk_is_named_and_leaves_both_states(tmp_path: Path) -> None:
+    path = saved_twice(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with file_size_limit(100_000), pytest.raises(OSError, match="File too large"):
+        store.save_state(path, {"tensor": torch.zeros(1_000_000)})
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@contextlib.contextmanager
+def file_size_limit(limit: int) -> Iterator[None]:
+    """No file of this process grows beyond ``limit`` bytes, as on a disk that runs full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    store.check_writable(tmp_path / "new" / "folder")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=f"Nothing can be written to {folder}: "):
+            store.check_writable(folder)
 
 
 def test_a_state_that_holds_code_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,12 @@ def weights(suite: str | None) -> None:
         listed = dict.fromkeys([*WEIGHTS.values(), *listed])
     table = Table(box=None, pad_edge=False)
     for heading in ("network", "state", "file", "size", "needed by"):
-        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+        table.add_column(
+            heading,
+            justify="right" if heading == "size" else "left",
+            overflow="fold",
+            no_wrap=heading == "state",
+        )
     findings = [look_for(each) for each in listed]
     for finding in findings:
         of = finding.weights
@@ -49,12 +54,13 @@ def weights(suite: str | None) -> None:
 
 def needed_by(suite: Suite) -> dict[str, Sequence[Weights]]:
     """The weights that a suite needs, by the metric that needs them."""
+    from fsgan_bench.metrics.names import frechet_name
     from fsgan_bench.metrics.weights import backbone_weights
     from fsgan_bench.registry import classifier_weights
 
     return {
         "intra_lpips": backbone_weights([suite.lpips_backbone]),
-        "fd": backbone_weights([suite.frechet_backbone]),
+        frechet_name(suite.frechet_backbone): backbone_weights([suite.frechet_backbone]),
         "realisticness": classifier_weights(suite.classifier),
     }
 

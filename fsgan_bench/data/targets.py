@@ -17,6 +17,8 @@ from fsgan_bench.data.splits import Splits, avatar_splits
 
 NON_TARGET_START = 200_000
 SOURCE_IMAGES = "source"
+MIN_GREYED = 8
+"""Fewer greyed images than these are too few to learn from, and none are made."""
 
 WITHOUT_REAL = "no Frechet distance (FID), no realisticness, no line of real images"
 WITHOUT_SOURCE = "no realisticness, unless the classifier has other images to reject"
@@ -144,9 +146,9 @@ class FileImages:
         real: more real images of the target, for the classifier and the Frechet distance.
         rejected: real images of other domains by name, for the classifier; if the source's own are
             among them they come first, as ``source``.
-        grey_source: whether greyed source images are rejected too. A classifier that has not seen
-            them takes every colourless image for a sketch; where the target itself is colourless
-            photographs of the source's domain, it must not see them.
+        grey_source: whether a fifth of the source images is greyed and rejected too. A classifier
+            that has not seen them takes every colourless image for a sketch; where the target
+            itself is colourless photographs of the source's domain, it must not see them.
     """
 
     few_shot: Location
@@ -189,10 +191,12 @@ class FileImages:
         for name, location in self.rejected.items():
             if location.found is None:
                 continue
-            wanted = count if name == SOURCE_IMAGES else count // 4
-            spare = count // 4 if name == SOURCE_IMAGES and self.grey_source else 0
-            loaded = load_images(location.found, resolution, wanted + spare, repeats="drop")
-            images[name] = loaded[:wanted]
-            if spare and len(loaded) > wanted:
-                images["grey source"] = grey(loaded[wanted:])
+            own = name == SOURCE_IMAGES
+            wanted = (count + count // 4 * self.grey_source) if own else count // 4
+            loaded = load_images(location.found, resolution, wanted, repeats="drop")
+            greyed = len(loaded) // 5 if own and self.grey_source else 0
+            if greyed < MIN_GREYED:
+                images[name] = loaded
+            else:
+                images |= {name: loaded[:-greyed], "grey source": grey(loaded[-greyed:])}
         return images

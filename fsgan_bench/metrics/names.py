@@ -8,3 +8,12 @@ LpipsName = Literal["vgg", "alex", "squeeze"]
 LpipsBackbone = Literal["lite0", LpipsName]
 FrechetBackbone = Literal[LpipsBackbone, "inception", "inception_legacy"]
 IntraProtocol = Literal["exact", "cdc2021"]
+
+
+def frechet_name(backbone: str) -> str:
+    """What a Frechet distance on ``backbone`` is stored as.
+
+    ``fid`` on ``inception`` (clean-fid's resize), ``fid_legacy`` on ``inception_legacy``
+    (pytorch-fid's), ``fd_`` and the backbone's name on any other.
+    """
+    return {"inception": "fid", "inception_legacy": "fid_legacy"}.get(backbone, f"fd_{backbone}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import IntraLPIPS
-from fsgan_bench.metrics.names import IntraProtocol
+from fsgan_bench.metrics.names import IntraProtocol, frechet_name
 
 FEW_REFERENCES = 1000
 """A Frechet distance to fewer real images than this comes with a warning."""
@@ -222,11 +222,5 @@ METRICS: dict[str, Metric] = {
 
 
 def stored_name(metric: Metric, backbone: str) -> str:
-    """The name under which a score is stored.
-
-    A Frechet distance is ``fid`` on ``inception`` (clean-fid's resize), ``fid_legacy`` on
-    ``inception_legacy`` (pytorch-fid's) and carries any other backbone's name.
-    """
-    if metric.name != "fd":
-        return metric.name
-    return {"inception": "fid", "inception_legacy": "fid_legacy"}.get(backbone, f"fd_{backbone}")
+    """The name under which a score is stored; a Frechet distance is named after its backbone."""
+    return frechet_name(backbone) if metric.name == "fd" else metric.name

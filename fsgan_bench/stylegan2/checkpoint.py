@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -166,6 +166,18 @@ def save_modules(path: Path, modules: nn.ModuleDict, card: Mapping[str, Any]) ->
     """
     tensors = {name: value.contiguous() for name, value in modules.state_dict().items()}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, {"card": json.dumps(card)}))
+
+
+def holds_modules(path: Path, modules: nn.ModuleDict) -> bool:
+    """Whether :func:`save_modules` of ``modules``, bit for bit, is what ``path`` holds."""
+    try:
+        stored, _ = read_tensors(path)
+    except (OSError, SafetensorError, ValueError):
+        return False
+    ours = modules.state_dict()
+    return stored.keys() == ours.keys() and all(
+        torch.equal(stored[name], value.cpu()) for name, value in ours.items()
+    )
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:

@@ -148,3 +148,8 @@ def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Pa
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=re.escape(sentence)):
         get_suite(str(path))
+
+
+def test_what_a_config_refuses_is_said_in_its_words() -> None:
+    with pytest.raises(UserError, match=r"^The settings of dcl do not fit: anchor_every must be"):
+        build_config(DCL, {"anchor_every": "0"})

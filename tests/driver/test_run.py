@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Finished = tuple[Path, "subprocess.CompletedProcess[str]"]
@@ -118,6 +120,19 @@ def test_iteration_0_is_the_source_for_every_method(
     assert first["tgan"] == first["ewc"] == source
 
 
+def test_more_snapshots_do_not_change_the_training(
+    suite: Path, fsgan_bench: Command, finished: Finished, tmp_path: Path
+) -> None:
+    done = fsgan_bench(*run_arguments(suite, tmp_path), "--snapshots", 5, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    one, other = cell_folder(finished[0], "tgan"), cell_folder(tmp_path, "tgan")
+    names = [[path.name for path in sorted((c / "snapshots").iterdir())] for c in (one, other)]
+    assert len(names[0]) == 3 and len(names[1]) == 5
+    weights = [load_file(cell / "snapshots" / "000006.safetensors") for cell in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_a_second_run_does_nothing_but_retry_what_failed(
     finished: Finished,
     suite: Path,
@@ -137,7 +152,7 @@ def test_a_second_run_does_nothing_but_retry_what_failed(
     assert "1 done already, 1 to run" in retried.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_and_continued_equals_uninterrupted(
     number: signal.Signals,
     command: list[str],
@@ -158,9 +173,12 @@ def test_interrupted_and_continued_equals_uninterrupted(
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(pattern)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, number)
-    code = process.wait(60)
-    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    if number == signal.SIGTERM:
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    assert process.wait(60) == codes[number]
     rest = fsgan_bench(*arguments)
     assert rest.returncode == 0, rest.stderr
     ours, theirs = cell_folder(tmp_path, "tgan"), cell_folder(whole, "tgan")
@@ -168,7 +186,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
     assert (ours / last).read_bytes() == (theirs / last).read_bytes()
     values = [[s["value"] for s in lines(f / "scores.jsonl")] for f in (ours, theirs)]
     assert values[0] == values[1]
-    assert not list(tmp_path.rglob(".*.tmp*"))
+    assert {path.name for path in ours.rglob(".*")} == {".lock"}
 
 
 def test_fresh_starts_over(finished: Finished, suite: Path, fsgan_bench: Command) -> None:

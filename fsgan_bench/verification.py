@@ -1,0 +1,301 @@
+"""Verifying finished runs: their files, what they were made from, and a snapshot's scores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fsgan_bench import machine
+from fsgan_bench.adaptation import look_at
+from fsgan_bench.cells import CellFiles
+from fsgan_bench.errors import UserError
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.session import Session
+from fsgan_bench.store import file_hash, read_lines
+from fsgan_bench.stylegan2.checkpoint import read_tensors
+from fsgan_bench.suite import SUITES
+from fsgan_bench.task import Task, TaskRequest, load_task
+
+TOLERANCE = 1e-3
+"""Largest difference of a score made again on another machine, relative to its size or to 1."""
+
+HASHES = {
+    "few-shot set": "few_shot_hash",
+    "reference set": "reference_hash",
+    "probe batch": "probe_hash",
+    "classifier": "classifier_hash",
+}
+
+
+@dataclass
+class Checked:
+    """What a verification found: a sentence for each problem and for each thing left unchecked."""
+
+    cells: int = 0
+    rescored: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def verify_runs(
+    runs: Sequence[Path],
+    *,
+    suite: str | None = None,
+    data: Path | None = None,
+    seed: int = 0,
+    plugins: Sequence[Path] = (),
+) -> Checked:
+    """Check every finished cell below ``runs`` and, for each task, the scores of one snapshot.
+
+    Args:
+        runs: folders of results, searched recursively.
+        suite: suite file of the runs; by default the built-in suite that they name.
+        data: folder that the suite's paths start from.
+        seed: of the draw of the snapshot.
+        plugins: plugin files with methods of the runs.
+
+    Raises:
+        UserError: a folder does not exist or holds no runs.
+    """
+    tasks: dict[Path, list[Path]] = {}
+    for run in runs:
+        if not run.is_dir():
+            raise UserError(f"There is no folder {run}.")
+        found = sorted(file.parent for file in run.resolve().rglob("cell.json"))
+        if not found:
+            raise UserError(f"There are no runs in {run}: no folder in it holds a cell.json.")
+        for folder in found:
+            cells = tasks.setdefault(folder.parent.parent, [])
+            if folder not in cells:
+                cells.append(folder)
+    checked = Checked()
+    for folder, cells in tasks.items():
+        _verify_task(folder, cells, checked, (suite, data), seed, plugins)
+    return checked
+
+
+def _verify_task(
+    folder: Path,
+    cells: Sequence[Path],
+    checked: Checked,
+    suite: tuple[str | None, Path | None],
+    seed: int,
+    plugins: Sequence[Path],
+) -> None:
+    finished: list[tuple[CellFiles, dict[str, Any]]] = []
+    for files in map(CellFiles, cells):
+        if not files.done.exists():
+            checked.notes.append(f"{files.folder} is not finished and was passed over")
+            continue
+        checked.cells += 1
+        document = _verify_files(files, checked)
+        if document is not None:
+            finished.append((files, document))
+    if not finished:
+        return
+    task = _load(folder, finished[0][1]["cell"], checked, suite)
+    if task is None:
+        return
+    try:
+        now = task.description()
+    except (UserError, OSError) as error:
+        checked.problems.append(f"{folder}: what it was made from cannot be read: {error}")
+        return
+    _verify_inputs(folder, finished, now, checked)
+    choices = [
+        (files, document, iteration)
+        for files, document in finished
+        for iteration in document["cell"]["snapshots"]
+        if files.snapshot(iteration).exists()
+    ]
+    if not choices:
+        checked.notes.append(f"{folder} has no snapshots, so no scores could be made again")
+        return
+    hashes = "".join(sorted(document["hash"] for _, document in finished))
+    files, document, iteration = random.Random(f"{seed}/{hashes}").choice(choices)
+    _rescore(task, files, document, iteration, plugins, checked)
+
+
+def _verify_files(files: CellFiles, checked: Checked) -> dict[str, Any] | None:
+    """Check a cell's files; return what ``cell.json`` holds, None if it is unreadable."""
+
+    def problem(text: str) -> None:
+        checked.problems.append(f"{files.folder}: {text}")
+
+    try:
+        document: dict[str, Any] = json.loads(files.cell.read_text(encoding="utf-8"))
+        cell, name = document["cell"], document["hash"]
+        iterations, snapshots = cell["iterations"], list(cell["snapshots"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem(f"cell.json cannot be read: {error}")
+        return None
+    fields = {k: v for k, v in cell.items() if k not in ("title", "paper", "protocol")}
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    if digest != name or not files.folder.name.endswith(digest[:8]):
+        problem("cell.json has been changed: its hash is another than the folder's or its own")
+    try:
+        sums = files.read_manifest().get("sha256")
+    except ValueError as error:
+        problem(f"manifest.json is damaged: {error}")
+        sums = {}
+    if sums is None:
+        checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
+    for file, expected in (sums or {}).items():
+        path = files.folder / file
+        if not path.is_file():
+            problem(f"{file} is missing")
+        elif file_hash(path) != expected:
+            problem(f"{file} has been changed: its checksum is another")
+    _verify_lines(files, iterations, snapshots, problem)
+    return document
+
+
+def _verify_lines(
+    files: CellFiles, iterations: int, snapshots: Sequence[int], problem: Callable[[str], None]
+) -> None:
+    """Check that the scores and the log of a cell are complete."""
+    try:
+        scores = [(line["iteration"], line["metric"]) for line in read_lines(files.scores)]
+        logged = [line["iteration"] for line in read_lines(files.log)]
+    except (ValueError, KeyError) as error:
+        problem(f"scores.jsonl or train.jsonl is damaged: {error}")
+        return
+    metrics = {metric for _, metric in scores}
+    for iteration in snapshots:
+        of_it = [metric for at, metric in scores if at == iteration]
+        if set(of_it) != metrics or not of_it:
+            problem(f"scores.jsonl lacks scores of iteration {iteration}")
+        elif len(of_it) > len(metrics):
+            problem(f"scores.jsonl has scores of iteration {iteration} twice")
+    if logged[-1:] != [iterations] or logged != sorted(set(logged)):
+        problem(f"train.jsonl does not lead to iteration {iterations}")
+
+
+def _load(
+    folder: Path,
+    cell: Mapping[str, Any],
+    checked: Checked,
+    suite: tuple[str | None, Path | None],
+) -> Task | None:
+    name = suite[0] or cell["suite"]
+    if suite[0] is None and name not in SUITES:
+        checked.problems.append(
+            f"{folder}: the suite '{name}' is not built in; name its file by --suite"
+        )
+        return None
+    request = TaskRequest(
+        suite=name,
+        target=cell["target"],
+        shots=cell["shots"],
+        root=folder.parent.parent,
+        data=suite[1],
+        allow_weak_classifier=True,
+    )
+    try:
+        task = load_task(request)
+        if task.suite.name != cell["suite"]:
+            raise UserError(f"its suite is '{cell['suite']}', not '{task.suite.name}'.")
+        return task
+    except UserError as error:
+        checked.problems.append(f"{folder}: {error}")
+        return None
+
+
+def _verify_inputs(
+    folder: Path,
+    finished: Sequence[tuple[CellFiles, Mapping[str, Any]]],
+    now: Mapping[str, Any],
+    checked: Checked,
+) -> None:
+    """Compare the hashes in ``task.json`` and ``cell.json`` with those taken ``now``."""
+
+    def compare(where: Path, what: str, before: Any, here: Any) -> None:
+        if before != here:
+            checked.problems.append(
+                f"{where}: the {what} is another than it was made with: "
+                f"{str(here)[:12]} now, {str(before)[:12]} then"
+            )
+
+    try:
+        task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+        compare(folder, "source model", task["source"]["hash"], now["source"]["hash"])
+        for what, key in HASHES.items():
+            compare(folder, what, task[key], now[key])
+        references = list(read_lines(folder / "references.jsonl"))
+        for key in HASHES.values():
+            if any(line["stamp"][key] != task[key] for line in references) or not references:
+                checked.problems.append(f"{folder}: references.jsonl does not belong to task.json")
+                break
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        checked.problems.append(f"{folder}: task.json or references.jsonl is damaged: {error}")
+    for files, document in finished:
+        cell, provenance = document["cell"], document.get("provenance") or {}
+        compare(files.folder, "source model", cell["source_hash"], now["source"]["hash"])
+        compare(files.folder, "few-shot set", cell["few_shot_hash"], now["few_shot_hash"])
+        before = provenance.get("classifier_hash")
+        compare(files.folder, "classifier", before, now["classifier_hash"])
+
+
+def _rescore(
+    task: Task,
+    files: CellFiles,
+    document: Mapping[str, Any],
+    iteration: int,
+    plugins: Sequence[Path],
+    checked: Checked,
+) -> None:
+    cell, provenance = document["cell"], document.get("provenance") or {}
+    where = f"{files.folder}, iteration {iteration}"
+    entry = method_entries(plugins).get(cell["method"])
+    if entry is None:
+        checked.problems.append(
+            f"{where}: there is no method '{cell['method']}' to draw with; name its --plugin"
+        )
+        return
+    try:
+        method = entry.load()(build_config(entry.load(), cell["config"]))
+        session = Session(
+            method,
+            task.source.generator,
+            task.source.discriminator,
+            task.splits.few_shot,
+            recipe=Recipe(**cell["recipe"]),
+            seed=cell["seed"],
+            iterations=cell["iterations"],
+        )
+        tensors, card = read_tensors(files.snapshot(iteration))
+        session.averaged.load_state_dict(tensors)
+    except Exception as error:  # what a damaged snapshot or another version raises is open
+        reason = str(error).splitlines()[0]
+        checked.problems.append(f"{where}: the snapshot cannot be read: {reason}")
+        return
+    if card.get("cell") != document["hash"] or card.get("iteration") != iteration:
+        checked.problems.append(f"{where}: the snapshot belongs to another cell or iteration")
+    torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
+    here = {**machine.description(), "device": "cpu"}
+    exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
+    _, scores = look_at(task, method, dict(session.averaged.items()))
+    again = {(score.metric, score.version): score.value for score in scores}
+    checked.rescored += 1
+    for line in read_lines(files.scores):
+        if line["iteration"] != iteration:
+            continue
+        key, value = (line["metric"], line["version"]), line["value"]
+        if key not in again:
+            checked.notes.append(f"{where}: {key[0]} was made by another version and not compared")
+        elif not _agree(value, again[key], 0.0 if exact else TOLERANCE):
+            checked.problems.append(f"{where}: {key[0]} is {again[key]} made again, {value} stored")
+
+
+def _agree(one: float | None, other: float | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= tolerance * max(1.0, abs(one))

@@ -1,0 +1,77 @@
+"""Images of a target and of what its classifier rejects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsgan_bench.data.avatars import DOMAINS
+from fsgan_bench.data.filters import grey
+from fsgan_bench.data.images import Images, save_png
+from fsgan_bench.data.sources import load_images
+from fsgan_bench.data.targets import AvatarImages, FileImages, Location, SplitSizes
+
+
+def write(folder: Path, count: int, seed: int) -> Location:
+    images = np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+    for index, image in enumerate(images):
+        save_png(image, folder / f"{index:03d}.png")
+    return Location((folder,))
+
+
+def same(one: Images, other: Images) -> bool:
+    return one.shape == other.shape and bool((one == other).all())
+
+
+def test_the_first_place_that_is_there_counts(tmp_path: Path) -> None:
+    location = Location((tmp_path / "a", tmp_path / "b", tmp_path / "c"))
+    assert location.found is None and location.path == tmp_path / "a"
+    (tmp_path / "c").mkdir()
+    assert location.found == location.path == tmp_path / "c"
+    (tmp_path / "b").mkdir()
+    assert location.found == tmp_path / "b"
+
+
+@pytest.mark.parametrize("grey_source", [True, False])
+def test_what_the_classifier_rejects(tmp_path: Path, grey_source: bool) -> None:
+    source, dogs = write(tmp_path / "source", 60, 1), write(tmp_path / "dogs", 30, 2)
+    rejected = {"source": source, "dogs": dogs, "gone": Location((tmp_path / "gone",))}
+    images = FileImages(write(tmp_path / "few", 5, 3), None, rejected, grey_source)
+    got = images.non_target(40, 16)
+    everything = load_images(tmp_path / "source", 16)
+    assert list(got) == ["source", *(["grey source"] if grey_source else []), "dogs"]
+    assert same(got["source"], everything[:40])
+    if grey_source:
+        assert same(got["grey source"], grey(everything[40:50]))
+    assert same(got["dogs"], load_images(tmp_path / "dogs", 16)[:10])
+
+
+@pytest.mark.parametrize(
+    ("there", "sizes"), [(12, {"source": 12}), (45, {"source": 36, "grey source": 9})]
+)
+def test_few_source_images_are_shared_out(
+    there: int, sizes: dict[str, int], tmp_path: Path
+) -> None:
+    source = write(tmp_path / "source", there, 1)
+    images = FileImages(write(tmp_path / "few", 5, 3), None, {"source": source})
+    assert {name: len(got) for name, got in images.non_target(100, 16).items()} == sizes
+
+
+def test_without_a_real_set_there_are_few_shot_images_alone(tmp_path: Path) -> None:
+    images = FileImages(write(tmp_path / "few", 12, 3))
+    splits = images.splits(SplitSizes(10, 4, 4, 4), seed=0, resolution=16)
+    assert len(splits.few_shot) == 10
+    assert len(splits.classifier) == len(splits.reference) == len(splits.held_out) == 0
+    assert images.non_target(8, 16) == {}
+    assert [part.name for part in images.parts] == ["few-shot images"]
+
+
+def test_a_domain_is_drawn(image_cache: Path) -> None:
+    images = AvatarImages("sketches", ("faces", "ink"))
+    splits = images.splits(SplitSizes(3, 4, 5, 6), seed=0, resolution=16)
+    sizes = (splits.few_shot, splits.classifier, splits.reference, splits.held_out)
+    assert [len(each) for each in sizes] == [3, 4, 5, 6]
+    assert {n: len(i) for n, i in images.non_target(8, 16).items()} == {"faces": 8, "ink": 2}
+    assert images.ideal is DOMAINS["sketches"].ideal and images.parts == ()

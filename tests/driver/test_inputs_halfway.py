@@ -1,0 +1,88 @@
+"""Inputs that change while a run is under way fail the cells that need them, and those alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsgan_bench.cells import CellFiles
+from fsgan_bench.runner import RunRequest, make_plan
+from fsgan_bench.task import load_task
+from fsgan_bench.worker import Event, Job, work
+
+SUITE = """
+name = "files"
+base = "paper"
+source = "source.safetensors"
+lpips_backbone = "lite0"
+frechet_backbone = "lite0"
+probe_size = 16
+frechet_samples = 16
+[targets.blobs]
+few_shot = "blobs"
+[recipe]
+batch = 2
+[budgets.paper]
+iterations = 2
+snapshots = 2
+"""
+
+
+@pytest.fixture
+def jobs(suite: Path, tmp_path: Path) -> list[Job]:
+    """Two cells on four images from a folder."""
+    shutil.copy(suite.parent / "source.safetensors", tmp_path)
+    (tmp_path / "files.toml").write_text(SUITE)
+    (tmp_path / "blobs").mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(4):
+        coarse = draw.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((32, 32))
+        image.save(tmp_path / "blobs" / f"{number}.png")
+    file, out = str(tmp_path / "files.toml"), tmp_path / "results"
+    plan = make_plan(RunRequest("tgan,bsa", ("blobs",), suite=file, out=out, shots=4))
+    return [Job(cell, cell.folder(task.folder), task.request, (), 1) for task, cell in plan.cells]
+
+
+def last_event(job: Job) -> Event:
+    """What comes of a job, as a fresh worker carries it out."""
+    load_task.cache_clear()
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    work(job, theirs, os.getppid())
+    event: Event = ours.recv()
+    while not event.last:
+        event = ours.recv()
+    return event
+
+
+def test_an_image_that_becomes_unreadable(jobs: list[Job], tmp_path: Path) -> None:
+    tgan, bsa = jobs
+    assert last_event(tgan).kind == "done"
+    image = tmp_path / "blobs" / "2.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    event = last_event(bsa)
+    assert event.kind == "failed"
+    assert "2.png" in event.news["reason"]
+    files = CellFiles(bsa.folder)
+    assert files.failed.read_text().startswith(event.news["reason"])
+    assert CellFiles(tgan.folder).done.exists() and not files.done.exists()
+    image.write_bytes(whole)
+    assert last_event(bsa).kind == "done"
+    assert not files.failed.exists()
+
+
+def test_an_image_that_becomes_another(jobs: list[Job], tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "blobs" / "2.png")
+    event = last_event(jobs[0])
+    assert event.kind == "failed"
+    assert event.news["reason"] == (
+        "The few-shot set has changed since the run was planned; start it anew."
+    )
+    assert not CellFiles(jobs[0].folder).scores.exists()

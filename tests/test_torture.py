@@ -1,0 +1,28 @@
+"""A short ``make torture``."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
+    script = Path(__file__).parent / "torture.py"
+    process = subprocess.run(
+        [sys.executable, str(script), "--trials", "14", "--jobs", "1"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    rows = {
+        cells[0]: [int(cell) for cell in cells[1:]]
+        for line in process.stdout.splitlines()
+        if len(cells := re.findall(r"\w+", line)) == 7 and cells[1].isdigit()
+    }
+    assert set(rows) == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl", "all"}
+    for cells, trials, at_operations, _damaged, lost, mismatches in rows.values():
+        assert cells >= 1 and trials >= 2 and at_operations <= trials
+        assert (lost, mismatches) == (0, 0)
