@@ -288,7 +288,7 @@ def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str,
     parsed: dict[str, dict[str, str]] = {}
     for setting in settings:
         target, equals, value = setting.partition("=")
-        method, dot, key = target.strip().partition(".")
+        method, dot, key = (part.strip() for part in target.partition("."))
         if not (equals and dot and method and key):
             raise UserError(f"--set takes METHOD.KEY=VALUE, not '{setting}'.")
         if method not in known:

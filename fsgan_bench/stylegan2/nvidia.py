@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -101,6 +102,16 @@ class _Unpickler(pickle.Unpickler):
         return _Call(_FUNCTIONS[module, name])
 
 
+def _check_memory(content: bytes) -> None:
+    """Refuse a pickle that numbers a value higher than it has bytes.
+
+    The unpickler sets aside memory for every number up to it: a few bytes could ask for 32 GB.
+    """
+    for operation, argument, _ in pickletools.genops(io.BytesIO(content)):
+        if operation.name in ("PUT", "LONG_BINPUT") and argument > len(content):
+            raise pickle.UnpicklingError("it numbers its values too high")
+
+
 def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
     """Read the moving-average generator and the discriminator of a ``.pkl``, in our names.
 
@@ -118,6 +129,7 @@ def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
     """
     content = path.read_bytes()
     try:
+        _check_memory(content)
         parts = _Unpickler(io.BytesIO(content)).load()
     except _Refused as error:
         raise UserError(

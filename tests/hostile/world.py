@@ -108,6 +108,7 @@ def _checkpoints(world: Path, pair: tuple[Generator, Discriminator]) -> None:
         "long-header.safetensors": struct.pack("<Q", 2**60) + b"{}",
         "no-header.safetensors": struct.pack("<Q", 4) + b"text",
         "deep.pkl": b"]" * 100_000 + b"a" * 99_999 + b".",
+        "memory.pkl": b"Nr" + struct.pack("<I", 2**31) + b".",
         "suffix.ckpt": good,
     }
     for name, content in contents.items():
