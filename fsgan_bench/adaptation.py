@@ -17,7 +17,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.machine import description
 from fsgan_bench.method import Method
 from fsgan_bench.plan import PROTOCOL, Cell
-from fsgan_bench.scoring import Score
+from fsgan_bench.scoring import Scored
 from fsgan_bench.session import Session
 from fsgan_bench.store import (
     append_lines,
@@ -42,9 +42,7 @@ class Interrupted(Exception):
     """The cell was asked to stop; its state is on disk."""
 
 
-def look_at(
-    task: Task, method: Method, modules: Mapping[str, nn.Module]
-) -> tuple[Images, list[Score]]:
+def look_at(task: Task, method: Method, modules: Mapping[str, nn.Module]) -> tuple[Images, Scored]:
     """What a sampler draws for the probe batch, uint8 [N, R, R, 3], and its scores."""
     images = task.generate(method, modules)
     return images, task.scorer.score(images, task.generate_further(method, modules))
@@ -220,9 +218,11 @@ class Adaptation:
         began = time.perf_counter()
         header = {"cell": self.cell.hash, "iteration": iteration}
         save_modules(self.files.snapshot(iteration), session.averaged, header)
-        images, scores = look_at(self.task, self.method, dict(session.averaged.items()))
+        images, scored = look_at(self.task, self.method, dict(session.averaged.items()))
         save_strip(images, self.files.grid(iteration))
-        lines = [score.to_json(iteration=iteration) for score in scores]
+        lines = [score.to_json(iteration=iteration) for score in scored.scores]
+        if scored.probe is not None:
+            scored.probe.save(self.files.probe(iteration))
         by_iteration = sorted([*others, *lines], key=lambda line: line["iteration"])
         write_lines(self.files.scores, by_iteration)
         self.files.prune(iteration, self.keep)

@@ -47,6 +47,9 @@ class CellFiles:
     def snapshot(self, iteration: int) -> Path:
         return self.folder / "snapshots" / f"{iteration:06d}.safetensors"
 
+    def probe(self, iteration: int) -> Path:
+        return self.folder / "probe" / f"{iteration:06d}.npz"
+
     def grid(self, iteration: int) -> Path:
         return self.folder / "grids" / f"{iteration:06d}.png"
 
@@ -59,6 +62,7 @@ class CellFiles:
             *(self.cell, self.log, self.scores, self.timing, *states),
             *map(self.grid, looks),
             *map(self.snapshot, kept),
+            *filter(Path.exists, map(self.probe, looks)),
         ]
 
     def note(self, iteration: int, text: str) -> None:
@@ -76,7 +80,10 @@ class CellFiles:
 
     def tidy(self) -> None:
         """Delete the temporary files of a process that was killed."""
-        for folder in (self.folder, self.folder / "snapshots", self.folder / "grids"):
+        for folder in (
+            self.folder,
+            *(self.folder / name for name in ("snapshots", "grids", "probe")),
+        ):
             for path in folder.glob(".*"):
                 if path.name != LOCK:
                     path.unlink()

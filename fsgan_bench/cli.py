@@ -20,9 +20,12 @@ from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.score import score
+from fsgan_bench.commands.verdict import verdict
 from fsgan_bench.commands.verify import verify
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError, check_folder, printable
+from fsgan_bench.machine import check_device
 from fsgan_bench.store import check_writable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -287,27 +290,12 @@ def pretrain(**options: Any) -> None:
     click.echo(f"best model: {best}")
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        UserError: it is unknown or absent.
-    """
-    import torch
-
-    if device == "cpu":
-        return
-    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
-        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
-    index = int(device.partition(":")[2] or 0)
-    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")
-
-
 main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(new_method)
+main.add_command(score)
+main.add_command(verdict)
 main.add_command(verify)
 main.add_command(weights)
 

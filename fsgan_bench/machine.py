@@ -6,9 +6,12 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 import sys
 from importlib import metadata
 from typing import Any
+
+from fsgan_bench.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -44,3 +47,20 @@ def description() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
     }
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UserError: it is unknown or absent.
+    """
+    import torch
+
+    if device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
+        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
+    index = int(device.partition(":")[2] or 0)
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")

@@ -120,14 +120,14 @@ def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) 
             budgets = ", ".join(f"{n} ({b.iterations} it)" for n, b in each.budgets.items())
             table.add_row(each.name, each.title, budgets)
     else:
-        from fsgan_bench.metrics.scores import METRICS, stored_name
+        from fsgan_bench.metrics.registry import find_metrics
 
         backbone = get_suite(suite).frechet_backbone
-        for heading in ("name", "better", "definition"):
+        for heading in ("name", "stored as", "better", "definition"):
             table.add_column(heading)
-        for metric in METRICS.values():
+        for metric in find_metrics().values():
             arrow = "higher" if metric.higher_is_better else "lower"
-            table.add_row(stored_name(metric, backbone), arrow, metric.definition)
+            table.add_row(metric.name, metric.stored_as(backbone), arrow, metric.definition)
     console.print(table)
     return broken
 

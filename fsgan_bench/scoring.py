@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Backbone
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
-from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstick, stored_name
+from fsgan_bench.metrics.probe import ProbeValues
+from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstick
 from fsgan_bench.plan import PROTOCOL
 
 HELD_BYTES = 2**29
@@ -46,6 +47,14 @@ class Score:
         return {**position, **vars(self)}
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a batch of images, and what they say of each of them, if it was clustered."""
+
+    scores: list[Score]
+    probe: ProbeValues | None
+
+
 class Scorer:
     """Scores image sets against one task's yardstick.
 
@@ -64,82 +73,102 @@ class Scorer:
             "frechet": (frechet.name, frechet.version),
         }
 
-    def score(self, images: Images, further: Iterable[Images] = ()) -> list[Score]:
+    def score(
+        self,
+        images: Images,
+        further: Iterable[Images] = (),
+        metrics: Sequence[Metric] | None = None,
+    ) -> Scored:
         """Score ``images``, uint8 [N, R, R, 3]; ``further`` images count for Frechet alone.
 
-        An undefined value (no cluster with two members, say) is stored as None. Beside the images
-        and a batch of each network, memory holds pooled features, 4 d bytes for each image and
-        further image, and LPIPS features: 4 N D bytes up to ``HELD_BYTES``; where they are larger
-        they are streamed and memory does not depend on N, see
-        ``metrics.intra_lpips.streamed_intra_lpips``.
+        ``metrics`` are by default those of every snapshot. An undefined value (no cluster with two
+        members, say) is stored as None. Beside the images and a batch of each network, memory holds
+        pooled features, 4 d bytes for each image and further image, and LPIPS features: 4 N D bytes
+        up to ``HELD_BYTES``; where they are larger they are streamed and memory does not depend on
+        N, see ``metrics.intra_lpips.streamed_intra_lpips``.
         """
-        measured, seconds = self._measure(images, further)
+        wanted = METRICS.values() if metrics is None else metrics
+        possible = [metric for metric in wanted if not metric.missing(self.yardstick)]
+        measured, seconds = self._measure(images, further, {metric.role for metric in possible})
         scores = []
-        for metric in METRICS.values():
-            if metric.missing(self.yardstick):
-                continue
+        each: dict[str, NDArray[Any]] = {}
+        for metric in possible:
             began = time.perf_counter()
             value = metric(measured, self.yardstick)
-            backbone, version = self.networks[metric.role]
+            name, backbone, version = self.identity(metric)
+            network = self.networks[metric.role][1]
             scores.append(
                 Score(
-                    metric=self._name(metric),
+                    metric=name,
                     value=_finite(value.value),
                     stderr=_finite(value.stderr),
                     n=value.n,
                     backbone=backbone,
-                    version=f"protocol {PROTOCOL}, {metric.name} {metric.version}, {version}",
+                    version=version,
                     seconds=round(time.perf_counter() - began, 4),
-                    shared_seconds=round(seconds.get(version, 0.0), 4),
+                    shared_seconds=round(seconds.get(network, 0.0), 4),
                     detail={key: _finite(item) for key, item in value.detail.items()},
                 )
             )
-        return scores
+            if value.each is not None:
+                each[name] = value.each
+        if measured.clusters is None:
+            return Scored(scores, None)
+        versions = {score.metric: score.version for score in scores if score.metric in each}
+        return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
+
+    def identity(self, metric: Metric) -> tuple[str, str, str]:
+        """What tells a metric's scores from others: stored name, backbone, version."""
+        backbone, network = self.networks[metric.role]
+        version = f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
+        return metric.stored_as(backbone), backbone, version
 
     @property
     def notes(self) -> list[str]:
         notes = []
         for metric in METRICS.values():
             if reason := metric.missing(self.yardstick):
-                notes.append(f"{self._name(metric)} is left out: {reason}.")
+                notes.append(f"{self.identity(metric)[0]} is left out: {reason}.")
             elif warning := metric.warning(self.yardstick):
-                notes.append(f"{self._name(metric)} {warning}.")
+                notes.append(f"{self.identity(metric)[0]} {warning}.")
         return notes
 
     def _measure(
-        self, images: Images, further: Iterable[Images]
+        self, images: Images, further: Iterable[Images], roles: set[Role]
     ) -> tuple[Measured, dict[str, float]]:
         """What the networks make of the images, and the seconds of each, by its version."""
         seconds: dict[str, float] = {}
-        began = time.perf_counter()
-        parts: list[Tensor] = []
-        intra = streamed_intra_lpips(self._rows(images, parts), self.yardstick.few_shot)
-        pooled = {self.lpips.version: torch.cat(parts)}
-        seconds[self.lpips.version] = time.perf_counter() - began
+        pooled: dict[str, Tensor] = {}
+        clusters = None
+        if "lpips" in roles:
+            began = time.perf_counter()
+            rows, lpips_pooled = self._rows(images)
+            clusters = streamed_intra_lpips(rows, self.yardstick.few_shot, distances=True)
+            pooled[self.lpips.version] = lpips_pooled
+            seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
-        if self.yardstick.reference is not None:
+        if "frechet" in roles:
             began = time.perf_counter()
             version = self.frechet.version
             if version not in pooled:
                 pooled[version] = self.frechet.pooled(images)
             frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
-        return Measured(images, intra, pooled, frechet), seconds
+        return Measured(images, clusters, pooled, frechet), seconds
 
-    def _rows(self, images: Images, pooled: list[Tensor]) -> Rows:
-        """Passes over the LPIPS features; the first fills ``pooled`` with the pooled ones."""
+    def _rows(self, images: Images) -> tuple[Rows, Tensor]:
+        """Passes over the LPIPS features, and the pooled ones, which are there after the first."""
         if 4 * len(images) * self.yardstick.few_shot.shape[1] <= HELD_BYTES:
             features = self.lpips.features(images)
-            pooled.append(features.pooled)
-            return held_rows(features.lpips)
+            return held_rows(features.lpips), features.pooled
+        pooled = torch.empty(len(images), self.lpips.pooled_dim, device=self.lpips.device)
 
-        def rows(indices: NDArray[np.intp] | None) -> Iterator[Tensor]:
-            for part in self.lpips.batches(images if indices is None else images[indices]):
-                if indices is None:
-                    pooled.append(part.pooled)
-                yield part.lpips
+        def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
+            if indices is None:
+                return self.lpips.lpips_batches(images, pooled)
+            return (part.lpips for part in self.lpips.batches(images[indices]))
 
-        return rows
+        return rows, pooled
 
     def _classifier_network(self) -> tuple[str, str]:
         """Name and version of what the classifier looks through; empty without one."""
@@ -149,9 +178,6 @@ class Scorer:
         trunk = getattr(classifier, "trunk", "")
         name = trunk.partition("/")[0] or classifier.card["name"]
         return name, trunk or classifier.card["backbone"]
-
-    def _name(self, metric: Metric) -> str:
-        return stored_name(metric, self.networks[metric.role][0])
 
 
 def _finite(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fsgan_bench.data.file_splits import FileSplits
@@ -21,6 +22,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
+from fsgan_bench.metrics.intra_lpips import distance_to_nearest
 from fsgan_bench.metrics.scores import Yardstick
 from fsgan_bench.plan import PROTOCOL, task_folder
 from fsgan_bench.registry import classifier_entry
@@ -142,10 +144,21 @@ class Task:
         device, reference = self.request.device, self.splits.reference
         lpips = load_backbone(self.suite.lpips_backbone, device)
         frechet = load_backbone(self.suite.frechet_backbone, device)
+        few_shot = lpips.features(self.splits.few_shot).lpips
+        real = frechet.pooled(reference) if len(reference) > 1 else None
+        held_out = self.splits.held_out
+
+        @functools.cache
+        def real_nearest() -> NDArray[np.float32]:
+            batches = (part.lpips for part in lpips.batches(held_out))
+            return np.concatenate([distance_to_nearest(part, few_shot) for part in batches])
+
         yardstick = Yardstick(
-            few_shot=lpips.features(self.splits.few_shot).lpips,
+            few_shot=few_shot,
             classifier=self.classifier,
-            reference=FrechetReference(frechet.pooled(reference)) if len(reference) > 1 else None,
+            reference=FrechetReference(real) if real is not None else None,
+            real=real,
+            real_nearest=real_nearest if len(held_out) > 0 else None,
         )
         return Scorer(lpips, frechet, yardstick)
 
@@ -186,16 +199,16 @@ class Task:
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         lines: list[dict[str, Any]] = []
-        for name, (images, further) in self._references().items():
+        for name, (images, further) in self.references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
-            lines += [
-                {**score.to_json(reference=name), "stamp": stamp}
-                for score in self.scorer.score(images, further)
-            ]
+            scored = self.scorer.score(images, further)
+            if scored.probe is not None:
+                scored.probe.save(self.folder / "probe" / f"{name}.npz")
+            lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
         save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
         write_lines(self.folder / "references.jsonl", lines)
 
-    def _references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
+    def references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
         """Images of each reference line, and further ones for the Frechet distance."""
         method, modules = Method(), {"generator": self.source.generator}
         source = self.generate(method, modules)

@@ -16,13 +16,10 @@ from fsgan_bench import machine
 from fsgan_bench.adaptation import look_at
 from fsgan_bench.cells import CellFiles
 from fsgan_bench.errors import UserError
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries
-from fsgan_bench.session import Session
+from fsgan_bench.metrics.scores import scored_always
 from fsgan_bench.store import file_hash, read_lines
-from fsgan_bench.stylegan2.checkpoint import read_tensors
-from fsgan_bench.suite import SUITES
-from fsgan_bench.task import Task, TaskRequest, load_task
+from fsgan_bench.stored import find_cells, stored_sampler, stored_task
+from fsgan_bench.task import Task
 
 TOLERANCE = 1e-3
 """Largest difference of a score made again on another machine, relative to its size or to 1."""
@@ -65,19 +62,8 @@ def verify_runs(
     Raises:
         UserError: a folder does not exist or holds no runs.
     """
-    tasks: dict[Path, list[Path]] = {}
-    for run in runs:
-        if not run.is_dir():
-            raise UserError(f"There is no folder {run}.")
-        found = sorted(file.parent for file in run.resolve().rglob("cell.json"))
-        if not found:
-            raise UserError(f"There are no runs in {run}: no folder in it holds a cell.json.")
-        for folder in found:
-            cells = tasks.setdefault(folder.parent.parent, [])
-            if folder not in cells:
-                cells.append(folder)
     checked = Checked()
-    for folder, cells in tasks.items():
+    for folder, cells in find_cells(runs).items():
         _verify_task(folder, cells, checked, (suite, data), seed, plugins)
     return checked
 
@@ -163,7 +149,11 @@ def _verify_lines(
 ) -> None:
     """Check that the scores and the log of a cell are complete."""
     try:
-        scores = [(line["iteration"], line["metric"]) for line in read_lines(files.scores)]
+        scores = [
+            (line["iteration"], line["metric"])
+            for line in read_lines(files.scores)
+            if scored_always(line["version"])
+        ]
         logged = [line["iteration"] for line in read_lines(files.log)]
     except (ValueError, KeyError) as error:
         problem(f"scores.jsonl or train.jsonl is damaged: {error}")
@@ -185,25 +175,8 @@ def _load(
     checked: Checked,
     suite: tuple[str | None, Path | None],
 ) -> Task | None:
-    name = suite[0] or cell["suite"]
-    if suite[0] is None and name not in SUITES:
-        checked.problems.append(
-            f"{folder}: the suite '{name}' is not built in; name its file by --suite"
-        )
-        return None
-    request = TaskRequest(
-        suite=name,
-        target=cell["target"],
-        shots=cell["shots"],
-        root=folder.parent.parent,
-        data=suite[1],
-        allow_weak_classifier=True,
-    )
     try:
-        task = load_task(request)
-        if task.suite.name != cell["suite"]:
-            raise UserError(f"its suite is '{cell['suite']}', not '{task.suite.name}'.")
-        return task
+        return stored_task(folder, cell, *suite)
     except UserError as error:
         checked.problems.append(f"{folder}: {error}")
         return None
@@ -254,36 +227,18 @@ def _rescore(
 ) -> None:
     cell, provenance = document["cell"], document.get("provenance") or {}
     where = f"{files.folder}, iteration {iteration}"
-    entry = method_entries(plugins).get(cell["method"])
-    if entry is None:
-        checked.problems.append(
-            f"{where}: there is no method '{cell['method']}' to draw with; name its --plugin"
-        )
-        return
     try:
-        method = entry.load()(build_config(entry.load(), cell["config"]))
-        session = Session(
-            method,
-            task.source.generator,
-            task.source.discriminator,
-            task.splits.few_shot,
-            recipe=Recipe(**cell["recipe"]),
-            seed=cell["seed"],
-            iterations=cell["iterations"],
-        )
-        tensors, card = read_tensors(files.snapshot(iteration))
-        session.averaged.load_state_dict(tensors)
-    except Exception as error:  # what a damaged snapshot or another version raises is open
-        reason = str(error).splitlines()[0]
-        checked.problems.append(f"{where}: the snapshot cannot be read: {reason}")
+        method, modules, card = stored_sampler(task, cell, files.snapshot(iteration), plugins)
+    except UserError as error:
+        checked.problems.append(f"{where}: {error}")
         return
     if card.get("cell") != document["hash"] or card.get("iteration") != iteration:
         checked.problems.append(f"{where}: the snapshot belongs to another cell or iteration")
     torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
     here = {**machine.description(), "device": "cpu"}
     exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
-    _, scores = look_at(task, method, dict(session.averaged.items()))
-    again = {(score.metric, score.version): score.value for score in scores}
+    _, scored = look_at(task, method, modules)
+    again = {(score.metric, score.version): score.value for score in scored.scores}
     checked.rescored += 1
     for line in read_lines(files.scores):
         if line["iteration"] != iteration:

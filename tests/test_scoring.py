@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,13 @@ from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-from fsgan_bench.metrics.scores import METRICS, Yardstick, stored_name
+from fsgan_bench.metrics.probe import ProbeValues
+from fsgan_bench.metrics.scores import (
+    METRICS,
+    NO_CLASSIFIER,
+    NO_REFERENCE,
+    Yardstick,
+)
 from fsgan_bench.scoring import Score, Scorer
 
 
@@ -65,7 +72,7 @@ def squeeze() -> Backbone:
     return LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
 
 
-FEW_SHOT, FAKES, REAL = pictures(3, 0), pictures(110, 1), pictures(30, 2)
+FEW_SHOT, FAKES, REAL = pictures(2, 0), pictures(110, 1), pictures(30, 2)
 
 
 def scorer(lpips: Backbone, frechet: Backbone) -> Scorer:
@@ -95,18 +102,18 @@ def test_streamed_features_and_other_batches_give_the_same_scores(
 ) -> None:
     networks = {"lite0": lite0, "squeeze": squeeze}
     made = scorer(*(networks[name] for name in names))
-    held = made.score(FAKES)
+    held = made.score(FAKES).scores
     sizes = by_name(held)["intra_lpips"].detail["cluster_sizes"]
     assert max(sizes) > 50 and sum(sizes) == len(FAKES)
     assert all(score.stderr for score in held[:3])
     monkeypatch.setattr(scoring, "HELD_BYTES", 0)
-    assert_equal(made.score(FAKES), held)
+    assert_equal(made.score(FAKES).scores, held)
     monkeypatch.setattr(backbone_module, "_PIXELS_PER_BATCH_CPU", 7 * 64 * 64)
-    assert_equal(made.score(FAKES), held)
+    assert_equal(made.score(FAKES).scores, held)
 
 
 def test_scores_are_those_of_the_metrics_on_whole_sets(lite0: Backbone) -> None:
-    scores = by_name(scorer(lite0, lite0).score(FAKES))
+    scores = by_name(scorer(lite0, lite0).score(FAKES).scores)
     fakes, few_shot = lite0.features(FAKES), lite0.features(FEW_SHOT)
     assert list(scores) == ["realisticness", "intra_lpips", "intra_lpips_cdc2021", "fd_lite0"]
     for name, protocol in (("intra_lpips", "exact"), ("intra_lpips_cdc2021", "cdc2021")):
@@ -116,6 +123,23 @@ def test_scores_are_those_of_the_metrics_on_whole_sets(lite0: Backbone) -> None:
     assert scores["fd_lite0"].value == pytest.approx(distance, rel=1e-9)
     chances = fakes.pooled.double().mean(1).sigmoid()
     assert scores["realisticness"].value == pytest.approx(float(chances.mean()), rel=1e-9)
+
+
+def test_per_image_values_are_those_that_the_scores_are_made_of(
+    lite0: Backbone, squeeze: Backbone, tmp_path: Path
+) -> None:
+    scored = scorer(squeeze, lite0).score(FAKES)
+    scores = by_name(scored.scores)
+    scored.probe.save(tmp_path / "probe.npz")
+    probe = ProbeValues.load(tmp_path / "probe.npz")
+    assert probe.values["realisticness"].mean() == pytest.approx(
+        scores["realisticness"].value, abs=1e-3
+    )
+    sizes = np.bincount(probe.cluster, minlength=len(FEW_SHOT))
+    assert sizes.tolist() == scores["intra_lpips"].detail["cluster_sizes"]
+    means = [probe.values["intra_lpips"][probe.cluster == k].mean(dtype=float) for k in range(3)]
+    assert np.mean(means) == pytest.approx(scores["intra_lpips"].value, rel=1e-3)
+    assert probe.versions == {name: scores[name].version for name in probe.values}
 
 
 def test_one_backbone_for_everything_looks_once(
@@ -138,7 +162,7 @@ def test_every_score_names_the_network_that_it_comes_from(
     lite0: Backbone, squeeze: Backbone
 ) -> None:
     made = scorer(squeeze, squeeze)
-    scores = by_name(made.score(FAKES))
+    scores = by_name(made.score(FAKES).scores)
     classifier = made.yardstick.classifier
     assert isinstance(classifier, MeanFeature) and classifier.looked == 1
     named = {name: (score.backbone, score.version) for name, score in scores.items()}
@@ -149,7 +173,7 @@ def test_every_score_names_the_network_that_it_comes_from(
         "fd_squeeze": ("squeeze", f"protocol 1, fd 1, {squeeze.version}"),
     }
     pixels = Yardstick(made.yardstick.few_shot, Brightness(), None)
-    score = by_name(Scorer(squeeze, squeeze, pixels).score(FAKES))["realisticness"]
+    score = by_name(Scorer(squeeze, squeeze, pixels).score(FAKES).scores)["realisticness"]
     assert score.backbone == "brightness"
     assert score.version == "protocol 1, realisticness 1, brightness/1"
     assert score.value == pytest.approx(FAKES.mean() / 255)
@@ -162,7 +186,7 @@ def test_further_images_count_for_the_frechet_distance_alone(
     networks = {"lite0": lite0, "squeeze": squeeze}
     lpips, frechet = (networks[name] for name in names)
     made, more = scorer(lpips, frechet), pictures(40, 3)
-    alone, scores = made.score(FAKES), made.score(FAKES, iter([more[:33], more[33:]]))
+    alone, scores = made.score(FAKES).scores, made.score(FAKES, iter([more[:33], more[33:]])).scores
     assert [score.n for score in scores] == [110, 110, 110, 150]
     assert [score.value for score in scores[:3]] == [score.value for score in alone[:3]]
     features = frechet.pooled(np.concatenate([FAKES, more]))
@@ -179,18 +203,18 @@ def test_what_is_missing_is_left_out_and_said(lite0: Backbone) -> None:
         yield
 
     made = Scorer(lite0, lite0, Yardstick(few_shot, None, None))
-    scores = made.score(FAKES, further())
+    scores = made.score(FAKES, further()).scores
     assert [score.metric for score in scores] == ["intra_lpips", "intra_lpips_cdc2021"]
     assert made.notes == [
-        "realisticness is left out: the target has no images to train a classifier with.",
-        "fd_lite0 is left out: the target has no set of real images to compare with.",
+        f"realisticness is left out: {NO_CLASSIFIER}.",
+        f"fd_lite0 is left out: {NO_REFERENCE}.",
     ]
 
 
 def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
     made = scorer(lite0, lite0)
     assert made.notes == ["fd_lite0 compares with only 30 real images, which biases it upwards."]
-    assert by_name(made.score(FAKES))["fd_lite0"].detail == {"references": 30}
+    assert by_name(made.score(FAKES).scores)["fd_lite0"].detail == {"references": 30}
     many = FrechetReference(np.random.default_rng(0).normal(size=(1000, 4)))
     yardstick = Yardstick(made.yardstick.few_shot, Brightness(), many)
     assert Scorer(lite0, lite0, yardstick).notes == []
@@ -198,7 +222,7 @@ def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
 
 def test_only_inception_makes_a_frechet_distance_fid() -> None:
     names = {
-        name: stored_name(METRICS["fd"], name)
+        name: METRICS["fd"].stored_as(name)
         for name in ("lite0", "vgg", "inception", "inception_legacy")
     }
     assert names == {
@@ -224,7 +248,7 @@ blocks = np.random.default_rng(0).integers(0, 256, (124, 16, 16, 3), dtype=np.ui
 images = blocks.repeat(16, axis=1).repeat(16, axis=2)
 few_shot = backbone.features(images[:4]).lpips
 before = peak()
-scores = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(images[4:])
+scores = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(images[4:]).scores
 assert scores[0].value > 0
 print(4 * 120 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
 """

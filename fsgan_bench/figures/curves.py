@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fsgan_bench.analysis import resampling
 from fsgan_bench.figures import convergence, palette
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.results import DONE, TaskResults
@@ -81,7 +83,9 @@ class Curve:
     """A score along the adaptation, all arrays [N].
 
     ``values`` are means over the seeds. ``spread`` is their sample standard deviation, or with one
-    seed the score's standard error; ``stderr`` the standard error of the mean. Both may be NaN.
+    seed the score's standard error, by bootstrap over the probe batch where its images' values are
+    stored; ``stderr`` the standard error of the mean. Both may be NaN. ``draws`` [B, N] are the
+    values in resampled probe batches, the same batches for every curve; None if not known.
     """
 
     iterations: Floats
@@ -89,6 +93,7 @@ class Curve:
     spread: Floats
     stderr: Floats
     seeds: int
+    draws: Floats | None = None
 
 
 def scales(results: TaskResults, metric: str) -> list[Scale]:
@@ -157,16 +162,23 @@ def seed_scores(results: TaskResults, variant: Variant, scale: Scale) -> dict[in
 
 def seed_curves(results: TaskResults, variant: Variant, scale: Scale) -> dict[int, Curve]:
     """The curve of each finished seed that was scored on this scale."""
+    folders = dict(zip(results.cells["hash"], results.cells["folder"], strict=True))
     return {
-        seed: Curve(
-            iterations=_array(part["iteration"]),
-            values=_array(part["value"]),
-            spread=_array(part["stderr"]),
-            stderr=_array(part["stderr"]),
-            seeds=1,
-        )
+        seed: _curve(part, Path(folders[part["hash"].iloc[0]]) / "probe", scale)
         for seed, part in seed_scores(results, variant, scale).items()
     }
+
+
+def _curve(scores: pd.DataFrame, probe: Path, scale: Scale) -> Curve:
+    iterations, values = _array(scores["iteration"]), _array(scores["value"])
+    columns = [
+        resampling.draws(probe / f"{int(at):06d}.npz", scale.metric, scale.version, float(value))
+        for at, value in zip(iterations, values, strict=True)
+    ]
+    known = [column for column in columns if column is not None]
+    draws = np.stack(known, axis=1) if known and len(known) == len(columns) else None
+    stderr = _array(scores["stderr"]) if draws is None else np.nanstd(draws, axis=0, ddof=1)
+    return Curve(iterations, values, stderr, stderr, 1, draws)
 
 
 def mean_curve(curves: dict[int, Curve]) -> Curve | None:
@@ -176,12 +188,19 @@ def mean_curve(curves: dict[int, Curve]) -> Curve | None:
     frames = [pd.Series(curve.values, index=curve.iterations) for curve in curves.values()]
     table = pd.concat(frames, axis=1, join="inner")
     spread = table.std(axis=1, ddof=1)
+    iterations = table.index.to_numpy(dtype=np.float64)
+    draws = [
+        curve.draws[:, np.isin(curve.iterations, iterations)]
+        for curve in curves.values()
+        if curve.draws is not None
+    ]
     return Curve(
-        iterations=table.index.to_numpy(dtype=np.float64),
+        iterations=iterations,
         values=_array(table.mean(axis=1)),
         spread=_array(spread),
         stderr=_array(spread) / np.sqrt(len(curves)),
         seeds=len(curves),
+        draws=np.mean(draws, axis=0) if len(draws) == len(curves) else None,
     )
 
 
@@ -211,7 +230,12 @@ def reference(results: TaskResults, name: str, scale: Scale) -> tuple[float, flo
         & (rows["version"] == scale.version)
     ]
     values, errors = _array(chosen["value"]), _array(chosen["stderr"])
-    return (float(values[0]), float(errors[0])) if np.isfinite(values).any() else None
+    if not np.isfinite(values).any():
+        return None
+    file = results.task.folder / "probe" / f"{name}.npz"
+    draws = resampling.draws(file, scale.metric, scale.version, float(values[0]))
+    error = errors[0] if draws is None else np.nanstd(draws, ddof=1)
+    return float(values[0]), float(error)
 
 
 def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> Verdict:
@@ -266,11 +290,13 @@ def omissions(results: TaskResults) -> list[str]:
     return notes
 
 
-def spread_note(drawn: list[Variant], what: str) -> str:
+def spread_note(results: TaskResults, drawn: list[Variant], what: str) -> str:
     """What a score and its spread, called ``what``, mean for these variants."""
     counts = sorted({len(variant.seeds) for variant in drawn})
     if counts == [1]:
-        return f"{what}: standard error (one seed)."
+        stored = all((Path(folder) / "probe").is_dir() for folder in results.cells["folder"])
+        how = " by bootstrap over the probe batch" if stored else ""
+        return f"{what}: standard error{how} (one seed)."
     number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
     single = "; of a single seed the standard error" if 1 in counts else ""
     return f"Means over {number} seeds. {what}: standard deviation over seeds{single}."

@@ -10,7 +10,7 @@ import numpy as np
 
 from fsgan_bench.figures import convergence, curves, palette
 from fsgan_bench.figures.convergence import Verdict
-from fsgan_bench.figures.curves import Curve, Scale, Variant
+from fsgan_bench.figures.curves import Curve, Floats, Scale, Variant
 from fsgan_bench.figures.results import DONE, TaskResults
 
 FRACTION = 0.9
@@ -35,13 +35,17 @@ class Column:
 class Entry:
     """A number with its spread (NaN: unknown), or a text to show in its place.
 
-    ``stderr`` is the standard error by which ties are told, ``note`` follows the number. An entry
-    that is not ``eligible`` is no candidate for the column's best.
+    ``stderr`` is the standard error by which ties are told, or ``draws`` [B], the value in
+    resampled probe batches, where two entries have them; ``seed_error`` is the seeds' part then.
+    ``note`` follows the number. An entry that is not ``eligible`` is no candidate for the column's
+    best.
     """
 
     value: float = math.nan
     spread: float = math.nan
     stderr: float = math.nan
+    draws: Floats | None = None
+    seed_error: float = 0.0
     text: str = ""
     note: str = ""
     eligible: bool = True
@@ -191,7 +195,14 @@ def _reference_rows(results: TaskResults, scales: list[Scale]) -> list[Row]:
 def _final(curve: Curve | None) -> Entry:
     if curve is None:
         return Entry()
-    return Entry(float(curve.values[-1]), float(curve.spread[-1]), float(curve.stderr[-1]))
+    stderr = float(curve.stderr[-1])
+    return Entry(
+        value=float(curve.values[-1]),
+        spread=float(curve.spread[-1]),
+        stderr=stderr,
+        draws=None if curve.draws is None else curve.draws[:, -1],
+        seed_error=stderr if curve.seeds > 1 else 0.0,
+    )
 
 
 def _early(quality: dict[int, Curve], diversity: dict[int, Curve]) -> tuple[Entry, Entry]:
@@ -200,6 +211,7 @@ def _early(quality: dict[int, Curve], diversity: dict[int, Curve]) -> tuple[Entr
     Beside it the iteration of that snapshot: the mean over the seeds, shown as the range.
     """
     values, errors, iterations = [], [], []
+    draws: list[Floats] = []
     for seed, curve in quality.items():
         index = convergence.first_reaching(curve.iterations, curve.values, FRACTION)
         other = diversity.get(seed)
@@ -210,9 +222,13 @@ def _early(quality: dict[int, Curve], diversity: dict[int, Curve]) -> tuple[Entr
             values.append(float(other.values[found[0]]))
             errors.append(float(other.stderr[found[0]]))
             iterations.append(int(curve.iterations[index]))
+            if other.draws is not None:
+                draws.append(other.draws[:, found[0]])
     entry = _over_seeds(values)
     if len(values) == 1:
-        entry = replace(entry, spread=errors[0], stderr=errors[0])
+        entry = replace(entry, spread=errors[0], stderr=errors[0], seed_error=0.0)
+    if draws and len(draws) == len(values):
+        entry = replace(entry, draws=np.mean(draws, axis=0))
     if not iterations:
         return entry, Entry()
     first, last = min(iterations), max(iterations)
@@ -224,7 +240,8 @@ def _over_seeds(values: list[float]) -> Entry:
     if not values:
         return Entry()
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Entry(float(np.mean(values)), spread, spread / math.sqrt(len(values)))
+    stderr = spread / math.sqrt(len(values))
+    return Entry(float(np.mean(values)), spread, stderr, seed_error=stderr)
 
 
 def _judged(entry: Entry, real: tuple[float, float] | None, verdict: Verdict) -> Entry:
@@ -266,22 +283,31 @@ def _mark_best(rows: list[Row], column: Column) -> None:
     best = max((row.entries[column.key] for row in candidates), key=lambda e: sign * e.value)
     for row in candidates:
         entry = row.entries[column.key]
-        error = math.hypot(*np.nan_to_num([entry.stderr, best.stderr]))
-        if abs(entry.value - best.value) <= error:
+        if abs(entry.value - best.value) <= _error_of_difference(entry, best):
             row.entries[column.key] = replace(entry, best=True)
+
+
+def _error_of_difference(one: Entry, other: Entry) -> float:
+    """Of two methods: paired over the probe batch where its images' values are stored."""
+    if one.draws is None or other.draws is None:
+        return math.hypot(*np.nan_to_num([one.stderr, other.stderr]))
+    paired = float(np.nanstd(one.draws - other.draws, ddof=1))
+    return math.hypot(paired, *np.nan_to_num([one.seed_error, other.seed_error]))
 
 
 def _notes(
     results: TaskResults, variants: list[Variant], rows: list[Row], verdicts: dict[str, Verdict]
 ) -> list[str]:
-    notes = [curves.spread_note(variants, "±")] if variants else []
+    notes = [curves.spread_note(results, variants, "±")] if variants else []
     notes += curves.mark_notes(verdicts)
     if any(entry.note for row in rows for entry in row.entries.values()):
         notes.append("§ above the real target images: artefact, not diversity.")
     if variants:
+        known = any(entry.draws is not None for row in rows for entry in row.entries.values())
+        paired = ", paired over the probe batch" if known else ""
         notes.append(
-            "Bold: the best method and those within the standard error of the difference; for "
-            "intra-LPIPS only among methods without † and values without §."
+            "Bold: the best method and those within the standard error of the difference"
+            f"{paired}; for intra-LPIPS only among methods without † and values without §."
         )
     if set(verdicts.values()) - {"unmeasured"}:
         notes.append(convergence.PLATEAU_TEST)

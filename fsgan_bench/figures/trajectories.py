@@ -34,7 +34,7 @@ def along_iterations(
     figure, panels = chart(
         results.task.title,
         legends.legends(results, variants, scales),
-        legends.notes(results, variants, [curves.spread_note(variants, "Bands")]),
+        legends.notes(results, variants, [curves.spread_note(results, variants, "Bands")]),
         panels=len(scales),
         panel_height=panel_height,
         width=_SINGLE if len(scales) == 1 else WIDTH,
@@ -60,7 +60,7 @@ def quality_against_diversity(
         legends.legends(
             results, variants, [scale for pair in pairs for scale in pair], points=True
         ),
-        legends.notes(results, variants, [meaning, curves.spread_note(variants, "Bars")]),
+        legends.notes(results, variants, [meaning, curves.spread_note(results, variants, "Bars")]),
         panels=len(pairs),
         panel_height=panel_height,
         width=_SINGLE if len(pairs) == 1 else WIDTH,

@@ -138,7 +138,25 @@ class Backbone(ABC):
 
     def pooled(self, images: Images, batch_size: int | None = None) -> Tensor:
         """Pooled features [N, d] alone, without keeping the far larger LPIPS ones."""
-        return torch.cat([part.pooled for part in self.batches(images, batch_size)])
+        pooled = torch.empty(len(images), self.pooled_dim, device=self.device)
+        for _ in self.lpips_batches(images, pooled, batch_size):
+            pass
+        return pooled
+
+    def lpips_batches(
+        self, images: Images, pooled: Tensor, batch_size: int | None = None
+    ) -> Iterator[Tensor]:
+        """LPIPS features [B, D] batch by batch; the pooled ones are written into ``pooled`` [N, d].
+
+        Nothing small outlives a batch: on a CPU it would keep the allocator from reusing the large
+        blocks around it, and memory would grow with N after all.
+        """
+        start = 0
+        for part in self.batches(images, batch_size):
+            stop = start + len(part.pooled)
+            pooled[start:stop] = part.pooled
+            start = stop
+            yield part.lpips
 
     def _batch_size(self, height: int, width: int) -> int:
         pixels = _PIXELS_PER_BATCH_CPU if self.device.type == "cpu" else _PIXELS_PER_BATCH_GPU

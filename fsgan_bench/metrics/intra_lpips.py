@@ -9,7 +9,7 @@ hold can be streamed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.metrics.names import IntraProtocol
-
-CDC2021_CLUSTER_LIMIT = 50
+from fsgan_bench.metrics.probe import CDC2021_CLUSTER_LIMIT, choose
 
 SUMS_BYTES = 2**30
 """Up to this size the sums of all clusters are kept in the first pass; else a cluster at a time."""
@@ -54,6 +53,21 @@ class IntraLPIPS:
     singleton: int
 
 
+@dataclass(frozen=True, eq=False)
+class Clustered:
+    """N fakes around M few-shot images: their diversity by protocol, and where each of them is.
+
+    ``index`` [N] holds each fake's nearest few-shot image, ``nearest`` [N] its LPIPS to that,
+    ``distances`` [N] its mean LPIPS to the other members of its cluster, NaN where there is none;
+    None if they were not asked for.
+    """
+
+    by_protocol: Mapping[IntraProtocol, IntraLPIPS]
+    index: NDArray[np.intp]
+    nearest: NDArray[np.float32]
+    distances: NDArray[np.float64] | None = None
+
+
 def pairwise_lpips(a: Tensor, b: Tensor) -> Tensor:
     """LPIPS of every pair, [N_a, N_b], from features [N_a, D] and [N_b, D]; good to about 1e-6."""
     _check(a, "a")
@@ -76,7 +90,16 @@ def assign(fakes: Tensor, few_shot: Tensor) -> Tensor:
     _check(fakes, "fakes")
     _check(few_shot, "few_shot")
     _check_widths(fakes, few_shot)
-    return _nearest(fakes, few_shot, _squares(few_shot))
+    return _nearest(fakes, few_shot, _squares(few_shot))[0]
+
+
+def distance_to_nearest(fakes: Tensor, few_shot: Tensor) -> NDArray[np.float32]:
+    """LPIPS [N] to the nearest few-shot image, from features [N, D] and [M, D]."""
+    _check(fakes, "fakes")
+    _check(few_shot, "few_shot")
+    _check_widths(fakes, few_shot)
+    distances: NDArray[np.float32] = _nearest(fakes, few_shot, _squares(few_shot))[1].cpu().numpy()
+    return distances
 
 
 def intra_lpips(
@@ -89,7 +112,7 @@ def intra_lpips(
     images, features without LPIPS (D = 0) or of different widths, or an unknown protocol.
     """
     _check(fakes, "fakes")
-    return streamed_intra_lpips(held_rows(fakes), few_shot, [protocol], seed)[protocol]
+    return streamed_intra_lpips(held_rows(fakes), few_shot, [protocol], seed).by_protocol[protocol]
 
 
 def held_rows(features: Tensor) -> Rows:
@@ -102,14 +125,18 @@ def held_rows(features: Tensor) -> Rows:
 
 
 def streamed_intra_lpips(
-    rows: Rows, few_shot: Tensor, protocols: Sequence[IntraProtocol] = PROTOCOLS, seed: int = 0
-) -> dict[IntraProtocol, IntraLPIPS]:
+    rows: Rows,
+    few_shot: Tensor,
+    protocols: Sequence[IntraProtocol] = PROTOCOLS,
+    seed: int = 0,
+    distances: bool = False,
+) -> Clustered:
     """`intra_lpips` by several protocols, of features that are too large to hold at once.
 
     ``rows`` starts a pass over features, for instance those of ``backbone.batches(images)``. One
     pass assigns all images and, where their float64 sums fit into ``SUMS_BYTES``, settles
     ``exact``; else a second one does, a cluster at a time. ``cdc2021`` looks again at those that
-    it takes from clusters of more than 50. All passes must agree.
+    it takes from clusters of more than 50, and ``distances`` at all images. All passes must agree.
 
     Memory does not depend on N: beside one batch and a few copies of one image's features it is
     ``4 M D + min(8 M D, SUMS_BYTES)`` bytes. Ten few-shot images and ``vgg`` (D = 122 H W): 1.0 GB
@@ -119,29 +146,40 @@ def streamed_intra_lpips(
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {PROTOCOLS}, got {protocol!r}")
     _check(few_shot, "few_shot")
-    at_once = "exact" in protocols and 8 * few_shot.numel() <= SUMS_BYTES
+    everything = "exact" in protocols or distances
+    at_once = everything and 8 * few_shot.numel() <= SUMS_BYTES
     sums = _PairMeans(few_shot) if at_once else None
     lengths = _squares(few_shot)
-    parts: list[Tensor] = []
+    assigned: list[int] = []
+    nearest: list[float] = []
     for batch in rows(None):
         _check_widths(batch, few_shot)
-        parts.append(_nearest(batch, few_shot, lengths))
+        where, distance = _nearest(batch, few_shot, lengths)
+        assigned += where.tolist()
+        nearest += distance.tolist()
         if sums is not None:
-            sums.add(batch, parts[-1])
-    if not parts:
+            sums.add(batch, where)
+    if not assigned:
         raise ValueError("there are no fakes")
-    index = torch.cat(parts).cpu().numpy()
-    means = {}
+    index = np.array(assigned)
+    means: dict[IntraProtocol, NDArray[np.float64]] = {}
+    each = None
     if sums is not None:
         means["exact"] = sums.means()
+        each = (
+            sums.distances(rows(None), torch.from_numpy(index).to(few_shot.device))
+            if distances
+            else None
+        )
         del sums
-    elif "exact" in protocols:
-        means["exact"] = _cluster_means(rows, index, np.ones_like(index, dtype=bool), few_shot)
+    elif everything:
+        means["exact"], each = _a_cluster_at_a_time(rows, index, few_shot, distances)
     if "cdc2021" in protocols:
-        kept = _choose(index, len(few_shot), CDC2021_CLUSTER_LIMIT, seed)
+        kept = choose(index, len(few_shot), CDC2021_CLUSTER_LIMIT, seed)
         means["cdc2021"] = _cluster_means(rows, index, kept, few_shot, means.get("exact"))
     sizes = np.bincount(index, minlength=len(few_shot)).tolist()
-    return {protocol: _summary(protocol, sizes, means[protocol]) for protocol in protocols}
+    by_protocol = {protocol: _summary(protocol, sizes, means[protocol]) for protocol in protocols}
+    return Clustered(by_protocol, index, np.array(nearest, dtype=np.float32), each)
 
 
 def _check(features: Tensor, name: str) -> None:
@@ -159,9 +197,13 @@ def _check_widths(a: Tensor, b: Tensor) -> None:
         )
 
 
-def _nearest(fakes: Tensor, few_shot: Tensor, lengths: Tensor) -> Tensor:
-    """Index [N] of the nearest few-shot image, given the squared ``lengths`` [M] of these."""
-    return (lengths - 2 * (fakes @ few_shot.T)).argmin(dim=1)
+def _nearest(fakes: Tensor, few_shot: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Index [N] of the nearest few-shot image, given the squared ``lengths`` [M] of these.
+
+    Beside it the LPIPS to it, [N].
+    """
+    least, index = (lengths - 2 * (fakes @ few_shot.T)).min(dim=1)
+    return index, (least + _squares(fakes)).clamp(min=0)
 
 
 def _chunks(features: Tensor) -> tuple[Tensor, ...]:
@@ -199,6 +241,24 @@ class _PairMeans:
             self.sums.index_add_(0, where, offsets)
             self.squares.index_add_(0, where, _squares(offsets))
 
+    def distances(self, batches: Iterable[Tensor], index: Tensor) -> NDArray[np.float64]:
+        """Mean squared distance [N] of each of the N added vectors to the others of its cluster.
+
+        ``sum_j ||a - a_j||^2 = n ||a - c||^2 - 2 (a - c) . sum (a_j - c) + sum ||a_j - c||^2``.
+        """
+        parts, start = [], 0
+        for part in (part for batch in batches for part in _chunks(batch)):
+            where = index[start : start + len(part)]
+            start += len(part)
+            offsets = part.double()
+            offsets -= self.centres[where]
+            dots = torch.linalg.vecdot(offsets, self.sums[where])
+            total = self.counts[where] * _squares(offsets) - 2 * dots + self.squares[where]
+            others = self.counts[where] - 1
+            parts.append(total.clamp(min=0) / others.where(others > 0, math.nan))
+        means: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
+        return means
+
     def means(self) -> NDArray[np.float64]:
         """[M]; NaN for clusters of fewer than two members."""
         total = self.counts * self.squares - _squares(self.sums)
@@ -230,22 +290,34 @@ def _cluster_means(
     return means
 
 
+def _a_cluster_at_a_time(
+    rows: Rows, index: NDArray[np.intp], few_shot: Tensor, distances: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Means over all pairs [M], and the images' own distances [N] if they are asked for."""
+    means, each = np.full(len(few_shot), math.nan), np.full(len(index), math.nan)
+    for cluster, centre in enumerate(few_shot):
+        members = np.flatnonzero(index == cluster)
+        if len(members) < 2:
+            continue
+        pairs = _pairs(rows(members), centre)
+        means[cluster] = pairs.means()[0]
+        if distances:
+            same = torch.zeros(len(members), dtype=torch.long, device=few_shot.device)
+            each[members] = pairs.distances(rows(members), same)
+    return means, each if distances else None
+
+
 def _mean_over_pairs(batches: Iterable[Tensor], centre: Tensor) -> float:
     """Mean LPIPS over all pairs of one cluster, whose centre [D] is near; NaN without pairs."""
+    return float(_pairs(batches, centre).means()[0])
+
+
+def _pairs(batches: Iterable[Tensor], centre: Tensor) -> _PairMeans:
+    """The sums of one cluster, whose centre [D] is near."""
     pairs = _PairMeans(centre[None])
     for batch in batches:
         pairs.add(batch, torch.zeros(len(batch), dtype=torch.long, device=batch.device))
-    return float(pairs.means()[0])
-
-
-def _choose(index: NDArray[np.intp], clusters: int, limit: int, seed: int) -> NDArray[np.bool_]:
-    """Mask [N] of at most ``limit`` members of each cluster, drawn without replacement."""
-    generator = np.random.default_rng(seed)
-    kept = np.zeros(len(index), dtype=bool)
-    for cluster in range(clusters):
-        members = generator.permutation(np.flatnonzero(index == cluster))
-        kept[members[:limit]] = True
-    return kept
+    return pairs
 
 
 def _summary(protocol: IntraProtocol, sizes: list[int], means: NDArray[np.float64]) -> IntraLPIPS:

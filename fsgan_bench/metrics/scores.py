@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.frechet import FrechetReference
-from fsgan_bench.metrics.intra_lpips import IntraLPIPS
+from fsgan_bench.metrics.intra_lpips import Clustered
 from fsgan_bench.metrics.names import IntraProtocol, frechet_name
 
 FEW_REFERENCES = 1000
 """A Frechet distance to fewer real images than this comes with a warning."""
 
-NO_CLASSIFIER = "the target has no images to train a classifier with"
+NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
 NO_REFERENCE = "the target has no set of real images to compare with"
 
 Role = Literal["classifier", "lpips", "frechet"]
@@ -59,26 +59,31 @@ class Yardstick:
         few_shot: LPIPS features of the few-shot images, [M, D].
         classifier: target or not.
         reference: pooled features of real target images.
+        real: these features themselves, [N, d].
+        real_nearest: gives the LPIPS [N] of held-out real images to their nearest few-shot image.
     """
 
     few_shot: Tensor
     classifier: Classifier | None
     reference: FrechetReference | None
+    real: Tensor | None = None
+    real_nearest: Callable[[], NDArray[np.floating[Any]]] | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the networks made of N images.
+    """What the networks made of N images, as far as the metrics ask for it.
 
     Attributes:
         images: the images, uint8 [N, H, W, 3].
-        intra_lpips: their diversity, by protocol.
+        clusters: which few-shot image each is nearest to, and their diversity, by protocol; None
+            if no metric looks at LPIPS.
         pooled: their pooled features [N, d], by the version of the backbone.
         frechet: pooled features [N', d] of these and further images; empty without a reference.
     """
 
     images: Images
-    intra_lpips: Mapping[IntraProtocol, IntraLPIPS]
+    clusters: Clustered | None
     pooled: Mapping[str, Tensor]
     frechet: Tensor
 
@@ -87,13 +92,15 @@ class Measured:
 class Value:
     """A metric's answer for ``n`` images.
 
-    The value, its standard error if it is a mean, and what else to store.
+    The value, its standard error if it is a mean, and what else to store. ``each`` [n] is what the
+    single images have to do with it: for a mean, that of which it is one.
     """
 
     value: float
     n: int
     stderr: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    each: NDArray[np.float64] | None = None
 
 
 class Metric(ABC):
@@ -123,6 +130,10 @@ class Metric(ABC):
         """What a reader of its values must know, in one clause; None if there is nothing."""
         return None
 
+    def stored_as(self, backbone: str) -> str:
+        """The name under which its scores are stored, by default its own."""
+        return self.name
+
     @abstractmethod
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         """Score what was measured; not called if something is missing."""
@@ -149,7 +160,7 @@ class RealisticnessScore(Metric):
         else:
             scores = classifier.scores(measured.images)
         stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-        return Value(float(scores.mean()), len(scores), stderr)
+        return Value(float(scores.mean()), len(scores), stderr, each=scores)
 
 
 class IntraLPIPSScore(Metric):
@@ -164,7 +175,8 @@ class IntraLPIPSScore(Metric):
     protocol: ClassVar[IntraProtocol] = "exact"
 
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
-        result = measured.intra_lpips[self.protocol]
+        assert measured.clusters is not None
+        result = measured.clusters.by_protocol[self.protocol]
         clusters = sum(size > 1 for size in result.cluster_sizes)
         detail = {
             "cluster_sizes": list(result.cluster_sizes),
@@ -174,7 +186,8 @@ class IntraLPIPSScore(Metric):
             "std": result.std,
         }
         stderr = result.std / clusters**0.5 if clusters > 1 else None
-        return Value(result.value, len(measured.images), stderr, detail)
+        each = measured.clusters.distances if self.protocol == "exact" else None
+        return Value(result.value, len(measured.images), stderr, detail, each)
 
 
 class IntraLPIPSCDC2021(IntraLPIPSScore):
@@ -189,7 +202,7 @@ class IntraLPIPSCDC2021(IntraLPIPSScore):
 class FrechetScore(Metric):
     """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features.
 
-    It is FID on ``inception`` only (see `stored_name`); ``detail`` holds the number of real images.
+    It is FID on ``inception`` only (see `frechet_name`); ``detail`` holds how many real images.
     """
 
     name = "fd"
@@ -208,6 +221,9 @@ class FrechetScore(Metric):
             return None
         return f"compares with only {count} real images, which biases it upwards"
 
+    def stored_as(self, backbone: str) -> str:
+        return frechet_name(backbone)
+
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         reference, features = yardstick.reference, measured.frechet
         assert reference is not None
@@ -219,8 +235,9 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (RealisticnessScore(), IntraLPIPSScore(), IntraLPIPSCDC2021(), FrechetScore())
 }
+"""What every snapshot is scored by; ``further`` holds what can be added."""
 
 
-def stored_name(metric: Metric, backbone: str) -> str:
-    """The name under which a score is stored; a Frechet distance is named after its backbone."""
-    return frechet_name(backbone) if metric.name == "fd" else metric.name
+def scored_always(version: str) -> bool:
+    """Whether a stored score's version is that of a metric of every snapshot."""
+    return version.split(", ")[1].partition(" ")[0] in METRICS

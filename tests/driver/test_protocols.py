@@ -50,7 +50,7 @@ def test_the_frechet_distance_takes_further_images(suite: Path, tmp_path: Path) 
     for reference, count in (("source", 60), ("real", 40), ("ideal", 60)):
         assert stored[reference, "fd_lite0"]["n"] == count
         assert stored[reference, "intra_lpips"]["n"] == 40
-    ideal = task.target.ideal
+    ideal = task.target.images.ideal
     assert ideal is not None
     drawn = ideal(np.concatenate([probe, *further]))
     expected = task.scorer.yardstick.reference.distance(task.scorer.frechet.pooled(drawn))  # type: ignore[union-attr]

@@ -152,7 +152,7 @@ def test_streaming_changes_nothing(
     if not at_once:
         monkeypatch.setattr("fsgan_bench.metrics.intra_lpips.SUMS_BYTES", 8 * 5 * 50 - 1)
     seen: list[int] = []
-    streamed = streamed_intra_lpips(rows_of(fakes, batch, seen), few_shot, seed=2)
+    streamed = streamed_intra_lpips(rows_of(fakes, batch, seen), few_shot, seed=2).by_protocol
     sizes = whole["exact"].cluster_sizes
     assert any(size > 50 for size in sizes) and any(0 < size <= 50 for size in sizes)
     second = 50 * sum(size > 50 for size in sizes)
@@ -162,7 +162,27 @@ def test_streaming_changes_nothing(
         assert streamed[protocol].value == pytest.approx(whole[protocol].value, rel=1e-12)
         assert streamed[protocol].std == pytest.approx(whole[protocol].std, rel=1e-9)
         alone = streamed_intra_lpips(rows_of(fakes, batch), few_shot, [protocol], seed=2)
-        assert alone[protocol].value == pytest.approx(whole[protocol].value, rel=1e-12)
+        assert alone.by_protocol[protocol].value == pytest.approx(whole[protocol].value, rel=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("batch", [7, 300])
+def test_distances_to_the_rest_of_the_cluster(
+    at_once: bool, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = torch.full((1, 50), 100.0)
+    fakes = torch.cat([points(120, 50, 0), alone])
+    few_shot = torch.cat([points(5, 50, 1), alone])
+    if not at_once:
+        monkeypatch.setattr("fsgan_bench.metrics.intra_lpips.SUMS_BYTES", 0)
+    made = streamed_intra_lpips(rows_of(fakes, batch), few_shot, distances=True)
+    assert made.distances is not None and math.isnan(made.distances[-1])
+    pairs = torch.cdist(fakes.double(), fakes.double()).square()
+    for i in range(120):
+        others = [j for j in np.flatnonzero(made.index == made.index[i]) if j != i]
+        assert made.distances[i] == pytest.approx(float(pairs[i, others].mean()), rel=1e-9)
+    means = [made.distances[made.index == k].mean() for k in range(5)]
+    assert made.by_protocol["exact"].value == pytest.approx(np.mean(means), rel=1e-12)
 
 
 def test_a_far_offset_costs_no_precision() -> None:

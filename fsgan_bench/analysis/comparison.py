@@ -1,0 +1,224 @@
+"""The methods of one task, measured on one scale of realisticness and one of diversity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsgan_bench.analysis import trajectories
+from fsgan_bench.analysis.estimates import Estimate, difference
+from fsgan_bench.analysis.resampling import Floats
+from fsgan_bench.analysis.trajectories import Trajectory
+from fsgan_bench.figures import curves
+from fsgan_bench.figures.convergence import Verdict
+from fsgan_bench.figures.curves import Scale
+from fsgan_bench.figures.results import TaskResults
+
+FRACTION = 0.9
+"""Of the final realisticness: what counts as having reached it."""
+
+LEVEL = 0.95
+"""Of all confidence intervals."""
+
+_LEVELS = 50
+_STEP = 0.1
+
+Statistic = Callable[[Floats, Floats, Floats], Floats]
+"""Of iterations [S], realisticness [..., S] and diversity [..., S]; gives [...]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One method's numbers on one task; diversities are relative to the source generator's.
+
+    Attributes:
+        label: its name in figures and tables.
+        converged: by the plateau test, for all of its seeds.
+        seeds: how many were scored.
+        resampled: whether per-image values are there for all snapshots.
+        final: realisticness of the last snapshot.
+        reached: iterations to ``FRACTION`` of it.
+        when_reached: diversity at that snapshot.
+        decay: diversity lost a doubling of 1 + iterations.
+        matched: mean diversity over the levels of realisticness that all methods reach; what
+            exceeds real images' counts as theirs.
+        at: diversity at each of these levels that is a multiple of 0.1.
+    """
+
+    label: str
+    converged: Verdict
+    seeds: int
+    resampled: bool
+    final: Estimate
+    reached: Estimate
+    when_reached: Estimate
+    decay: Estimate
+    matched: Estimate
+    at: dict[float, Estimate]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What one task says.
+
+    Attributes:
+        results, quality, diversity: the task and the two scales.
+        source: intra-LPIPS of the source generator.
+        real: diversity of real target images and its standard error, relative to the source's, if
+            known. More than that is artefact, not diversity.
+        until: iterations up to which decays are measured, the same for all.
+        common: lowest and highest realisticness that all methods pass through, if there is a range.
+    """
+
+    results: TaskResults
+    quality: Scale
+    diversity: Scale
+    source: float
+    real: tuple[float, float] | None
+    until: float
+    common: tuple[float, float] | None
+    methods: tuple[Method, ...]
+
+    @property
+    def title(self) -> str:
+        task = self.results.task
+        return f"{task.suite} {task.target}, {task.shots} shots"
+
+    @property
+    def doublings(self) -> float:
+        """Of 1 + iterations, until ``until``."""
+        return math.log2(1 + self.until)
+
+    def above_real(self, estimate: Estimate) -> bool:
+        """Whether a diversity exceeds the real images' by more than the standard errors."""
+        if self.real is None:
+            return False
+        error = math.hypot(*np.nan_to_num([estimate.spread.stderr, self.real[1]]))
+        return estimate.value > self.real[0] + error
+
+    def best(self, estimates: dict[str, Estimate]) -> set[str]:
+        """The most diverse method and those that are not shown to be less diverse.
+
+        Those above the real images are no candidates.
+        """
+        candidates = {
+            label: each
+            for label, each in estimates.items()
+            if math.isfinite(each.value) and not self.above_real(each)
+        }
+        if not candidates:
+            return set()
+        top = max(candidates, key=lambda label: candidates[label].value)
+        found = {top}
+        for label, each in candidates.items():
+            low, _ = difference(candidates[top], each).interval(LEVEL)
+            if not low > 0:
+                found.add(label)
+        return found
+
+
+def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[str]]:
+    """A comparison for each task and pair of scales, and why others are left out."""
+    found, notes = [], []
+    for results in every:
+        quality = curves.scales(results, "realisticness")
+        diversity = curves.scales(results, results.task.diversity)
+        pairs = curves.pairs(results, quality, diversity)
+        title = results.task.title
+        if not pairs:
+            notes.append(f"{title}: left out, as no run has both realisticness and intra-LPIPS.")
+        for one, other in pairs:
+            source = curves.reference(results, "source", other)
+            if source is None or not source[0] > 0:
+                notes.append(f"{title}: left out, as the source's intra-LPIPS is not known.")
+                continue
+            found.append(_compare(results, one, other, source[0]))
+        notes += [f"{title}: left out: {sentence}." for sentence in curves.omissions(results)]
+    return found, notes
+
+
+def _compare(results: TaskResults, quality: Scale, diversity: Scale, source: float) -> Comparison:
+    every = {
+        variant: cells
+        for variant in curves.variants(results)
+        if (cells := trajectories.trajectories(results, variant, quality, diversity, source))
+    }
+    flat = [cell for cells in every.values() for cell in cells]
+    until = min(float(cell.iterations[-1]) for cell in flat)
+    low = max(float(cell.quality[0]) for cell in flat)
+    high = min(float(cell.quality.max()) for cell in flat)
+    common = (low, high) if high > low else None
+    found = curves.reference(results, "real", diversity)
+    real = None if found is None else (found[0] / source, found[1] / source)
+    limit = real[0] if real else math.inf
+    return Comparison(
+        results=results,
+        quality=quality,
+        diversity=diversity,
+        source=source,
+        real=real,
+        until=until,
+        common=common,
+        methods=tuple(
+            _measure(
+                variant.label,
+                cells,
+                curves.verdict(results, variant, [quality]),
+                until,
+                common,
+                limit,
+            )
+            for variant, cells in every.items()
+        ),
+    )
+
+
+def _measure(
+    label: str,
+    cells: list[Trajectory],
+    converged: Verdict,
+    until: float,
+    common: tuple[float, float] | None,
+    limit: float,
+) -> Method:
+    levels = np.linspace(*common, _LEVELS) if common else None
+    listed = np.arange(1, round(1 / _STEP)) * _STEP
+    inside = [float(level) for level in listed if common and common[0] < level <= common[1]]
+
+    def level(at: float) -> Estimate:
+        wanted = np.array([at])
+        return _estimate(cells, lambda _, q, d: trajectories.at_levels(q, d, wanted)[..., 0])
+
+    def matched(_: Floats, q: Floats, d: Floats) -> Floats:
+        if levels is None:
+            return np.full(q.shape[:-1], np.nan)
+        return trajectories.mean_over_levels(q, d, levels, limit)
+
+    return Method(
+        label=label,
+        converged=converged,
+        seeds=len(cells),
+        resampled=all(
+            cell.quality_draws is not None and cell.diversity_draws is not None for cell in cells
+        ),
+        final=_estimate(cells, lambda _, q, d: q[..., -1], float(cells[0].quality_stderr[-1])),
+        reached=_estimate(cells, lambda i, q, _: trajectories.iterations_to(i, q, FRACTION)),
+        when_reached=_estimate(cells, lambda _, q, d: trajectories.diversity_when(q, d, FRACTION)),
+        decay=_estimate(cells, lambda i, _, d: trajectories.decay(i, d, until)),
+        matched=_estimate(cells, matched),
+        at={round(at, 1): level(at) for at in inside},
+    )
+
+
+def _estimate(cells: list[Trajectory], statistic: Statistic, error: float = math.nan) -> Estimate:
+    values = [statistic(cell.iterations, cell.quality, cell.diversity) for cell in cells]
+    replicates = [
+        statistic(cell.iterations, cell.quality_draws, cell.diversity_draws)
+        for cell in cells
+        if cell.quality_draws is not None and cell.diversity_draws is not None
+    ]
+    draws = np.mean(replicates, axis=0) if len(replicates) == len(cells) else None
+    return Estimate(np.array(values, dtype=np.float64), draws, error)

@@ -1,0 +1,204 @@
+"""Numbers with two sources of uncertainty, seeds and probe batch, and tests of their differences.
+
+An estimate is a mean over seeds, all scored on one probe batch. Its variance is that of the mean
+over seeds plus that of the bootstrap over the latents, which is paired: in a difference of two
+methods the latents' part is that of the difference. Intervals are Student's, with the degrees of
+freedom of the seeds' part (Satterthwaite 1946); with one seed they cover the latents alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from fsgan_bench.analysis.resampling import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean over seeds.
+
+    Attributes:
+        values: one a seed; NaN where a seed has none.
+        draws: the mean over the seeds in each resampled probe batch, [B], if they are known.
+        error: a standard error that stands in for ``draws`` with a single seed.
+    """
+
+    values: Floats
+    draws: Floats | None = None
+    error: float = math.nan
+
+    @property
+    def known(self) -> Floats:
+        return self.values[np.isfinite(self.values)]
+
+    @property
+    def seeds(self) -> int:
+        return len(self.known)
+
+    @property
+    def value(self) -> float:
+        return float(self.known.mean()) if self.seeds else math.nan
+
+    @property
+    def seed_terms(self) -> list[tuple[float, int]]:
+        """The seeds' part of the variance and its degrees of freedom; none with one seed."""
+        if self.seeds < 2:
+            return []
+        return [(float(self.known.var(ddof=1)) / self.seeds, self.seeds - 1)]
+
+    @property
+    def probe_variance(self) -> float:
+        if self.draws is not None:
+            return variance(self.draws)
+        return 0.0 if self.seeds > 1 else self.error**2
+
+    @property
+    def spread(self) -> Spread:
+        return Spread(self.value, self.seed_terms, self.probe_variance)
+
+
+def variance(draws: Floats) -> float:
+    """Of the replicates that are defined; NaN if fewer than nine in ten are."""
+    defined = draws[np.isfinite(draws)]
+    return float(defined.var(ddof=1)) if len(defined) >= 0.9 * len(draws) else math.nan
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A value, the seeds' variances with their degrees of freedom, and the probe batch's."""
+
+    value: float
+    seed_terms: list[tuple[float, int]] = field(default_factory=list)
+    probe_variance: float = math.nan
+
+    @property
+    def stderr(self) -> float:
+        """NaN if unknown."""
+        return math.sqrt(sum(term for term, _ in self.seed_terms) + self.probe_variance)
+
+    @property
+    def freedom(self) -> float:
+        """Satterthwaite's degrees of freedom; infinite if the seeds contribute nothing."""
+        lower = sum(term**2 / freedom for term, freedom in self.seed_terms)
+        return self.stderr**4 / lower if lower > 0 else math.inf
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Two-sided confidence interval; NaN if the standard error is unknown."""
+        if not math.isfinite(self.stderr):
+            return math.nan, math.nan
+        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.stderr
+        return self.value - half, self.value + half
+
+    def above(self, bound: float) -> float:
+        """One-sided p of the hypothesis that the true value is at most ``bound``."""
+        distance = self.value - bound
+        if self.stderr == 0:
+            return 0.0 if distance > 0 else 1.0
+        return float(stats.t.sf(distance / self.stderr, self.freedom))
+
+    def below(self, bound: float) -> float:
+        """One-sided p of the hypothesis that the true value is at least ``bound``."""
+        return Spread(-self.value, self.seed_terms, self.probe_variance).above(-bound)
+
+
+def difference(first: Estimate, second: Estimate) -> Spread:
+    """``first - second``: seeds independent, the probe batch paired where draws are known."""
+    if first.draws is not None and second.draws is not None:
+        probe = variance(first.draws - second.draws)
+    else:
+        probe = first.probe_variance + second.probe_variance
+    return Spread(first.value - second.value, first.seed_terms + second.seed_terms, probe)
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """Two methods compared.
+
+    ``within`` is the p of two one-sided tests (TOST, Schuirmann 1987): small means that they differ
+    by less than the margin. ``beyond`` is the p, adjusted for all pairs by Holm's method, of the
+    opposite: small means that they differ by more. NaN where the standard error is unknown.
+    """
+
+    first: str
+    second: str
+    difference: Spread
+    within: float
+    beyond: float
+
+
+def compare(estimates: dict[str, Estimate], margin: float) -> list[PairTest]:
+    """All pairs, in order."""
+    pairs = list(combinations(estimates, 2))
+    differences = [difference(estimates[one], estimates[other]) for one, other in pairs]
+    within = [max(d.above(-margin), d.below(margin)) for d in differences]
+    beyond = holm([2 * min(d.above(margin), d.below(-margin)) for d in differences])
+    return [
+        PairTest(one, other, *numbers)
+        for (one, other), numbers in zip(
+            pairs, zip(differences, within, beyond, strict=True), strict=True
+        )
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of a family of tests (Holm 1979); unknown ones count in the family."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)
+    scaled = p[order] * (len(p) - np.arange(len(p)))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def kendalls_w(ratings: Floats, permutations: int = 10_000) -> tuple[float, float]:
+    """Agreement of m rankings of k things, from ratings [m, k], and its p by permutation.
+
+    Kendall's W (Kendall and Babington Smith 1939) is Friedman's statistic over m (k - 1): 1 for the
+    same order everywhere, about 1/m for none. NaN for fewer than two rankings or three things, and
+    where no ranking tells any of them apart.
+    """
+    m, k = ratings.shape
+    if m < 2 or k < 3 or (ratings == ratings[:, :1]).all():
+        return math.nan, math.nan
+    w = float(stats.friedmanchisquare(*ratings.T).statistic) / (m * (k - 1))
+    ranks = stats.rankdata(ratings, axis=1)
+    generator = np.random.default_rng(0)
+    shuffled = generator.permuted(np.broadcast_to(ranks, (permutations, m, k)), axis=2)
+    spread = shuffled.sum(axis=1).var(axis=1)
+    observed = ranks.sum(axis=0).var()
+    at_least = int((spread >= observed - 1e-9).sum())
+    return w, (1 + at_least) / (1 + permutations)
+
+
+def pooled_tau(
+    pairs: Sequence[tuple[Floats, Floats]], permutations: int = 10_000
+) -> tuple[float, float, float]:
+    """Kendall's tau-a averaged over tasks, and p of it being positive and of it being negative.
+
+    Each pair is two ratings [k] of a task's methods; methods without a rating are passed over. The
+    p-values come from permutations within the tasks. NaN if no task has three methods.
+    """
+    generator = np.random.default_rng(0)
+    observed: list[Floats] = []
+    null: list[Floats] = []
+    for x, y in pairs:
+        both = np.isfinite(x) & np.isfinite(y)
+        a, b = np.sign(np.subtract.outer(x[both], x[both])), y[both]
+        k = len(b)
+        if k < 3:
+            continue
+        shuffled = generator.permuted(np.broadcast_to(b, (permutations, k)), axis=1)
+        for kept, ratings in ((observed, b[None]), (null, shuffled)):
+            concordance = np.sign(ratings[:, :, None] - ratings[:, None, :])
+            kept.append(np.einsum("ij,bij->b", a, concordance) / (k * (k - 1)))
+    if not observed:
+        return math.nan, math.nan, math.nan
+    tau, chance = float(np.mean(observed)), np.mean(null, axis=0)
+    greater, less = (chance >= tau - 1e-9).sum(), (chance <= tau + 1e-9).sum()
+    return tau, float(1 + greater) / (1 + permutations), float(1 + less) / (1 + permutations)

@@ -1,0 +1,127 @@
+"""Estimates, tests of equivalence and rank agreement, against scipy and worked examples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fsgan_bench.analysis.estimates import (
+    Estimate,
+    Spread,
+    compare,
+    difference,
+    holm,
+    kendalls_w,
+    pooled_tau,
+)
+
+A, B = np.array([0.81, 0.84, 0.80, 0.83]), np.array([0.82, 0.86, 0.85])
+
+
+def test_seeds_alone_give_welchs_tests() -> None:
+    (test,) = compare({"a": Estimate(A), "b": Estimate(B)}, 0.05)
+    lower = stats.ttest_ind(A + 0.05, B, equal_var=False, alternative="greater").pvalue
+    upper = stats.ttest_ind(A - 0.05, B, equal_var=False, alternative="less").pvalue
+    assert test.within == pytest.approx(max(lower, upper))
+    beyond = stats.ttest_ind(A + 0.05, B, equal_var=False, alternative="less").pvalue
+    assert test.beyond == pytest.approx(min(1, 2 * beyond))
+    interval = stats.ttest_ind(A, B, equal_var=False).confidence_interval(0.9)
+    assert test.difference.interval(0.9) == pytest.approx((interval.low, interval.high))
+
+
+def test_probe_batch_adds_to_the_seeds_and_is_paired() -> None:
+    generator = np.random.default_rng(0)
+    shared = generator.normal(0, 0.02, 4000)
+    own = generator.normal(0, 0.001, (2, 4000))
+    first = Estimate(A, A.mean() + shared + own[0])
+    second = Estimate(B, B.mean() + shared + own[1])
+    seeds = A.var(ddof=1) / 4
+    assert first.spread.stderr == pytest.approx(math.sqrt(seeds + 0.02**2 + 0.001**2), rel=0.02)
+    expected = math.sqrt(seeds + B.var(ddof=1) / 3 + 2 * 0.001**2)
+    assert difference(first, second).stderr == pytest.approx(expected, rel=0.02)
+    assert first.spread.freedom > 3
+
+
+def test_one_seed_has_the_error_of_its_probe_batch_or_none() -> None:
+    alone = Estimate(np.array([0.7]), error=0.01)
+    assert alone.spread.interval() == pytest.approx((0.7 - 0.0196, 0.7 + 0.0196), abs=1e-4)
+    unknown = Estimate(np.array([0.7])).spread
+    assert math.isnan(unknown.stderr) and math.isnan(unknown.interval()[0])
+    (test,) = compare({"a": Estimate(np.array([0.7])), "b": Estimate(np.array([0.2]))}, 0.05)
+    assert not test.within <= 1 and not test.beyond <= 1
+
+
+def test_seeds_without_a_value_are_passed_over() -> None:
+    some = Estimate(np.array([1.0, np.nan, 3.0]))
+    assert (some.value, some.seeds) == (2.0, 2)
+    none = Estimate(np.array([np.nan]))
+    assert none.seeds == 0 and math.isnan(none.value)
+    rarely = np.full(100, np.nan)
+    rarely[:50] = 1.0
+    assert math.isnan(Estimate(A, rarely).probe_variance)
+
+
+def test_certain_values_are_within_or_beyond() -> None:
+    assert Spread(0.04, [], 0.0).above(-0.05) == 0.0
+    assert Spread(0.04, [], 0.0).below(0.05) == 0.0
+    assert Spread(0.06, [], 0.0).below(0.05) == 1.0
+
+
+def test_tost_keeps_its_level_at_the_margin() -> None:
+    """Of methods that differ by exactly the margin, at most one in twenty passes for equal."""
+    generator = np.random.default_rng(5)
+    passed = [
+        compare(
+            {
+                "a": Estimate(generator.normal(0.80, 0.02, 4)),
+                "b": Estimate(generator.normal(0.85, 0.02, 4)),
+            },
+            0.05,
+        )[0].within
+        <= 0.05
+        for _ in range(1500)
+    ]
+    assert np.mean(passed) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1500)
+
+
+def test_holms_method() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    adjusted = holm([0.01, math.nan, 0.9])
+    assert adjusted[0] == pytest.approx(0.03) and math.isnan(adjusted[1])
+
+
+def test_kendalls_w_by_its_formula() -> None:
+    ranks = np.array([[1, 2, 3, 4, 5], [2, 1, 3, 5, 4], [1, 3, 2, 4, 5]], dtype=float)
+    totals = ranks.sum(axis=0)
+    m, k = ranks.shape
+    expected = 12 * ((totals - totals.mean()) ** 2).sum() / (m**2 * (k**3 - k))
+    w, p = kendalls_w(ranks * 0.1)
+    assert w == pytest.approx(expected)
+    assert 0.005 < p < 0.05
+    assert kendalls_w(np.repeat(ranks[:1], 4, axis=0))[0] == pytest.approx(1.0)
+    against = kendalls_w(np.array([[1.0, 2, 3], [3, 2, 1]]))
+    assert against == (pytest.approx(0.0), 1.0)
+    assert math.isnan(kendalls_w(ranks[:1])[0]) and math.isnan(kendalls_w(ranks[:, :2])[0])
+
+
+def test_pooled_tau_of_one_task_is_kendalls() -> None:
+    x = np.array([1.0, 2, 3, 4, 5, 6])
+    y = np.array([1.0, 3, 2, 4, 6, 5])
+    expected = stats.kendalltau(x, y, alternative="greater", method="exact")
+    tau, greater, less = pooled_tau([(x, y)])
+    assert tau == pytest.approx(expected.statistic)
+    assert greater == pytest.approx(expected.pvalue, abs=0.006)
+    assert less > 0.95
+    with_gap = pooled_tau([(np.append(x, 7.0), np.append(y, np.nan))])
+    assert with_gap[0] == pytest.approx(tau)
+
+
+def test_pooled_tau_gains_from_several_tasks_but_does_not_mix_them() -> None:
+    x, y = np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])
+    one, two = pooled_tau([(x, y)]), pooled_tau([(x, y), (x + 100, y - 50)])
+    assert two[0] == pytest.approx(one[0])
+    assert two[1] < one[1]
+    assert all(map(math.isnan, pooled_tau([(x[:2], y[:2])])))
