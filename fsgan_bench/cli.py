@@ -19,7 +19,7 @@ from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
-from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.options import DATA, PATH, PLUGIN, Number, show_broken
 from fsgan_bench.commands.score import score
 from fsgan_bench.commands.verdict import verdict
 from fsgan_bench.commands.verify import verify
@@ -121,7 +121,7 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 )
 @click.option(
     "--cell-timeout",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     metavar="SECONDS",
     help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
 )
@@ -236,7 +236,13 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option(
     "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
 )
-@click.option("--resolution", type=click.IntRange(8, 4096), default=64, show_default=True, help="Image side in pixels.")
+@click.option(
+    "--resolution",
+    type=click.IntRange(8, 4096),
+    default=64,
+    show_default=True,
+    help="Image side in pixels.",
+)
 @click.option(
     "--images",
     "n_images",
@@ -253,7 +259,11 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     help="Images kept for the Frechet distance.",
 )
 @click.option(
-    "--style-dim", type=click.IntRange(1, 65_536), default=128, show_default=True, help="Width of z and w."
+    "--style-dim",
+    type=click.IntRange(1, 65_536),
+    default=128,
+    show_default=True,
+    help="Width of z and w.",
 )
 @click.option("--mapping-layers", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(

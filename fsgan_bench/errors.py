@@ -66,7 +66,7 @@ def check_folder(option: str, path: Path) -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters as escapes: what stands in a file must not steer a terminal."""
+    """``text`` with control characters as escapes, which cannot steer a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 

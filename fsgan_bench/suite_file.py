@@ -85,7 +85,14 @@ _TAKEN_OVER = (
 )
 """Settings that a suite takes from its file as they are."""
 
-_UNION_MEMBERS = ("names", "tables", "str", "list[str]", "[key]", *("constrained-str", "list[constrained-str]"))
+_UNION_MEMBERS = (
+    "names",
+    "tables",
+    "str",
+    "list[str]",
+    "[key]",
+    *("constrained-str", "list[constrained-str]"),
+)
 """What pydantic adds to the location of an error."""
 
 

@@ -26,7 +26,6 @@ from fsgan_bench.stylegan2.ops import (
     Upsample,
 )
 
-
 MAX_SIZE = 65_536
 """Far beyond any StyleGAN2; larger numbers are a slip, or somebody's attack on the memory."""
 

@@ -100,8 +100,8 @@ INVOCATIONS: Mapping[str, str] = {
     "list methods --plugin W/plugins/nothing.py": "defines no method",
     "list methods --plugin W/plugins/exits.py": "line 2: SystemExit",
     "list methods --plugin W/plugins/nameless.py": "lacks the class attribute(s) title, version",
-    "list methods --plugin W/plugins/number.py": "a method's name",
-    "list methods --plugin W/plugins/outside.py": "a method's name",
+    "list methods --plugin W/plugins/number.py": "3 cannot be the name of a method",
+    "list methods --plugin W/plugins/outside.py": "'../mine' cannot be the name of a method",
     "list methods --plugin W/plugins/taken.py": "'tgan'",
     "list methods --plugin W/plugins/text.txt": "its name must end in .py",
     "list methods --plugin W/plugins/binary.py": "binary.py",
@@ -235,11 +235,23 @@ INVOCATIONS: Mapping[str, str] = {
     # Finished runs.
     "verify": "Missing argument",
     "verify nowhere": "There is no folder nowhere",
-    "verify W/a-file": "W/a-file is a file",
+    "verify W/a-file": "There is no folder W/a-file",
     "verify W/a-folder": "There are no runs in W/a-folder",
     "verify W/results/good --seed -1": "--seed",
     "verify W/results/good --plugin nowhere.py": "There is no plugin file",
     "verify W/results/good --suite nowhere.toml": "There is no suite file",
+    "score W/results/good": "Missing option '--metrics'",
+    "score nowhere --metrics kid": "nowhere",
+    "score W/a-folder --metrics kid": "There are no runs in W/a-folder",
+    "score W/results/good --metrics kids": "Did you mean 'kid'?",
+    "score W/results/good --metrics ,": "--metrics names no metric",
+    "score W/results/good --metrics kid --device gpu": "--device must be cpu",
+    "verdict nowhere": "nowhere does not exist",
+    "verdict W/results/scores-text": "line 1, is not valid JSON",
+    "verdict W/results/unscored": "There is nothing to judge",
+    "verdict W/results/good --margin 2": "--margin",
+    "verdict W/results/good --margin nan": "--margin",
+    "verdict W/results/good --out W/a-file": "W/a-file is a file",
     f"{RUN} --cell-timeout 0": "--cell-timeout",
     f"{RUN} --cell-timeout nan": "--cell-timeout",
     f"{RUN} --cell-timeout forever": "--cell-timeout",
@@ -383,7 +395,9 @@ CASES: Sequence[Case] = [
         Case(f"{OWN} --shots 2 --suite W/suites/few-shot-{name}.toml --out out", says)
         for name, says in IMAGES.items()
     ),
-    Case(f"{OWN} --shots 5 --suite W/suites/few-shot-good.toml --out out", "5 shots were asked for"),
+    Case(
+        f"{OWN} --shots 5 --suite W/suites/few-shot-good.toml --out out", "5 shots were asked for"
+    ),
 ]
 
 

@@ -54,4 +54,3 @@ def test_good_input(command: str, folder: Path, tmp_path: Path) -> None:
         (folder / "my suites" / "größe.toml").write_text(text, encoding="utf-8")
     row = bad_input.invoke(command, folder, tmp_path)
     assert row.exit_code == 0, row.output
-

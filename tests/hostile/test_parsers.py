@@ -103,7 +103,9 @@ def test_seeds_are_those_named(ranges: list[tuple[int, int]]) -> None:
     ranges = [(first, min(extra, 10**9 - 1 - first)) for first, extra in ranges]
     text = ",".join(f"{a}-{a + n}" if n else f" {a} " for a, n in ranges)
     option: Any = None
-    assert seed_list(option, option, text) == tuple(s for a, n in ranges for s in range(a, a + n + 1))
+    assert seed_list(option, option, text) == tuple(
+        s for a, n in ranges for s in range(a, a + n + 1)
+    )
 
 
 @given(st.one_of(st.text(max_size=30), st.text("0123456789-, ", max_size=30)))
@@ -122,7 +124,7 @@ def test_a_setting_is_split_at_the_first_equals(key: str, value: str) -> None:
     setting = f"dcl.{key}={value}"
     key, _, value = setting.removeprefix("dcl.").partition("=")
     if not key.strip():
-        with pytest.raises(UserError, match="METHOD.KEY=VALUE"):
+        with pytest.raises(UserError, match=r"METHOD\.KEY=VALUE"):
             parse_settings([setting], ["dcl"])
         return
     assert parse_settings([setting], ["dcl"]) == {"dcl": {key.strip(): value.strip()}}
@@ -171,7 +173,9 @@ CHANGES = st.fixed_dictionaries(
         "method": NAMES,
         "method_version": st.text(max_size=3),
         "method_source": st.one_of(st.none(), st.text("0123456789abcdef", max_size=3)),
-        "config": st.dictionaries(st.text(max_size=3), SCALARS.filter(lambda v: v == v), max_size=2),
+        "config": st.dictionaries(
+            st.text(max_size=3), SCALARS.filter(lambda v: v == v), max_size=2
+        ),
         "seed": st.integers(0, 10**9 - 1),
         "iterations": st.integers(1, 1000),
         "snapshots": st.lists(st.integers(0, 9), max_size=3).map(tuple),
@@ -184,9 +188,7 @@ CHANGES = st.fixed_dictionaries(
 
 @settings(max_examples=300)
 @given(CHANGES, CHANGES)
-def test_different_cells_have_different_folders(
-    one: dict[str, Any], other: dict[str, Any]
-) -> None:
+def test_different_cells_have_different_folders(one: dict[str, Any], other: dict[str, Any]) -> None:
     first, second = replace(CELL, **one), replace(CELL, **other)
     folders = [cell.folder(folder_of_task(cell)) for cell in (first, second)]
     same = json.dumps(first.to_json(), sort_keys=True) == json.dumps(

@@ -115,7 +115,8 @@ def _checkpoints(world: Path, pair: tuple[Generator, Discriminator]) -> None:
         (folder / name).write_bytes(content)
     (folder / "folder.pt").mkdir()
     tensors = {"generator.a": torch.zeros(1)}
-    for name, card in {"card-text": "not JSON", "card-list": "[1]", "card-deep": "[" * 10**5}.items():
+    cards = {"card-text": "not JSON", "card-list": "[1]", "card-deep": "[" * 10**5}
+    for name, card in cards.items():
         save_file(tensors, folder / f"{name}.safetensors", {"card": card})
 
 
@@ -188,7 +189,8 @@ SUITES: Mapping[str, str] = {
     "target-outside": OWN + '[targets."../t"]\nfew_shot = "x"\n',
     "target-key": OWN + '[targets.t]\nfew_shots = "x"\n',
     "target-empty": OWN + "[targets.t]\n",
-    "target-budget": OWN + '[targets.t]\nfew_shot = "x"\nbudgets.qick = { iterations = 5, snapshots = 3 }\n',
+    "target-budget": OWN
+    + '[targets.t]\nfew_shot = "x"\nbudgets.qick = { iterations = 5, snapshots = 3 }\n',
     "recipe-unknown": SUITE + "[recipe]\nbatsh = 4\n",
     "recipe-zero": SUITE + "[recipe]\nbatch = 0\n",
     "recipe-text": SUITE + '[recipe]\nbatch = "four"\n',
@@ -281,9 +283,10 @@ def write_run(
     folder = root / "s" / "t-4shot"
     run = folder / "tgan" / "seed0-00000000"
     (run / "grids").mkdir(parents=True)
+    described = cell if isinstance(cell, str) else json.dumps({"cell": cell, "hash": "0"})
     for path, content in [
         (folder / "task.json", task if isinstance(task, str) else json.dumps(task)),
-        (run / "cell.json", cell if isinstance(cell, str) else json.dumps({"cell": cell, "hash": "0"})),
+        (run / "cell.json", described),
         (run / "scores.jsonl", scores or json.dumps(SCORE) + "\n"),
         (run / "DONE", ""),
     ]:
