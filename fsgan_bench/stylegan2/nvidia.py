@@ -108,7 +108,7 @@ def _check_memory(content: bytes) -> None:
     The unpickler sets aside memory for every number up to it: a few bytes could ask for 32 GB.
     """
     for operation, argument, _ in pickletools.genops(io.BytesIO(content)):
-        if operation.name in ("PUT", "LONG_BINPUT") and argument > len(content):
+        if operation.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise pickle.UnpicklingError("it numbers its values too high")
 
 

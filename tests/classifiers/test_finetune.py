@@ -44,7 +44,7 @@ def test_training_goes_on_from_the_best_head(few: tuple[Images, Negatives]) -> N
     scores = start.build(start.fit(data, seed=0)).scores(few[0])
     assert scores == pytest.approx(probe.build(probe.fit(data, seed=0)).scores(few[0]), abs=1e-4)
     trained = FineTuneTrainer(LITE0, replace(TINY, learning_rate=3e-4), "cpu")
-    assert log_loss(trained, data) < 0.5 * log_loss(start, data)
+    assert log_loss(trained, data) < 0.75 * log_loss(start, data)
 
 
 def test_a_fine_tuned_classifier_by_name(few: tuple[Images, Negatives]) -> None:

@@ -43,7 +43,7 @@ INVOCATIONS: Mapping[str, str] = {
     "run --methods '\x1b[31mred' --target ink": "There is no method",
     "run --methods tgan": "Missing option '--target'",
     "run --target ink": "Missing option '--methods'",
-    "runn --methods tgan": "Did you mean 'run'?",
+    "runn --methods tgan": "No such command 'runn'",
     f"{RUN} --itertions 5": "--iterations",
     f"{RUN} extra": "unexpected extra argument",
     f"{RUN} --suite avatar": "Did you mean 'avatars'?",
@@ -210,7 +210,7 @@ INVOCATIONS: Mapping[str, str] = {
     "new-method mine --package --out W/a-folder": "exists already",
     "new-method mine --package --out W/a-file/mine": "W/a-file is a file",
     # Data.
-    "data state": "Did you mean 'status'?",
+    "data state": "No such command 'state'",
     "data status --suite ffhg": "Did you mean 'ffhq'?",
     "data status --suite nowhere.toml": "There is no suite file",
     "data status --suite W/suites/no-toml.toml": "cannot be read",
