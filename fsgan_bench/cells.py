@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fsgan_bench.locks import LOCK
 from fsgan_bench.store import append_lines, file_hash, previous_state, write_json
 
 Keep = Literal["none", "last", "scored", "all"]
@@ -80,12 +79,10 @@ class CellFiles:
 
     def tidy(self) -> None:
         """Delete the temporary files of a process that was killed."""
-        for folder in (
-            self.folder,
-            *(self.folder / name for name in ("snapshots", "grids", "probe")),
-        ):
-            for path in folder.glob(".*"):
-                if path.name != LOCK:
+        folders = (self.folder / name for name in ("", "snapshots", "grids", "probe"))
+        for folder in folders:
+            for path in folder.glob(".*.*"):
+                if path.is_file():
                     path.unlink()
 
     def drop_states(self) -> None:

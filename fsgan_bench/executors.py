@@ -109,7 +109,7 @@ class _Waiting:
             if files.done.exists():
                 self.on_event(Event(name, "cached", {}))
             elif seen is not None and files.failed.exists():
-                reason = files.failed.read_text(encoding="utf-8").splitlines()[0]
+                reason = files.failed.read_text(encoding="utf-8").partition("\n")[0]
                 self.on_event(Event(name, "failed", {"reason": f"{reason} (in another run)"}))
             else:
                 return job

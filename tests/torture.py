@@ -176,7 +176,7 @@ def torture(job: Job, draw: random.Random, enough: int, deadline: float) -> Tall
             if killed:
                 tally.trials += 1
                 tally.at_operations += at_operation
-            if draw.random() < 0.25:
+            if draw.random() < 0.4:
                 tally.damaged += damage(CellFiles(job.folder), draw)
             now = scores(job)
             tally.lost += sum(now.get(key) != value for key, value in known.items())

@@ -64,7 +64,7 @@ class Clustered:
 
     by_protocol: Mapping[IntraProtocol, IntraLPIPS]
     index: NDArray[np.intp]
-    nearest: NDArray[np.float32]
+    nearest: NDArray[np.float64]
     distances: NDArray[np.float64] | None = None
 
 
@@ -166,11 +166,7 @@ def streamed_intra_lpips(
     each = None
     if sums is not None:
         means["exact"] = sums.means()
-        each = (
-            sums.distances(rows(None), torch.from_numpy(index).to(few_shot.device))
-            if distances
-            else None
-        )
+        each = sums.distances(rows(None), index) if distances else None
         del sums
     elif everything:
         means["exact"], each = _a_cluster_at_a_time(rows, index, few_shot, distances)
@@ -179,7 +175,7 @@ def streamed_intra_lpips(
         means["cdc2021"] = _cluster_means(rows, index, kept, few_shot, means.get("exact"))
     sizes = np.bincount(index, minlength=len(few_shot)).tolist()
     by_protocol = {protocol: _summary(protocol, sizes, means[protocol]) for protocol in protocols}
-    return Clustered(by_protocol, index, np.array(nearest, dtype=np.float32), each)
+    return Clustered(by_protocol, index, np.array(nearest), each)
 
 
 def _check(features: Tensor, name: str) -> None:
@@ -241,23 +237,21 @@ class _PairMeans:
             self.sums.index_add_(0, where, offsets)
             self.squares.index_add_(0, where, _squares(offsets))
 
-    def distances(self, batches: Iterable[Tensor], index: Tensor) -> NDArray[np.float64]:
+    def distances(self, batches: Iterable[Tensor], index: NDArray[np.intp]) -> NDArray[np.float64]:
         """Mean squared distance [N] of each of the N added vectors to the others of its cluster.
 
         ``sum_j ||a - a_j||^2 = n ||a - c||^2 - 2 (a - c) . sum (a_j - c) + sum ||a_j - c||^2``.
         """
-        parts, start = [], 0
+        found: list[float] = []
         for part in (part for batch in batches for part in _chunks(batch)):
-            where = index[start : start + len(part)]
-            start += len(part)
+            where = torch.from_numpy(index[len(found) : len(found) + len(part)]).to(part.device)
             offsets = part.double()
             offsets -= self.centres[where]
             dots = torch.linalg.vecdot(offsets, self.sums[where])
             total = self.counts[where] * _squares(offsets) - 2 * dots + self.squares[where]
             others = self.counts[where] - 1
-            parts.append(total.clamp(min=0) / others.where(others > 0, math.nan))
-        means: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
-        return means
+            found += (total.clamp(min=0) / others.where(others > 0, math.nan)).tolist()
+        return np.array(found)
 
     def means(self) -> NDArray[np.float64]:
         """[M]; NaN for clusters of fewer than two members."""
@@ -302,8 +296,7 @@ def _a_cluster_at_a_time(
         pairs = _pairs(rows(members), centre)
         means[cluster] = pairs.means()[0]
         if distances:
-            same = torch.zeros(len(members), dtype=torch.long, device=few_shot.device)
-            each[members] = pairs.distances(rows(members), same)
+            each[members] = pairs.distances(rows(members), np.zeros_like(members))
     return means, each if distances else None
 
 

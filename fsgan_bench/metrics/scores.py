@@ -240,4 +240,5 @@ METRICS: dict[str, Metric] = {
 
 def scored_always(version: str) -> bool:
     """Whether a stored score's version is that of a metric of every snapshot."""
-    return version.split(", ")[1].partition(" ")[0] in METRICS
+    _, _, metric = version.partition(", ")
+    return metric.partition(" ")[0] in METRICS

@@ -19,12 +19,13 @@ import torch
 from fsgan_bench.adaptation import Adaptation, Interrupted
 from fsgan_bench.cells import KEEPS, CellFiles, Keep
 from fsgan_bench.disk import snapshot_bytes, state_bytes, stored_bytes
+from fsgan_bench.errors import UserError
 from fsgan_bench.method import Losses, Method
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.runner import RunRequest, make_plan
 from fsgan_bench.session import Session
-from fsgan_bench.store import previous_state, read_lines, save_state
+from fsgan_bench.store import check_writable, previous_state, read_lines, save_state
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.task import Task
@@ -263,6 +264,24 @@ def test_a_disk_that_runs_full_costs_no_score(
         adapt(planned, fresh=False)
         assert files.scores.read_bytes().startswith(before)
         assert contents(files) == expected
+
+
+def test_a_read_only_file_system_is_named(tmp_path: Path) -> None:
+    with mounted(tmp_path / "results", "1m") as folder:
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        with pytest.raises(UserError, match="Read-only file system"):
+            check_writable(folder)
+
+
+def test_temporary_files_of_the_killed_are_deleted(planned: tuple[Task, Cell]) -> None:
+    files, _ = adapt(planned, stop_at=4)
+    left = [files.folder / ".state.pt.abcdefgh.pt", files.folder / "grids" / ".000002.png.abcdefgh"]
+    for path in left:
+        path.write_bytes(b"half")
+    (files.folder / ".notes").mkdir()
+    adapt(planned, fresh=False)
+    assert not any(path.exists() for path in left)
+    assert (files.folder / ".notes").exists()
 
 
 @pytest.mark.slow

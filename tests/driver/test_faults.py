@@ -61,6 +61,7 @@ class Hanging(Faulty):
     name, title = "hanging", "Hanging"
 
     def fail(self):
+        FAULTY.with_name("hanging").touch()
         while True:
             time.sleep(1)
 '''
@@ -120,11 +121,11 @@ def test_workers_that_die_or_run_out_of_memory(
 
 
 def test_a_worker_that_hangs_is_stopped(
-    suite: Path, fsgan_bench: Command, plugin: Path, tmp_path: Path
+    suite: Path, command: list[str], fsgan_bench: Command, plugin: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "results"
-    command = arguments(suite, out, "hanging", "--plugin", plugin)
-    first = fsgan_bench(*command, "--cell-timeout", TIMEOUT)
+    given = arguments(suite, out, "hanging", "--plugin", plugin)
+    first = fsgan_bench(*given, "--cell-timeout", TIMEOUT)
     assert first.returncode == 1, first.stderr
     reason = f"took longer than {TIMEOUT} s (--cell-timeout)"
     assert f"Hanging failed: {reason}" in first.stderr
@@ -132,6 +133,22 @@ def test_a_worker_that_hangs_is_stopped(
     assert (folder / "FAILED").read_text().startswith(reason)
     assert (folder / "state.pt").exists()
     assert scored(folder) == [0, 2]
+    # Started again it hangs again; one signal asks for an end, the second brings it about.
+    (tmp_path / "hanging").unlink()
+    second = subprocess.Popen(
+        [*command, *given], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "hanging").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    second.terminate()
+    time.sleep(1)
+    assert second.poll() is None
+    second.terminate()
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 143
+    assert "the same command continues" in said
+    assert (folder / "state.pt").exists() and not (folder / "FAILED").exists()
 
 
 TIMEOUT = 45
