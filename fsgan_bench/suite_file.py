@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
@@ -142,11 +141,12 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
         raise UserError(f"The suite file {path}: {error}.") from None
 
 
-def _plain(error: ErrorDetails) -> str:
+def _plain(error: Mapping[str, object]) -> str:
     """What pydantic says, in the words of who reads a TOML file."""
-    if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in error["msg"]:
+    message = str(error["msg"])
+    if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in message:
         return f"{error['input']!r} cannot be a name: it takes {NAME_RULE}"
-    return error["msg"].removeprefix("Value error, ")
+    return message.removeprefix("Value error, ")
 
 
 def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:

@@ -62,16 +62,22 @@ def infer_architecture(generator: StateDict) -> Architecture:
     channels = {4: _width(generator, "conv1.conv.weight", 3)}
     for block in range(blocks):
         channels[8 << block] = _width(generator, f"convs.{2 * block + 1}.conv.weight", 3)
-    modulation = generator["conv1.conv.modulation.weight"]
-    if modulation.ndim != 2 or any(_width(generator, k) != modulation.shape[1] for k in mapping):
+    modulation = _shape(generator, "conv1.conv.modulation.weight")
+    if len(modulation) != 2 or any(_width(generator, k) != modulation[1] for k in mapping):
         raise ValueError("its mapping network and its modulation are of different widths")
-    return Architecture(4 << blocks, modulation.shape[1], len(mapping), channels)
+    return Architecture(4 << blocks, modulation[1], len(mapping), channels)
+
+
+def _shape(state: StateDict, name: str) -> list[int]:
+    if not isinstance(state[name], Tensor):
+        raise ValueError(f"'{name}' is of {type(state[name]).__name__}, not of numbers")
+    return list(state[name].shape)
 
 
 def _width(generator: StateDict, name: str, kernel: int | None = None) -> int:
     """C of a weight [C, C], or [1, C, C, kernel, kernel]."""
-    shape = list(generator[name].shape)
-    width = shape[0 if kernel is None else 1] if len(shape) > 1 else "C"
+    shape = _shape(generator, name)
+    width: int | str = shape[0 if kernel is None else 1] if len(shape) > 1 else "C"
     needed = [width, width] if kernel is None else [1, width, width, kernel, kernel]
     if shape != needed:
         raise ValueError(f"'{name}' has shape {shape} where {needed} is needed")
@@ -239,8 +245,11 @@ def _build(
     generator: StateDict, discriminator: StateDict | None
 ) -> tuple[Generator, Discriminator | None]:
     for state in (generator, discriminator or {}):
-        _check_numbers(state)
+        if not isinstance(state, Mapping):
+            raise ValueError("a network in it is no set of tensors by name")
     architecture = infer_architecture(generator)
+    for state in (generator, discriminator or {}):
+        _check_numbers(state)
     made = _fill(Generator(architecture), generator)
     if discriminator is None:
         return made, None
@@ -249,8 +258,6 @@ def _build(
 
 def _check_numbers(state: StateDict) -> None:
     """Raise ValueError unless all of ``state`` is finite floating-point numbers that are there."""
-    if not isinstance(state, Mapping):
-        raise ValueError("a network in it is no set of tensors by name")
     for name, value in state.items():
         label = repr(str(name)[:80])
         if not isinstance(value, Tensor) or value.dtype not in _DTYPES:
