@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev
 test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt -e '.[dev]'
+	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt 'setuptools>=77' -e '.[dev]'
 	$(LOWEST)/bin/pytest -n 2 --dist loadfile
 
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.

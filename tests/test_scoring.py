@@ -240,18 +240,19 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 backbone = LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
-blocks = np.random.default_rng(0).integers(0, 256, (124, 16, 16, 3), dtype=np.uint8)
+blocks = np.random.default_rng(0).integers(0, 256, (164, 16, 16, 3), dtype=np.uint8)
 images = blocks.repeat(16, axis=1).repeat(16, axis=2)
 few_shot = backbone.features(images[:4]).lpips
 before = peak()
 scores = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(images[4:]).scores
 assert scores[0].value > 0
-print(4 * 120 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
+print(4 * 160 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_features() -> None:
     process = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     features, bound, grown = map(int, process.stdout.split())
-    assert grown < bound + 150e6 < features / 4
+    assert grown < bound + 220e6 < features / 4
