@@ -2,7 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture clean
+.PHONY: demo test test-lowest torture fuzz clean
+
+LOWEST := .venv-lowest
+READERS := torch_file nvidia_pickle safetensors image image_zip strip suite
+SECONDS := 600
 
 demo: $(VENV)/.installed
 	$(BIN)/fsgan-bench run --methods all --target sketches
@@ -13,13 +17,26 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Kills and resumes, at least 200 times; half an hour at most.
+# The lowest versions that pyproject.toml allows; PYTHON is 3.11, for which all of them have wheels.
+test-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt 'setuptools>=77' -e '.[dev]'
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile
+
+# Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
 torture: $(VENV)/.installed
-	$(BIN)/python tests/torture.py --trials 210 --minutes 30
+	$(BIN)/python tests/hostile/bad_input.py
+	$(BIN)/python tests/torture.py --trials 210 --minutes 27
+
+# Each reader of files for SECONDS, guided by coverage.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install -e '.[fuzz]'
+	for reader in $(READERS); do $(BIN)/python tests/fuzz/fuzz.py $$reader $(SECONDS) || exit 1; done
 
 # Results are kept.
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf examples/*/build examples/*/*.egg-info
 	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 

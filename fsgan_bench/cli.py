@@ -19,12 +19,12 @@ from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
-from fsgan_bench.commands.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.commands.options import DATA, PATH, PLUGIN, Number, show_broken
 from fsgan_bench.commands.score import score
 from fsgan_bench.commands.verdict import verdict
 from fsgan_bench.commands.verify import verify
 from fsgan_bench.commands.weights import weights
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, check_folder, printable
 from fsgan_bench.machine import check_device
 from fsgan_bench.store import check_writable
 
@@ -46,13 +46,17 @@ class SentenceGroup(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
             context.exit(2)
         except OSError as error:
-            if error.errno not in STORAGE:
+            if error.errno in STORAGE:
+                click.echo(f"Error: {error}; the same command continues from here.", err=True)
+                context.exit(1)
+            if error.filename is None:
                 raise
-            click.echo(f"Error: {error}; the same command continues from here.", err=True)
-            context.exit(1)
+            where = printable(str(error.filename))
+            click.echo(f"Error: {where} cannot be used: {error.strerror}.", err=True)
+            context.exit(2)
 
 
 @click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +72,7 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
     """``0``, ``0,3,7`` or ``0-4``, as a tuple of ints."""
     seeds: list[int] = []
     for part in value.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if not match:
             raise click.BadParameter(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -117,7 +121,7 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 )
 @click.option(
     "--cell-timeout",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     metavar="SECONDS",
     help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
 )
@@ -144,6 +148,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     if not names:
         raise UserError("--target names no target; see fsgan-bench list targets.")
     check_device(options["device"])
+    check_folder("--out", options["out"])
     console = make_console()
     request = RunRequest(targets=names, **options)
     with console.status("planning"):
@@ -185,7 +190,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
         )
         undrawn = True
     for label, reason in failures.items():
-        click.echo(f"{label} failed: {reason}", err=True)
+        click.echo(printable(f"{label} failed: {reason}"), err=True)
     if failures:
         click.echo(
             f"{len(failures)} of {len(plan.cells)} cell(s) failed. All scores and the last states "
@@ -218,6 +223,8 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     """Redraw figures and tables of RUNS (result folders) from their files alone."""
     from fsgan_bench.figures import draw
 
+    if out is not None:
+        check_folder("--out", out)
     for path in draw(list(runs), out):
         click.echo(path)
 
@@ -229,26 +236,36 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option(
     "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
 )
-@click.option("--resolution", type=int, default=64, show_default=True, help="Image side in pixels.")
+@click.option(
+    "--resolution",
+    type=click.IntRange(8, 4096),
+    default=64,
+    show_default=True,
+    help="Image side in pixels.",
+)
 @click.option(
     "--images",
     "n_images",
-    type=click.IntRange(2),
+    type=click.IntRange(2, 1_000_000),
     default=20_000,
     show_default=True,
     help="Training images of a domain.",
 )
 @click.option(
     "--held-out",
-    type=click.IntRange(2),
+    type=click.IntRange(2, 1_000_000),
     default=2000,
     show_default=True,
     help="Images kept for the Frechet distance.",
 )
 @click.option(
-    "--style-dim", type=click.IntRange(1), default=128, show_default=True, help="Width of z and w."
+    "--style-dim",
+    type=click.IntRange(1, 65_536),
+    default=128,
+    show_default=True,
+    help="Width of z and w.",
 )
-@click.option("--mapping-layers", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--mapping-layers", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
     "--channels",
     default="128,128,128,64,32",
@@ -269,7 +286,7 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
     show_default=True,
     help="Iterations between evaluations.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True)
 @click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
@@ -278,6 +295,7 @@ def pretrain(**options: Any) -> None:
     from fsgan_bench.pretrain import pretrain_from_options
 
     check_device(options["device"])
+    check_folder("--out", options["out"])
     best = pretrain_from_options(say=lambda line: click.echo(line), **options)
     click.echo(f"best model: {best}")
 

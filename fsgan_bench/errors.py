@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import re
 import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -39,6 +42,38 @@ def check_keys(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
         if key not in choices:
             has = f"it has {', '.join(choices)}" if choices else "it has no settings"
             raise UserError(f"{owner} has no setting '{key}'; {has}.{suggest(key, choices)}")
+
+
+NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+"""What suites, targets and methods are called: it is a folder's name and part of a file's."""
+
+NAME_RULE = "lower-case letters, digits, _ and -, at most 64 and none of the last two in front"
+
+
+def check_name(kind: str, name: object) -> str:
+    """``name``, if it can be the name of a ``kind``; else UserError."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise UserError(f"{name!r} cannot be the name of a {kind}: it takes {NAME_RULE}.")
+    return name
+
+
+def check_folder(option: str, path: Path) -> None:
+    """Raise UserError if ``path`` is no folder and cannot become one, as a file is in its way."""
+    place = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+    if os.path.lexists(place) and not place.is_dir():
+        what = "is a file" if place.is_file() else "is a link to nothing"
+        raise UserError(f"{option} {path}: {place} {what}, where a folder is needed.")
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters as escapes, which cannot steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def one_line(text: object, longest: int = 300) -> str:
+    """``text`` from a file as one printable line, cut where it is too long."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def where_defined(cls: type) -> str:

@@ -59,8 +59,8 @@ def check_device(device: str) -> None:
 
     if device == "cpu":
         return
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        raise UserError(f"--device must be cpu or cuda[:N], not '{device}'.")
+    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
+        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
     index = int(device.partition(":")[2] or 0)
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from fsgan_bench import __version__, machine
-from fsgan_bench.data.avatars import draw
+from fsgan_bench.data.avatars import DOMAINS, draw
 from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.errors import UserError
@@ -189,7 +190,18 @@ def pretrain_from_options(
             f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
             f"--channels ask for: {start.generator.architecture}."
         )
-    if Path(data).is_dir() or data.lower().endswith(".zip"):
+    try:
+        recipe = Recipe(
+            batch=batch,
+            learning_rate=learning_rate,
+            r1_gamma=r1_gamma,
+            path_length_every=0,
+            ema_half_life=ema_half_life,
+        )
+    except ValueError as error:
+        field, _, rest = str(error).partition(" ")
+        raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
+    if data not in DOMAINS and (os.path.exists(data) or Path(data).name != data):  # noqa: PTH110
         everything = load_images(data, resolution, repeats="drop")
         if len(everything) < held_out + 2:
             raise UserError(
@@ -200,13 +212,6 @@ def pretrain_from_options(
     else:
         training = draw(data, 0, n_images, resolution)
         kept = draw(data, HELD_OUT_START, held_out, resolution)
-    recipe = Recipe(
-        batch=batch,
-        learning_rate=learning_rate,
-        r1_gamma=r1_gamma,
-        path_length_every=0,
-        ema_half_life=ema_half_life,
-    )
     config = PretrainConfig(
         architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+MAX_BATCH = 65_536
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,18 @@ class Recipe:
     ema_half_life: float = 312.5
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.learning_rate <= 0 or self.ema_half_life <= 0:
-            raise ValueError("batch, learning_rate and ema_half_life must be positive")
-        if min(self.r1_every, self.path_length_every) < 0 or self.path_length_batch_shrink < 1:
-            raise ValueError("periods cannot be negative, and the batch shrinks by 1 or more")
-        if not 0 <= self.style_mixing <= 1:
-            raise ValueError("style_mixing is a probability")
+        for name in ("batch", "path_length_batch_shrink"):
+            if not 1 <= (count := getattr(self, name)) <= MAX_BATCH:
+                raise ValueError(f"{name} must lie in 1 to {MAX_BATCH:,}, not {count:,}")
+        for name in ("learning_rate", "ema_half_life"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name} must be a finite number above 0, not {value}")
+        for name in ("r1_gamma", "r1_every", "path_length_weight", "path_length_every"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name} must be a finite number from 0, not {value}")
+        for name in ("style_mixing", "path_length_decay"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must lie in 0 to 1, not {value}")
 
     def adam(self, every: int) -> tuple[float, tuple[float, float]]:
         """Learning rate and betas of Adam beside a regulariser of period ``every``."""

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fsgan_bench.errors import (
     UserError,
     check_keys,
+    check_name,
     look_up,
     suggest,
     where_defined,
@@ -218,7 +220,7 @@ def _run(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
-        raise UserError(f"The plugin {where_raised(error)}: {error.msg}.") from error
+        raise UserError(f"The plugin {where_raised(error) or path}: {error.msg}.") from error
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         where = where_raised(error, str(path)) or path
@@ -235,6 +237,7 @@ def _checked(loaded: Any, label: str) -> type[Method]:
     missing = [name for name in ("name", "title", "version", "paper") if not hasattr(loaded, name)]
     if missing:
         raise UserError(f"The method {where} lacks the class attribute(s) {', '.join(missing)}.")
+    check_name(f"method (in {where_defined(loaded)})", loaded.name)
     if not dataclasses.is_dataclass(loaded.Config):
         raise UserError(f"The Config of the method {where} is no dataclass.")
     return loaded
@@ -251,7 +254,7 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     fields = {field.name: field for field in dataclasses.fields(method.Config)}
     check_keys(method.name, values, fields)
     try:
-        return TypeAdapter(method.Config).validate_python(
+        config = TypeAdapter(method.Config).validate_python(
             {name: _split(value, str(fields[name].type)) for name, value in values.items()}
         )
     except ValidationError as error:
@@ -261,6 +264,12 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
             raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
+    for name in values:
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UserError(f"{method.name}.{name} must be a finite number, not {number}.")
+    return config
 
 
 def _split(value: Any, annotation: str) -> Any:
@@ -279,7 +288,7 @@ def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str,
     parsed: dict[str, dict[str, str]] = {}
     for setting in settings:
         target, equals, value = setting.partition("=")
-        method, dot, key = target.strip().partition(".")
+        method, dot, key = (part.strip() for part in target.partition("."))
         if not (equals and dot and method and key):
             raise UserError(f"--set takes METHOD.KEY=VALUE, not '{setting}'.")
         if method not in known:

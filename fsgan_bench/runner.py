@@ -98,6 +98,7 @@ def make_plan(request: RunRequest) -> Plan:
         UserError: anything in the request that cannot be carried out.
     """
     suite = get_suite(request.suite, request.data)
+    classifier = classifier_weights(suite.classifier)
     entries, broken = find_methods(request.plugins)
     names = method_names(request.methods, entries)
     methods = load_methods(names, entries, broken)
@@ -129,7 +130,7 @@ def make_plan(request: RunRequest) -> Plan:
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
         }
     if plan.to_run:
-        require(suite.backbones, classifier_weights(suite.classifier))
+        require(suite.backbones, classifier)
     return plan
 
 

@@ -15,6 +15,9 @@ from fsgan_bench.recipe import Recipe
 
 ASSETS = Path(__file__).parent / "assets"
 
+MAX_ITERATIONS = 10_000_000
+MAX_SNAPSHOTS = 1000
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -29,8 +32,10 @@ class Budget:
     snapshots: int
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.snapshots < 2:
-            raise ValueError("a budget needs at least 1 iteration and 2 snapshots")
+        if not 1 <= self.iterations <= MAX_ITERATIONS:
+            raise ValueError(f"a budget has 1 to {MAX_ITERATIONS:,} iterations")
+        if not 2 <= self.snapshots <= MAX_SNAPSHOTS:
+            raise ValueError(f"a budget has 2 to {MAX_SNAPSHOTS:,} snapshots")
 
 
 @dataclass(frozen=True)

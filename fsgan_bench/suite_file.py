@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
-from fsgan_bench.errors import UserError, check_keys, look_up
+from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.metrics.names import FrechetBackbone, IntraProtocol, LpipsBackbone
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.suite import AVATARS, PAPER, SUITES, Budget, Suite, Target, get_suite
@@ -21,10 +21,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NAME = r"^[a-z0-9][a-z0-9_-]*$"
+MAX_IMAGES = 1_000_000
 
-Name = Annotated[str, Field(pattern=NAME)]
-Paths = str | list[str]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+_Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
+Paths = _Path | list[_Path]
 """One path, which must be there, or several, of which the first that is there counts."""
 
 
@@ -70,11 +71,11 @@ class _SuiteFile(BaseModel):
     frechet_backbone: FrechetBackbone | None = None
     lpips_protocol: IntraProtocol | None = None
     classifier: str | None = None
-    probe_size: int | None = Field(default=None, ge=2)
-    frechet_samples: int | None = None
-    reference_size: int | None = Field(default=None, ge=2)
-    classifier_size: int | None = Field(default=None, ge=32)
-    default_shots: int | None = Field(default=None, ge=1)
+    probe_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
+    frechet_samples: int | None = Field(default=None, le=MAX_IMAGES)
+    reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
+    classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
+    default_shots: int | None = Field(default=None, ge=1, le=100_000)
 
 
 _TAKEN_OVER = (
@@ -83,7 +84,14 @@ _TAKEN_OVER = (
 )
 """Settings that a suite takes from its file as they are."""
 
-_UNION_MEMBERS = ("names", "tables", "str", "list[str]", "[key]")
+_UNION_MEMBERS = (
+    "names",
+    "tables",
+    "str",
+    "list[str]",
+    "[key]",
+    *("constrained-str", "list[constrained-str]"),
+)
 """What pydantic adds to the location of an error."""
 
 
@@ -100,8 +108,12 @@ def read_suite(path: Path, data: Path | None = None) -> Suite:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The suite file {path} cannot be read: {error}.") from error
+    except FileNotFoundError:
+        raise UserError(f"There is no suite file {path}.") from None
+    except OSError as error:
+        raise UserError(f"The suite file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The suite file {path} cannot be read: it is no UTF-8.") from error
     return parse_suite(text, path, data)
 
 
@@ -112,6 +124,8 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
         return _suite(path, content, data)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"The suite file {path} cannot be read: {error}.") from error
+    except RecursionError:
+        raise UserError(f"The suite file {path} cannot be read: it is nested too deep.") from None
     except ValidationError as error:
         first = error.errors()[0]
         location = [str(part) for part in first["loc"] if part not in _UNION_MEMBERS]
@@ -119,10 +133,20 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
             *parents, key = location
             owner = ", ".join([f"The suite file {path}", *parents])
             check_keys(owner, [key], (_Target if parents else _SuiteFile).model_fields)
+        if first["type"] == "missing":
+            raise UserError(f"The suite file {path} lacks {'.'.join(location)}.") from None
         where = ", ".join([f"The suite file {path}", *location])
-        raise UserError(f"{where}: {first['msg']}.") from None
+        raise UserError(f"{where}: {_plain(first)}.") from None
     except ValueError as error:
         raise UserError(f"The suite file {path}: {error}.") from None
+
+
+def _plain(error: Mapping[str, object]) -> str:
+    """What pydantic says, in the words of who reads a TOML file."""
+    message = str(error["msg"])
+    if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in message:
+        return f"{error['input']!r} cannot be a name: it takes {NAME_RULE}"
+    return message.removeprefix("Value error, ")
 
 
 def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
@@ -131,6 +155,9 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
     root = path.parent if data is None else data
     budgets = _budgets(content.budgets)
     check_keys(f"The recipe in {path}", content.recipe, asdict(base.recipe))
+    for key, value in content.recipe.items():
+        if isinstance(value, bool) is not isinstance(getattr(base.recipe, key), bool):
+            raise UserError(f"The recipe in {path}: {key} cannot be {str(value).lower()}.")
     if isinstance(content.targets, dict):
         source_title = content.source_title or ""
         targets = {
@@ -139,7 +166,10 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
         }
     else:
         source_title = content.source_title or base.source_title
-        named = [base.target(name) for name in content.targets or base.targets]
+        names = content.targets or list(base.targets)
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"The suite file {path} names '{twice[0]}' twice in targets.")
+        named = [base.target(name) for name in names]
         targets = {target.name: _without_budgets(target, budgets) for target in named}
     budgets = {**base.budgets, **budgets}
     for target in targets.values():
@@ -205,4 +235,6 @@ def _without_budgets(target: Target, overridden: Iterable[str]) -> Target:
 
 
 def _budgets(tables: dict[str, dict[str, int]]) -> dict[str, Budget]:
+    for name, table in tables.items():
+        check_keys(f"The budget '{name}'", table, [field.name for field in fields(Budget)])
     return TypeAdapter(dict[str, Budget]).validate_python(tables)

@@ -11,11 +11,11 @@ from pathlib import Path
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.data_status import missing_weights
-from fsgan_bench.errors import UserError, look_up
+from fsgan_bench.errors import UserError, check_folder, check_name, look_up
 from fsgan_bench.store import write_text
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.suite import PAPER
-from fsgan_bench.suite_file import NAME, parse_suite
+from fsgan_bench.suite_file import parse_suite
 
 
 def write_suite(
@@ -46,6 +46,7 @@ def write_suite(
         raise UserError(f"{file} must end in .toml, as suite files do.")
     if file.exists():
         raise UserError(f"{file} exists already; name a new file, or edit that one.")
+    check_folder(str(file), file.parent)
     few_shot = _by_name("--target", targets)
     if len(few_shot) == 1 and len(reals) == 1 and "=" not in reals[0]:
         reals = [f"{next(iter(few_shot))}={reals[0]}"]
@@ -81,6 +82,9 @@ def _by_name(option: str, arguments: Sequence[str]) -> dict[str, Path]:
     for argument in arguments:
         name, equals, path = argument.rpartition("=")
         name = name if equals else _slug(Path(path))
+        check_name(f"target ({option} {argument})", name)
+        if not path:
+            raise UserError(f"{option} {argument} names no folder of images; write NAME=PATH.")
         if name in named:
             raise UserError(f"{option} gives '{name}' twice; write {option} NAME={path}.")
         named[name] = Path(path)
@@ -110,8 +114,7 @@ def _toml(
     if source_images is not None:
         lines.append(f"source_images = {quoted(source_images)}")
     for name, path in few_shot.items():
-        key = name if re.fullmatch(NAME, name) else _quoted(name)
-        lines += ["", f"[targets.{key}]", f"few_shot = {quoted(path)}"]
+        lines += ["", f"[targets.{name}]", f"few_shot = {quoted(path)}"]
         if name in real:
             lines.append(f"real = {quoted(real[name])}")
     return "\n".join(lines) + "\n"

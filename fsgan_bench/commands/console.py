@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def make_console() -> Console:
-    """A console that writes plain lines of any length where there is no terminal."""
-    from rich.console import Console
+    """A console that writes plain lines of any length where there is no terminal.
 
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    Text is shown as it is: titles and paths come from files, and neither markup nor control
+    characters in them may steer the terminal.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from fsgan_bench.errors import printable
+
+    class PlainText(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **{**options, "markup": False})
+
+    console = PlainText(markup=False, emoji=False)
+    return console if console.is_terminal else PlainText(width=160, markup=False, emoji=False)

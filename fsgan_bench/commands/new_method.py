@@ -11,7 +11,7 @@ from string import Template
 import click
 
 from fsgan_bench.commands.options import PATH
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.registry import method_entries
 from fsgan_bench.store import write_text
 
@@ -29,6 +29,7 @@ def new_method(name: str, package: bool, out: Path | None) -> None:
         out = Path(values["distribution"] if package else f"{name}.py")
     if out.exists():
         raise UserError(f"{out} exists already; choose another --out.")
+    check_folder("--out", out.parent)
     if not package and out.suffix != ".py":
         raise UserError(f"--out {out}: the name of a plugin file ends in .py.")
     module = f"{values['package']}/"

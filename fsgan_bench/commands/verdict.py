@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from fsgan_bench.commands.console import make_console
-from fsgan_bench.commands.options import PATH
+from fsgan_bench.commands.options import PATH, Number
+from fsgan_bench.errors import check_folder
 
 
 @click.command()
@@ -16,7 +17,7 @@ from fsgan_bench.commands.options import PATH
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Difference in realisticness, or in diversity relative to the source's, that counts as "
     "none.  [default: 0.05]",
 )
@@ -32,6 +33,8 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     from fsgan_bench.analysis.observations import MARGIN
     from fsgan_bench.figures import load
 
+    if out is not None:
+        check_folder("--out", out)
     result = report.verdict(load(runs), MARGIN if margin is None else margin)
     paths = report.write(result, out)
     if as_json:

@@ -31,8 +31,13 @@ def verify(runs: tuple[Path, ...], **options: Any) -> None:
     again: equal on the machine that made them, within a thousandth elsewhere. One line a problem;
     the exit code is 1 if there is any.
     """
+    from fsgan_bench.registry import find_methods
+    from fsgan_bench.suite import get_suite
     from fsgan_bench.verification import verify_runs
 
+    find_methods(options["plugins"])
+    if options["suite"] is not None:
+        get_suite(options["suite"], options["data"])
     checked = verify_runs(runs, **options)
     for note in checked.notes:
         click.echo(f"note: {note}")

@@ -70,7 +70,7 @@ def open_entries(path: Path, size: int) -> Iterator[list[Entry]]:
 
 def _entries(path: Path, size: int, stack: contextlib.ExitStack) -> list[Entry]:
     """The entries of ``path``, and on ``stack`` what closes it."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         raise UserError(f"The image set {path} does not exist.")
     if path.is_dir():
         if (path / "data.mdb").exists():

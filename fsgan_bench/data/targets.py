@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ class Location:
 
     @property
     def found(self) -> Path | None:
-        return next((path for path in self.candidates if path.exists()), None)
+        return next((path for path in self.candidates if os.path.exists(path)), None)  # noqa: PTH110
 
     @property
     def path(self) -> Path:

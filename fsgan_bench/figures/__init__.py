@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
 from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
@@ -40,7 +42,7 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
 
 
 def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
-    written: list[Path] = []
+    figures: dict[str, Figure] = {}
     quality = curves.scales(results, "realisticness")
     diversity = curves.scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
@@ -52,22 +54,22 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
             *((scale.metric, [scale]) for scale in curves.distances(results)),
         ]:
             if scales:
-                figure = trajectories.along_iterations(results, scales)
-                written += canvas.save(figure, folder, name)
+                figures[name] = trajectories.along_iterations(results, scales)
         if pairs:
-            figure = trajectories.quality_against_diversity(results, pairs)
-            written += canvas.save(figure, folder, "quality_diversity")
+            figures["quality_diversity"] = trajectories.quality_against_diversity(results, pairs)
         grid = grids.same_noise_grid(results)
         if grid is not None:
-            written += canvas.save(grid, folder, "same_noise_grid")
+            figures["same_noise_grid"] = grid
         variants = curves.variants(results)
         for variant in variants:
             alone = sum(other.method == variant.method for other in variants) == 1
             grid = grids.snapshot_grid(results, variant)
             if grid is not None:
-                name = f"grid_{variant.method if alone else variant.key}"
-                written += canvas.save(grid, folder, name)
-    shown = make_tables(results)
+                figures[f"grid_{variant.method if alone else variant.key}"] = grid
+        shown = make_tables(results)
+        # Nothing is written before everything has been read and drawn.
+        saved = [canvas.save(figure, folder, name) for name, figure in figures.items()]
+    written = [path for paths in saved for path in paths]
     for name, text in [
         ("table.md", rendering.markdown(shown)),
         ("table.csv", rendering.csv_text(shown)),

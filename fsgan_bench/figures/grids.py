@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
@@ -57,17 +57,21 @@ def read_strip(path: Path, resolution: int) -> Images:
 
     Raises UserError for a file that is no image or not ``8 R`` x ``2 R`` pixels large.
     """
-    try:
-        with Image.open(path) as file:
-            pixels = np.asarray(file.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UserError(f"The image strip {path} cannot be read: {error}.") from None
     height, width = STRIP_ROWS * resolution, STRIP_COLUMNS * resolution
-    if pixels.shape != (height, width, 3):
-        raise UserError(
-            f"The image strip {path} is {pixels.shape[1]} x {pixels.shape[0]} pixels large; "
-            f"{STRIP_COLUMNS} x {STRIP_ROWS} tiles of {resolution} pixels make {width} x {height}."
-        )
+    try:
+        with Image.open(path, formats=("PNG",)) as file:
+            if file.size != (width, height):
+                raise UserError(
+                    f"The image strip {path} is {file.width} x {file.height} pixels large; "
+                    f"{STRIP_COLUMNS} x {STRIP_ROWS} tiles of {resolution} pixels make {width} x "
+                    f"{height}."
+                )
+            pixels = np.asarray(file.convert("RGB"))
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes make decoders raise almost anything
+        reason = getattr(error, "strerror", None) or "it is damaged or no PNG"
+        raise UserError(f"The image strip {path} cannot be read: {reason}.") from None
     tiles = pixels.reshape(STRIP_ROWS, resolution, STRIP_COLUMNS, resolution, 3)
     images: Images = tiles.swapaxes(1, 2).reshape(-1, resolution, resolution, 3)
     return images

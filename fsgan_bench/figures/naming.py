@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fsgan_bench.errors import one_line
 from fsgan_bench.figures.palette import METHODS
 
 _NAMES = ("seed", "title", "paper", "suite", "target", "shots", "method", "protocol")
@@ -50,7 +51,7 @@ def _settings(cell: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             leaves |= _settings(value, f"{prefix}{name}.")
         else:
-            leaves[f"{prefix}{name}"] = json.dumps(value, sort_keys=True)
+            leaves[one_line(f"{prefix}{name}")] = json.dumps(value, sort_keys=True)
     return leaves
 
 

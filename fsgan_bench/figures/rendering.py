@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 
 from rich import box
@@ -67,22 +68,26 @@ def plain_lines(table: Table) -> list[str]:
 
 
 def _markdown(table: Table) -> str:
-    heads = [_HEAD, *(column.heading for column in table.columns)]
+    heads = [_HEAD, *(_escaped(column.heading) for column in table.columns)]
     lines = [
-        f"**{table.title}**",
+        f"**{_escaped(table.title)}**",
         "",
         _markdown_row(heads),
         "|".join(["", "---", *("---:" for _ in table.columns), ""]),
     ]
     for row in table.rows:
-        label = f"*{row.label}*" if row.seeds == 0 else f"{row.label}{row.mark}"
+        label = f"*{row.label}*" if row.seeds == 0 else f"{_escaped(row.label)}{row.mark}"
         lines.append(_markdown_row([label, *_texts(table, row, bold="**")]))
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in table.notes), ""])
 
 
 def _markdown_row(texts: Sequence[str]) -> str:
-    escaped = (text.replace("|", r"\|") for text in texts)
-    return f"| {' | '.join(escaped)} |"
+    return f"| {' | '.join(texts)} |"
+
+
+def _escaped(text: str) -> str:
+    """``text`` as Markdown that shows it: no table, link, image, emphasis or HTML of its own."""
+    return re.sub(r"([\\|*`\[\]<>])|(?<!\w)_|_(?!\w)", lambda found: "\\" + found[0], text)
 
 
 def _texts(table: Table, row: Row, bold: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, check_name, one_line, printable
 from fsgan_bench.figures.naming import add_variants, method_order
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -26,6 +26,9 @@ DONE = "DONE"
 FAILED = "FAILED"
 UNFINISHED = "unfinished"
 OUTDATED = "outdated"
+
+MOST = 10**12
+"""Larger counts are a slip, and more than a figure's axis can hold."""
 
 _TASK = ["suite", "target", "shots"]
 _CELL = ["method", "variant", "label", "seed", "hash"]
@@ -122,6 +125,8 @@ def load(paths: Paths) -> list[TaskResults]:
 def _cell_folders(path: Path) -> list[Path]:
     if not path.exists():
         raise UserError(f"The folder {path} does not exist.")
+    if not path.is_dir():
+        raise UserError(f"{path} is a file; a folder with runs is needed.")
     folders = sorted(file.parent for file in path.resolve().rglob("cell.json"))
     if not folders:
         raise UserError(
@@ -170,22 +175,22 @@ def _read_task(folder: Path) -> Task:
     try:
         return Task(
             folder=folder,
-            suite=str(task["suite"]),
-            target=str(task["target"]),
-            shots=int(task["shots"]),
-            resolution=int(task["resolution"]),
-            source_title=str(task.get("source_title") or ""),
-            target_title=str(task.get("target_title") or task["target"]),
-            attribution=str(task.get("attribution") or ""),
+            suite=check_name("suite", task["suite"]),
+            target=check_name("target", task["target"]),
+            shots=_count(task["shots"], 1),
+            resolution=_count(task["resolution"], 1, 2**16),
+            source_title=one_line(task.get("source_title") or ""),
+            target_title=one_line(task.get("target_title") or task["target"]),
+            attribution=one_line(task.get("attribution") or ""),
             made_with={
                 "source": str((task.get("source") or {}).get("hash") or ""),
                 "few-shot set": str(task.get("few_shot_hash") or ""),
                 "classifier": str(task.get("classifier_hash") or ""),
             },
             diversity=_DIVERSITIES[task.get("lpips_protocol") or "exact"],
-            notes=tuple(map(str, task.get("notes") or ())),
+            notes=tuple(map(one_line, task.get("notes") or ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
         raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None
 
 
@@ -197,11 +202,11 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
         cell = document["cell"]
         status, reason = _status(folder, document, task)
         return {
-            "method": str(cell["method"]),
-            "title": str(cell.get("title") or cell["method"]),
-            "seed": int(cell["seed"]),
+            "method": check_name("method", cell["method"]),
+            "title": one_line(cell.get("title") or cell["method"]),
+            "seed": _count(cell["seed"], 0),
             "hash": str(document["hash"]),
-            "iterations": int(cell["iterations"]),
+            "iterations": _count(cell["iterations"], 0),
             "status": status,
             "reason": reason,
             "training_seconds": _number(timing.get("training_seconds")),
@@ -209,14 +214,15 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
             "folder": str(folder),
             "cell": cell,
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
         raise UserError(f"{file} is not a run's description: {_cause(error)}.") from None
 
 
 def _status(folder: Path, document: Mapping[str, Any], task: Task) -> tuple[str, str]:
     """The status and, if there is more to say, the reason."""
     if (folder / FAILED).exists() and not (folder / DONE).exists():
-        return FAILED, (folder / FAILED).read_text(encoding="utf-8", errors="replace").strip()
+        reason, *_ = [*_read_text(folder / FAILED).strip().splitlines(), ""]
+        return FAILED, printable(reason)
     if not (folder / DONE).exists():
         return UNFINISHED, ""
     own = {
@@ -240,17 +246,17 @@ def read_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, 
     Unless ``whole``, a last line without its line feed may be cut short and is then passed over.
     Raises UserError with the line's number for anything else that is no JSON object.
     """
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = _read_text(file)
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines) and not whole:
                 return
-            raise UserError(f"{file}, line {number}, is not valid JSON: {error.msg}.") from None
+            raise UserError(f"{file}, line {number}, is not valid JSON: {_why(error)}.") from None
         if not isinstance(value, dict):
             raise UserError(f"{file}, line {number}, must be a JSON object.")
         yield number, value
@@ -261,18 +267,18 @@ def _measured(line: Mapping[str, Any], file: Path, number: int, key: str) -> dic
         detail = line.get("detail") or {}
         sizes = detail.get("cluster_sizes")
         return {
-            key: int(line[key]) if key == "iteration" else str(line[key]),
-            "metric": str(line["metric"]),
+            key: _count(line[key], 0) if key == "iteration" else str(line[key]),
+            "metric": one_line(line["metric"]),
             "value": _number(line["value"]),
             "stderr": _number(line.get("stderr")),
             "n": _number(line.get("n")),
-            "backbone": str(line.get("backbone") or ""),
-            "version": str(line["version"]),
+            "backbone": one_line(line.get("backbone") or ""),
+            "version": one_line(line["version"]),
             "cluster_sizes": None if sizes is None else tuple(int(size) for size in sizes),
             "empty": detail.get("empty"),
             "with_empty_as_zero": _number(detail.get("with_empty_as_zero")),
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{file}, line {number}, is not a score: {_cause(error)}.") from None
 
 
@@ -280,17 +286,35 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
+def _count(value: Any, least: int, most: int = MOST) -> int:
+    count = int(value)
+    if not least <= count <= most:
+        raise ValueError(f"{count} is not a number from {least} to {most:,}")
+    return count
+
+
 def _cause(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid JSON: {error}.") from None
+        value = json.loads(_read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not valid JSON: {_why(error)}.") from None
     if not isinstance(value, dict):
         raise UserError(f"{file} must be a JSON object.")
     return value
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _why(error: Exception) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)

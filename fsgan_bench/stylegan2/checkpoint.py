@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.store import file_hash, write_atomic
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.stylegan2.nvidia import read_nvidia
+
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 StateDict = Mapping[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
@@ -47,17 +51,37 @@ class Source:
 def infer_architecture(generator: StateDict) -> Architecture:
     """Read resolution and widths off a generator's tensors.
 
+    Every width is that of a square weight, so that a small file cannot ask for a large network.
+
     Raises:
         KeyError: a tensor of the layout is missing.
+        ValueError: a weight has another shape.
     """
-    mapping_layers = sum(k.startswith("style.") and k.endswith(".weight") for k in generator)
+    mapping = [k for k in generator if k.startswith("style.") and k.endswith(".weight")]
     blocks = sum(k.startswith("to_rgbs.") and k.endswith(".conv.weight") for k in generator)
-    channels = {4: generator["conv1.conv.weight"].shape[1]}
+    channels = {4: _width(generator, "conv1.conv.weight", 3)}
     for block in range(blocks):
-        weight = generator[f"convs.{2 * block + 1}.conv.weight"]
-        channels[8 << block] = weight.shape[1]
-    style_dim = generator["conv1.conv.modulation.weight"].shape[1]
-    return Architecture(4 << blocks, style_dim, mapping_layers, channels)
+        channels[8 << block] = _width(generator, f"convs.{2 * block + 1}.conv.weight", 3)
+    modulation = _shape(generator, "conv1.conv.modulation.weight")
+    if len(modulation) != 2 or any(_width(generator, k) != modulation[1] for k in mapping):
+        raise ValueError("its mapping network and its modulation are of different widths")
+    return Architecture(4 << blocks, modulation[1], len(mapping), channels)
+
+
+def _shape(state: StateDict, name: str) -> list[int]:
+    if not isinstance(state[name], Tensor):
+        raise ValueError(f"'{name}' is of {type(state[name]).__name__}, not of numbers")
+    return list(state[name].shape)
+
+
+def _width(generator: StateDict, name: str, kernel: int | None = None) -> int:
+    """C of a weight [C, C], or [1, C, C, kernel, kernel]."""
+    shape = _shape(generator, name)
+    width: int | str = shape[0 if kernel is None else 1] if len(shape) > 1 else "C"
+    needed = [width, width] if kernel is None else [1, width, width, kernel, kernel]
+    if shape != needed:
+        raise ValueError(f"'{name}' has shape {shape} where {needed} is needed")
+    return int(width)
 
 
 def save_source(
@@ -129,6 +153,7 @@ def convert(path: Path, target: Path) -> None:
         raise UserError(f"{target} must end in .pt or .safetensors, which names its layout.")
     if target.exists():
         raise UserError(f"{target} exists already; name a new file.")
+    check_folder(str(target), target.parent)
     generator, discriminator, card = load_networks(path)
     if target.suffix == ".safetensors":
         save_source(target, generator, discriminator, card)
@@ -166,14 +191,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return tensors, json.loads(metadata.get("card", "{}"))
+    card = json.loads(metadata.get("card", "{}"))
+    if not isinstance(card, dict):
+        raise ValueError(f"the card of {path} is no JSON object")
+    return tensors, card
 
 
 def _read_parts(path: Path) -> tuple[StateDict, StateDict | None, Mapping[str, Any]]:
     """Tensors of the generator, of the discriminator if there is one, and the card."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         raise UserError(f"There is no source model at {path}.")
     try:
         if path.suffix == ".safetensors":
@@ -182,7 +210,8 @@ def _read_parts(path: Path) -> tuple[StateDict, StateDict | None, Mapping[str, A
         if path.suffix == ".pkl":
             return *read_nvidia(path), {}
         # The published training script stores its arguments beside the tensors.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats, where an error says it all
             parts = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
@@ -215,11 +244,29 @@ def _not_a_pair(path: Path, reason: str) -> UserError:
 def _build(
     generator: StateDict, discriminator: StateDict | None
 ) -> tuple[Generator, Discriminator | None]:
+    for state in (generator, discriminator or {}):
+        if not isinstance(state, Mapping):
+            raise ValueError("a network in it is no set of tensors by name")
     architecture = infer_architecture(generator)
+    for state in (generator, discriminator or {}):
+        _check_numbers(state)
     made = _fill(Generator(architecture), generator)
     if discriminator is None:
         return made, None
     return made, _fill(Discriminator(architecture), discriminator)
+
+
+def _check_numbers(state: StateDict) -> None:
+    """Raise ValueError unless all of ``state`` is finite floating-point numbers that are there."""
+    for name, value in state.items():
+        label = repr(str(name)[:80])
+        if not isinstance(value, Tensor) or value.dtype not in _DTYPES:
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"{label} is of {kind}, not of floating-point numbers")
+        if value.numel() * value.itemsize > value.untyped_storage().nbytes():
+            raise ValueError(f"{label} is larger than its storage")
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{label} is not finite: it holds NaN or infinity")
 
 
 def _fill(network: Network, state: StateDict) -> Network:
@@ -229,7 +276,7 @@ def _fill(network: Network, state: StateDict) -> Network:
         if found != needed:
             raise ValueError(f"'{name}' has shape {found} where {needed} is needed")
     if unknown := [name for name in state if name not in expected]:
-        raise ValueError(f"'{unknown[0]}' is no tensor of the architecture")
+        raise ValueError(f"{str(unknown[0])[:80]!r} is no tensor of the architecture")
     network.load_state_dict(state)
     network.eval().requires_grad_(False)
     return network

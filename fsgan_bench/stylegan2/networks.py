@@ -26,6 +26,9 @@ from fsgan_bench.stylegan2.ops import (
     Upsample,
 )
 
+MAX_SIZE = 65_536
+"""Far beyond any StyleGAN2; larger numbers are a slip, or somebody's attack on the memory."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -46,6 +49,9 @@ class Architecture:
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ValueError(f"resolution must be a power of two from 8, not {self.resolution}")
+        sizes = [self.resolution, self.style_dim, self.mapping_layers, *self.channels.values()]
+        if not all(1 <= size <= MAX_SIZE for size in sizes):
+            raise ValueError(f"every size of a network lies in 1 to {MAX_SIZE:,}, not {sizes}")
         missing = [r for r in self.resolutions if r not in self.channels]
         if missing:
             raise ValueError(f"channels has no width for resolution(s) {missing}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -101,6 +102,16 @@ class _Unpickler(pickle.Unpickler):
         return _Call(_FUNCTIONS[module, name])
 
 
+def _check_memory(content: bytes) -> None:
+    """Refuse a pickle that numbers a value higher than it has bytes.
+
+    The unpickler sets aside memory for every number up to it: a few bytes could ask for 32 GB.
+    """
+    for operation, argument, _ in pickletools.genops(io.BytesIO(content)):
+        if operation.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError("it numbers its values too high")
+
+
 def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
     """Read the moving-average generator and the discriminator of a ``.pkl``, in our names.
 
@@ -118,6 +129,7 @@ def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
     """
     content = path.read_bytes()
     try:
+        _check_memory(content)
         parts = _Unpickler(io.BytesIO(content)).load()
     except _Refused as error:
         raise UserError(
@@ -130,6 +142,8 @@ def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
             "Python objects other than tensors."
         ) from error
     try:
+        if not isinstance(parts, dict):
+            raise ValueError("it holds no networks by name")
         generator = _tensors(parts["G_ema"])
         discriminator = None if parts.get("D") is None else _tensors(parts["D"])
         _check(parts["G_ema"], generator)

@@ -125,16 +125,16 @@ def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "name: Field required"),
+        ("", "lacks name"),
         ("name =", "cannot be read"),
         ('name = "x"\nsource = "a"\nfoo = 1', "no setting 'foo'"),
-        ('name = "../x"\nsource = "a"', "name: String should match pattern"),
+        ('name = "../x"\nsource = "a"', "cannot be a name"),
         ('name = "x"\nsource = "a"\ntargets = ["sketchs"]', "Did you mean 'sketches'?"),
         ('name = "x"\nsource = "a"\n[recipe]\nbath = 2', "Did you mean 'batch'?"),
-        ('name = "x"\nsource = "a"\n[recipe]\nbatch = 0', "must be positive"),
+        ('name = "x"\nsource = "a"\n[recipe]\nbatch = 0', "batch must lie in 1 to 65,536"),
         (
             'name = "x"\nsource = "a"\n[budgets.quick]\niterations = 0\nsnapshots = 2',
-            "at least 1 iteration",
+            "1 to 10,000,000 iterations",
         ),
         (
             'name = "x"\nsource = "a"\nlpips_backbone = "inception"',

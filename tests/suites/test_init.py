@@ -88,7 +88,7 @@ def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
         (("my.toml", *SOURCE, "--target", "empty"), "empty holds no image"),
         (("my.toml", *SOURCE, *SKETCHES, *SKETCHES), "--target gives 'sketches' twice"),
         (("my.toml", *SOURCE, *SKETCHES, "--real", "sketchs=x"), "Did you mean 'sketches'?"),
-        (("my.toml", *SOURCE, "--target", "Bad Name=empty"), "should match pattern"),
+        (("my.toml", *SOURCE, "--target", "Bad Name=empty"), "cannot be the name of a target"),
         (("my.toml", *SOURCE, *SKETCHES, "--source-images", "gone"), "gone does not exist"),
     ],
 )

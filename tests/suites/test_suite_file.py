@@ -120,14 +120,14 @@ def test_what_suites_said_before_still_holds(tmp_path: Path) -> None:
         ("[targets.cats]\nfewshot = 'x'\n", "Did you mean 'few_shot'?"),
         ("[targets.cats]\ntitle = 'x'\n", "target 'cats', needs few_shot"),
         ("[targets.cats]\nfew_shot = 3\n", "targets, cats, few_shot"),
-        ("[targets.Cats]\nfew_shot = 'x'\n", "String should match pattern"),
+        ("[targets.Cats]\nfew_shot = 'x'\n", "cannot be a name"),
         ("[targets]\n", "at least 1 item"),
         ("", "has no targets"),
         ("targets = ['babies']\n", "There is no target in the suite 'paper' 'babies'"),
         ("base = 'ffhg'\n", "Did you mean 'ffhq'?"),
         (
             "[targets.a]\nfew_shot = 'x'\nbudgets.paper = {iterations = 0, snapshots = 2}\n",
-            "at least 1",
+            "1 to 10,000,000 iterations",
         ),
         ("[targets.a]\nfew_shot = 'x'\nbudgets.paper = {iterations = 5}\n", "snapshots"),
         (

@@ -1,0 +1,335 @@
+"""The files that bad invocations name: one good model and image set, and all that is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from fsgan_bench.streams import Streams
+from fsgan_bench.stylegan2.checkpoint import save_source
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+SIDE = 16
+SHAPE = Architecture(SIDE, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
+
+
+class Bomb:
+    """Unpickling it makes a folder: whoever runs code from a file leaves this behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def build(world: Path) -> None:
+    """Write everything below ``world``; code in a file would make ``world``/``exploded``."""
+    pair = networks()
+    save_source(world / "good.safetensors", *pair, {"title": "random weights"})
+    _checkpoints(world, pair)
+    _images(world / "images")
+    _suites(world)
+    _plugins(world / "plugins")
+    _results(world)
+    (world / "a-file").write_text("a file\n")
+    (world / "a-folder").mkdir()
+    (world / "loop").symlink_to(world / "loop")
+
+
+def networks() -> tuple[Generator, Discriminator]:
+    with Streams(1).initialising("networks"):
+        return Generator(SHAPE), Discriminator(SHAPE)
+
+
+def _checkpoints(world: Path, pair: tuple[Generator, Discriminator]) -> None:
+    folder = world / "models"
+    folder.mkdir()
+    good = (world / "good.safetensors").read_bytes()
+    bomb = Bomb(world / "exploded")
+    g, d = (network.state_dict() for network in pair)
+
+    def pt(name: str, value: Any) -> None:
+        torch.save(value, folder / f"{name}.pt")
+
+    def changed(name: str, key: str, tensor: torch.Tensor | None) -> None:
+        parts = {"g_ema": dict(g), "d": dict(d)}
+        part, _, inner = key.partition("/")
+        parts[part].pop(inner, None)
+        if tensor is not None:
+            parts[part][inner] = tensor
+        pt(name, parts)
+
+    nan = g["conv1.conv.weight"].clone()
+    nan[0, 0, 0, 0, 0] = float("nan")
+    changed("nan", "g_ema/conv1.conv.weight", nan)
+    changed("infinite", "d/final_linear.1.bias", torch.tensor([float("inf")]))
+    changed("wrong-shape", "g_ema/conv1.conv.weight", torch.zeros(1, 8, 7, 3, 3))
+    changed("flat", "g_ema/conv1.conv.weight", torch.zeros(8))
+    changed("scalar", "g_ema/conv1.conv.weight", torch.tensor(1.0))
+    changed("no-channels", "g_ema/conv1.conv.weight", torch.zeros(1, 0, 8, 3, 3))
+    changed("whole-numbers", "g_ema/conv1.conv.weight", torch.zeros(1, 8, 8, 3, 3).long())
+    changed("complex", "g_ema/conv1.conv.weight", torch.zeros(1, 8, 8, 3, 3) * 1j)
+    changed("lacks-tensor", "d/final_linear.1.bias", None)
+    changed("extra-tensor", "g_ema/extra", torch.zeros(1))
+    changed("no-tensor", "g_ema/conv1.conv.weight", "text")  # type: ignore[arg-type]
+    huge = torch.zeros(1).expand(1, 2**40, 8, 3, 3)
+    changed("huge", "g_ema/conv1.conv.weight", huge)
+    pt("generator-alone", {"g_ema": g})
+    pt("empty-dict", {})
+    pt("a-list", [1, 2])
+    pt("numbers", {"g_ema": 3, "d": 4})
+    pt("bomb", {"g_ema": bomb, "d": d})
+    with (folder / "legacy-bomb.pt").open("wb") as file:
+        pickle.dump(bomb, file)
+    with (folder / "bomb.pkl").open("wb") as file:
+        pickle.dump({"G_ema": bomb}, file)
+    with (folder / "no-networks.pkl").open("wb") as file:
+        pickle.dump({"G_ema": {}, "D": {}}, file)
+    contents = {
+        "empty.safetensors": b"",
+        "empty.pt": b"",
+        "empty.pkl": b"",
+        "text.pt": b"not a checkpoint\n",
+        "cut.safetensors": good[:-100],
+        "cut.pt": (folder / "generator-alone.pt").read_bytes()[:-100],
+        "long-header.safetensors": struct.pack("<Q", 2**60) + b"{}",
+        "no-header.safetensors": struct.pack("<Q", 4) + b"text",
+        "deep.pkl": b"]" * 100_000 + b"a" * 99_999 + b".",
+        "memory.pkl": b"Nr" + struct.pack("<I", 2**31) + b".",
+        "suffix.ckpt": good,
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.pt").mkdir()
+    tensors = {"generator.a": torch.zeros(1)}
+    cards = {"card-text": "not JSON", "card-list": "[1]", "card-deep": "[" * 10**5}
+    for name, card in cards.items():
+        save_file(tensors, folder / f"{name}.safetensors", {"card": card})
+
+
+def png(width: int, height: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _images(images: Path) -> None:
+    images.mkdir()
+
+    def folder(name: str, files: Mapping[str, bytes]) -> None:
+        (images / name).mkdir()
+        for file, content in files.items():
+            (images / name / file).write_bytes(content)
+
+    good = {f"{i}.png": png(SIDE, SIDE, i) for i in range(4)}
+    folder("good", good)
+    folder("empty", {})
+    folder("texts", {"notes.txt": b"no image"})
+    folder("one-pixel", {"0.png": png(1, 1, 0)})
+    folder("text-as-png", {"0.png": b"not an image"})
+    folder("no-bytes", {"0.png": b""})
+    folder("cut", {"0.png": good["0.png"][:60]})
+    folder("repeated", {"0.png": good["0.png"], "1.png": good["0.png"]})
+    folder("only-bmp", {"0.bmp": b"BM"})
+    folder("escape-codes", {"\x1b[31mred.png": b"\x1b]0;title\x07"})
+    folder("links", {})
+    (images / "links" / "loop.png").symlink_to("loop.png")
+    (images / "links" / "nothing.png").symlink_to(images / "nothing")
+    (images / "image.png").write_bytes(good["0.png"])
+    (images / "broken.zip").write_bytes(b"PK\x03\x04 but no archive")
+    (images / "empty.zip").write_bytes(b"")
+    with zipfile.ZipFile(images / "outside.zip", "w") as archive:
+        archive.writestr("../../outside.png", good["0.png"])
+        archive.writestr("/absolute.png", good["1.png"])
+    with zipfile.ZipFile(images / "texts.zip", "w") as archive:
+        archive.writestr("notes.txt", "no image")
+    (images / "lmdb").mkdir()
+    (images / "lmdb" / "data.mdb").write_bytes(b"no database")
+
+
+SUITE = 'name = "s"\nsource = "../good.safetensors"\ntargets = ["ink"]\n'
+OWN = 'name = "s"\nsource = "../good.safetensors"\nprobe_size = 8\n'
+
+SUITES: Mapping[str, str] = {
+    "good": SUITE,
+    "empty": "",
+    "no-toml": "name = = 3",
+    "unknown-key": 'nmae = "x"\n' + SUITE,
+    "name-number": SUITE.replace('"s"', "3"),
+    "name-outside": SUITE.replace('"s"', '"../s"'),
+    "name-capital": SUITE.replace('"s"', '"S s"'),
+    "name-line": SUITE.replace('"s"', '"s\\n"'),
+    "name-long": SUITE.replace('"s"', f'"{"s" * 300}"'),
+    "source-number": SUITE.replace('"../good.safetensors"', "5"),
+    "source-empty": SUITE.replace('"../good.safetensors"', "[]"),
+    "source-blank": SUITE.replace('"../good.safetensors"', '""'),
+    "source-missing": SUITE.replace("good", "gone"),
+    "source-nul": SUITE.replace("good", "go\\u0000od"),
+    "source-long": SUITE.replace("good", "g" * 5000),
+    "source-loop": SUITE.replace("good.safetensors", "loop"),
+    "targets-empty": SUITE.replace('["ink"]', "[]"),
+    "targets-text": SUITE.replace('["ink"]', '"ink"'),
+    "targets-unknown": SUITE.replace('["ink"]', '["inc"]'),
+    "targets-twice": SUITE.replace('["ink"]', '["ink", "ink"]'),
+    "targets-numbers": SUITE.replace('["ink"]', "[1]"),
+    "target-outside": OWN + '[targets."../t"]\nfew_shot = "x"\n',
+    "target-key": OWN + '[targets.t]\nfew_shots = "x"\n',
+    "target-empty": OWN + "[targets.t]\n",
+    "target-budget": OWN
+    + '[targets.t]\nfew_shot = "x"\nbudgets.qick = { iterations = 5, snapshots = 3 }\n',
+    "recipe-unknown": SUITE + "[recipe]\nbatsh = 4\n",
+    "recipe-zero": SUITE + "[recipe]\nbatch = 0\n",
+    "recipe-text": SUITE + '[recipe]\nbatch = "four"\n',
+    "recipe-fraction": SUITE + "[recipe]\nbatch = 2.5\n",
+    "recipe-nan": SUITE + "[recipe]\nlearning_rate = nan\n",
+    "recipe-infinite": SUITE + "[recipe]\nlearning_rate = inf\n",
+    "recipe-negative": SUITE + "[recipe]\nr1_gamma = -1.0\n",
+    "recipe-bool": SUITE + "[recipe]\nbatch = true\n",
+    "recipe-huge": SUITE + "[recipe]\nbatch = 1000000000000\n",
+    "budget-zero": SUITE + "[budgets.quick]\niterations = 0\nsnapshots = 3\n",
+    "budget-half": SUITE + "[budgets.quick]\niterations = 5\n",
+    "budget-key": SUITE + "[budgets.quick]\niterations = 5\nsnapshots = 3\nshots = 2\n",
+    "budget-huge": SUITE + f"[budgets.quick]\niterations = {10**30}\nsnapshots = 3\n",
+    "budget-snapshots": SUITE + "[budgets.quick]\niterations = 5\nsnapshots = 100000000\n",
+    "probe-one": "probe_size = 1\n" + SUITE,
+    "probe-huge": "probe_size = 1000000000000\n" + SUITE,
+    "probe-more": "probe_size = 50\nfrechet_samples = 10\n" + SUITE,
+    "shots-zero": "default_shots = 0\n" + SUITE,
+    "backbone": 'lpips_backbone = "resnet"\n' + SUITE,
+    "frechet": 'frechet_backbone = "resnet"\n' + SUITE,
+    "protocol": 'lpips_protocol = "cdc"\n' + SUITE,
+    "classifier": 'classifier = "lite1"\n' + SUITE,
+    "classifier-timm": 'classifier = "timm:mobilnet"\n' + SUITE,
+    "classifier-hub": 'classifier = "timm:hf_hub:somebody/model"\n' + SUITE,
+    "classifier-folder": 'classifier = "timm:local-dir:/tmp"\n' + SUITE,
+    "base": 'base = "avatar"\n' + SUITE,
+    "base-paper": 'base = "paper"\n' + SUITE.replace('targets = ["ink"]\n', ""),
+    "date": SUITE.replace('"s"', "2022-06-01"),
+    "deep": SUITE + "x = " + "[" * 10_000 + "]" * 10_000 + "\n",
+}
+
+IMAGE_SETS = (
+    *("gone", "empty", "texts", "one-pixel", "text-as-png", "no-bytes", "cut", "repeated"),
+    *("only-bmp", "links", "image.png", "broken.zip", "empty.zip", "outside.zip", "texts.zip"),
+    *("lmdb", "../loop", "good", "escape-codes"),
+)
+
+
+def _suites(world: Path) -> None:
+    folder = world / "suites"
+    folder.mkdir()
+    for name, text in SUITES.items():
+        (folder / f"{name}.toml").write_text(text)
+    for name in IMAGE_SETS:
+        text = OWN + f'[targets.t]\nfew_shot = "../images/{name}"\n'
+        (folder / f"few-shot-{Path(name).name}.toml").write_text(text)
+    for path in (world / "models").iterdir():
+        text = SUITE.replace("good.safetensors", f"models/{path.name}")
+        (folder / f"model-{path.name}.toml").write_text(text)
+    (folder / "folder.toml").mkdir()
+    (folder / "binary.toml").write_bytes(bytes(range(256)))
+    (folder / "utf-16.toml").write_bytes(SUITE.encode("utf-16"))
+
+
+def _plugins(folder: Path) -> None:
+    folder.mkdir()
+    head = "from fsgan_bench.method import Method\n\nclass Mine(Method):\n    "
+    texts = {
+        "syntax.py": "class Method(:\n",
+        "import.py": "import nonexistent_package\n",
+        "nothing.py": "x = 1\n",
+        "exits.py": "import sys\nsys.exit(0)\n",
+        "nameless.py": head + "name = 'mine'\n",
+        "number.py": head + "name, title, version, paper = 3, 'T', '1', 'p'\n",
+        "outside.py": head + "name, title, version, paper = '../mine', 'T', '1', 'p'\n",
+        "taken.py": head + "name, title, version, paper = 'tgan', 'T', '1', 'p'\n",
+        "text.txt": head + "name, title, version, paper = 'mine', 'T', '1', 'p'\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "binary.py").write_bytes(bytes(range(256)))
+
+
+TASK: Mapping[str, Any] = {"suite": "s", "target": "t", "shots": 4, "resolution": 4}
+CELL: Mapping[str, Any] = {"method": "tgan", "title": "TGAN", "seed": 0, "iterations": 4}
+SCORE: Mapping[str, Any] = {
+    "iteration": 0, "metric": "realisticness", "value": 0.5, "stderr": 0.1, "n": 8,
+    "backbone": "lite0", "version": "1",
+}  # fmt: skip
+
+
+def write_run(
+    root: Path,
+    task: Mapping[str, Any] | str = TASK,
+    cell: Mapping[str, Any] | str = CELL,
+    scores: str = "",
+    strip: bytes | None = None,
+) -> Path:
+    """A finished cell as a run leaves it, or what somebody made of it; the task's folder."""
+    folder = root / "s" / "t-4shot"
+    run = folder / "tgan" / "seed0-00000000"
+    (run / "grids").mkdir(parents=True)
+    described = cell if isinstance(cell, str) else json.dumps({"cell": cell, "hash": "0"})
+    for path, content in [
+        (folder / "task.json", task if isinstance(task, str) else json.dumps(task)),
+        (run / "cell.json", described),
+        (run / "scores.jsonl", scores or json.dumps(SCORE) + "\n"),
+        (run / "DONE", ""),
+    ]:
+        path.write_text(content)
+    if strip is not None:
+        (run / "grids" / "000000.png").write_bytes(strip)
+    return folder
+
+
+def _results(world: Path) -> None:
+    def run(name: str, **parts: Any) -> Path:
+        return write_run(world / "results" / name, **parts)
+
+    run("good")
+    run("task-text", task="text")
+    run("task-list", task="[]")
+    run("task-empty", task={})
+    run("task-shots", task={**TASK, "shots": "many"})
+    run("task-resolution", task={**TASK, "resolution": -4}, strip=png(32, 8, 0))
+    run("task-protocol", task={**TASK, "lpips_protocol": "other"})
+    run("task-outside", task={**TASK, "suite": "../../outside"})
+    run("task-deep", task="[" * 100_000)
+    run("cell-text", cell="text")
+    run("cell-empty", cell={})
+    run("cell-seed", cell={**CELL, "seed": "first"})
+    run("cell-outside", cell={**CELL, "method": "../../outside"})
+    run("cell-absolute", cell={**CELL, "method": "/tmp/outside"})
+    run("cell-deep", cell="[" * 100_000)
+    run("scores-text", scores="text\n")
+    run("scores-list", scores="[]\n")
+    run("scores-lack", scores='{"iteration": 0}\n')
+    run("scores-huge", scores=json.dumps({**SCORE, "iteration": 10**400}) + "\n")
+    run("scores-clusters", scores=json.dumps({**SCORE, "detail": {"cluster_sizes": 5}}) + "\n")
+    run("scores-deep", scores="[" * 100_000 + "\n")
+    run("strip-text", strip=b"text")
+    run("strip-size", strip=png(8, 8, 0))
+    folder = run("task-missing")
+    (folder / "task.json").unlink()
+    folder = run("task-folder")
+    (folder / "task.json").unlink()
+    (folder / "task.json").mkdir()
+    folder = run("scores-folder")
+    (folder / "tgan" / "seed0-00000000" / "scores.jsonl").unlink()
+    (folder / "tgan" / "seed0-00000000" / "scores.jsonl").mkdir()
+    folder = run("unscored")
+    (folder / "tgan" / "seed0-00000000" / "scores.jsonl").unlink()
