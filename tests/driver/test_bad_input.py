@@ -32,6 +32,13 @@ RUN = ["run", "--target", "sketches", "--methods", "tgan"]
         ([*RUN, "--iterations", "-5"], "--iterations"),
         ([*RUN, "--snapshots", "1"], "--snapshots"),
         ([*RUN, "--device", "gpu"], "--device must be cpu or cuda[:N]"),
+        ([*RUN, "--precision", "fp8"], "'fp8' is not one of 'fp32', 'bf16', 'fp16'"),
+        ([*RUN, "--precision", "fp16"], "--precision fp16 needs a GPU"),
+        ([*RUN, "--accumulate", "3"], "does not divide the batch of 4 images"),
+        (
+            ["run", "--target", "sketches", "--methods", "tgan,dcl", "--accumulate", "2"],
+            "--accumulate: micro-batches may change what 'dcl' computes",
+        ),
         ([*RUN, "--plugin", "nowhere.py"], "There is no plugin file nowhere.py"),
         (["figures", "nowhere"], "nowhere does not exist"),
         (["list", "methods", "--plugin", "nowhere.py"], "There is no plugin file"),
