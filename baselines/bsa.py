@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsgan_bench.method import Losses, Method, minimise
+from fsgan_bench.method import Losses, Method
 from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.session import Session
 
@@ -49,6 +49,7 @@ class BSA(Method):
     version = "1"
     paper = "Noguchi & Harada 2019, Image generation from small datasets via batch statistics"
     Config = BSAConfig
+    accumulates = True
 
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:
         if self.config.objective == "adversarial":
@@ -68,13 +69,13 @@ class BSA(Method):
             return super().generator_loss(session)
         config, recipe = self.config, session.recipe
         codes = cast(Codes, session.generator_side["codes"]).z
-        chosen = torch.randint(len(codes), (recipe.batch,), generator=session.streams["images"]).to(
-            session.device
-        )
+        size = (recipe.batch,)
+        drawn = torch.randint(len(codes), size, generator=session.streams["images"])
+        chosen = session.share(drawn).to(session.device)
         real = session.few_shot[chosen]
-        offset = session.normal("latent_noise", recipe.batch, codes.shape[1])
+        offset = session.share(session.normal("latent_noise", recipe.batch, codes.shape[1]))
         z = codes[chosen] + config.latent_noise * offset
-        fake = session.generator(z, noise=session.noise(recipe.batch)).image
+        fake = session.generator(z, noise=session.noise(len(z))).image
         backbone = load_backbone(config.perceptual_backbone, str(session.device))
         with torch.no_grad():
             wanted = backbone.forward(real).lpips
@@ -90,7 +91,7 @@ class BSA(Method):
         if self.config.objective == "adversarial":
             return super().step(session)
         session.train_only(session.generator_side, self.generator_parameters(session))
-        log = minimise("generator", self.generator_loss(session), session.generator_optimizer)
+        log = session.minimise("generator", lambda: self.generator_loss(session))
         session.update_average()
         return log
 

@@ -68,6 +68,7 @@ class CDC(RelaxedRealism):
     version = "1"
     paper = "Ojha et al. 2021, Few-shot image generation via cross-domain correspondence"
     Config = CDCConfig
+    accumulates = True
 
     def generator_loss(self, session: Session) -> Losses:
         terms = super().generator_loss(session)

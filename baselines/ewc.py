@@ -71,6 +71,8 @@ class EWC(Method):
     version = "1"
     paper = "Li et al. 2020, Few-shot image generation with elastic weight consolidation"
     Config = EWCConfig
+    shortened = {"fisher_samples": 1}
+    accumulates = True
     tiny = {"fisher_samples": 2}
 
     def setup(self, session: Session) -> None:

@@ -32,6 +32,7 @@ class FreezeD(Method):
     version = "1"
     paper = "Mo et al. 2020, Freeze the Discriminator: a simple baseline for fine-tuning GANs"
     Config = FreezeDConfig
+    accumulates = True
 
     def discriminator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         return self._trainable(session)

@@ -45,6 +45,7 @@ class MineGAN(Method):
     version = "1"
     paper = "Wang et al. 2020, MineGAN: effective knowledge transfer from GANs to target domains"
     Config = MineGANConfig
+    accumulates = True
     tiny = {"mining_fraction": 0.5}
 
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:

@@ -12,3 +12,4 @@ class TGAN(Method):
     title = "TGAN"
     version = "1"
     paper = "Wang et al. 2018, Transferring GANs: generating images from limited data"
+    accumulates = True

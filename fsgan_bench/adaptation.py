@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -132,6 +133,7 @@ class Adaptation:
             seed=self.cell.seed,
             iterations=self.cell.iterations,
             device=self.task.request.device,
+            numerics=self.cell.numerics,
         )
         notes: list[str] = []
         if state := recover_state(self.files.state, notes.append):
@@ -179,6 +181,7 @@ class Adaptation:
                 "commit": commit(),
                 "threads": torch.get_num_threads(),
                 "device": task.request.device,
+                "numerics": asdict(self.cell.numerics),
                 **description(),
                 "classifier_hash": task.classifier_hash,
             },

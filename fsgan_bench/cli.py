@@ -26,6 +26,7 @@ from fsgan_bench.commands.verify import verify
 from fsgan_bench.commands.weights import weights
 from fsgan_bench.errors import UserError, check_folder, printable
 from fsgan_bench.machine import check_device
+from fsgan_bench.numerics import PRECISIONS
 from fsgan_bench.store import check_writable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,6 +115,21 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Of the networks' convolutions in training; scoring is always fp32.",
+)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Micro-batches that a batch is computed in, to save memory.",
+)
+@click.option("--compile", is_flag=True, help="Translate the networks with torch.compile.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 1024),

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fsgan_bench.data.images import to_uint8
 from fsgan_bench.errors import UserError, where_blamed
 from fsgan_bench.method import Method
+from fsgan_bench.numerics import Numerics
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.registry import build_config
 from fsgan_bench.session import Session
@@ -66,15 +67,23 @@ class Bench:
                     parameter.fill_(0.3)
         self.images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
 
-    def start(self, *, seed: int = 0, setup: bool = True) -> Session:
+    def start(
+        self,
+        *,
+        seed: int = 0,
+        setup: bool = True,
+        recipe: Recipe = RECIPE,
+        numerics: Numerics | None = None,
+    ) -> Session:
         """A session before its first iteration, with the method's ``tiny`` config."""
         session = Session(
             self.method(build_config(self.method, self.method.tiny)),
             *self.networks,
             self.images,
-            recipe=RECIPE,
+            recipe=recipe,
             seed=seed,
             iterations=ITERATIONS,
+            numerics=numerics,
         )
         if setup:
             session.prepare()
@@ -222,6 +231,30 @@ def check_resume(bench: Bench) -> None:
     _same(state_of(session), state_of(uninterrupted), f"its state differs after a resume{hint}")
 
 
+def check_accumulation(bench: Bench) -> None:
+    """Where the method says that it accumulates, micro-batches do what the whole batch does."""
+    if not bench.method.accumulates:
+        return
+    recipe = replace(RECIPE, batch=8)
+    whole, split = (
+        bench.start(recipe=recipe, numerics=Numerics(accumulate=parts)) for parts in (1, 2)
+    )
+    start = nn.utils.parameters_to_vector(whole.generator_side.parameters()).detach().clone()
+    hint = "; see Method.accumulates"
+    for ours, theirs in zip(train(split, 2), train(whole, 2), strict=True):
+        _require(ours.keys() == theirs.keys(), f"micro-batches have other losses{hint}")
+        for term, value in ours.items():
+            _require(
+                math.isclose(value, theirs[term], rel_tol=0.01, abs_tol=1e-4),
+                f"{term} is {value:.5g} in two micro-batches and {theirs[term]:.5g} in one batch"
+                f"{hint}",
+            )
+    after = nn.utils.parameters_to_vector(whole.generator_side.parameters())
+    apart = nn.utils.parameters_to_vector(split.generator_side.parameters()) - after
+    share = float((apart.norm() / (after - start).norm().clamp(min=1e-12)).detach())
+    _require(share < 0.05, f"two micro-batches train {share:.0%} apart from one batch{hint}")
+
+
 def check_sampler(bench: Bench) -> None:
     """Samples are images in about [-1, 1], repeatable, follow training, and survive a snapshot."""
     session = bench.start()
@@ -258,6 +291,7 @@ CHECKS: Mapping[str, Callable[[Bench], None]] = {
     "reproducibility": check_reproducibility,
     "random streams": check_streams,
     "resume": check_resume,
+    "accumulation": check_accumulation,
     "sampler": check_sampler,
 }
 """The checks by the name that a report gives them, in the order they run."""

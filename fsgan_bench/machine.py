@@ -9,11 +9,13 @@ import platform
 import re
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from fsgan_bench.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT = 2**24
 
 
 def cores() -> int:
@@ -25,7 +27,9 @@ def prepare(threads: int) -> None:
     """Give this process ``threads`` threads and let it keep the memory it has freed.
 
     glibc returns every large block to the system and asks for it again at the next allocation,
-    which costs page faults in every training iteration on a CPU.
+    which costs page faults in every training iteration on a CPU. Blocks of ``_KEPT`` and more go
+    back all the same: kept, they leave gaps that the next ones don't fit into, which at 256x256
+    costs gigabytes, and the faults are nothing beside the convolutions of such tensors.
     """
     import torch
 
@@ -33,8 +37,39 @@ def prepare(threads: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
             libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def resident() -> int:
+    """Bytes of memory that this process uses now; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that ``device`` (``cpu`` or ``cuda[:N]``) has left, None where the system hides it.
+
+    On a CPU that is what the system can give without swapping, or what the limit of the control
+    group leaves, if that is less.
+    """
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    left = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        left.append(int(available.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        left.append(max(0, limit - used))
+    return min(left, default=None)
 
 
 def description() -> dict[str, Any]:

@@ -7,13 +7,14 @@ cadence, random streams, devices, checkpoints and logging.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from fsgan_bench.optimisation import Diverged, Losses
 from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.losses import (
     discriminator_adversarial,
@@ -23,11 +24,7 @@ from fsgan_bench.stylegan2.losses import (
 )
 from fsgan_bench.stylegan2.networks import Synthesis
 
-Losses = dict[str, Tensor]
-
-
-class Diverged(RuntimeError):
-    """A loss or its gradient is no longer finite; names the term."""
+__all__ = ["Diverged", "Latents", "Losses", "Method", "NoConfig"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,12 @@ class Method:
         paper: citation.
         Config: a frozen dataclass; its fields are what ``--set NAME.FIELD=VALUE`` accepts.
         tiny: config values that make the contract test run in seconds.
+        shortened: config values that make :meth:`setup` short and leave as much in memory: for
+            rehearsals and timings of iterations.
+        accumulates: whether micro-batches give what the whole batch gives, to rounding. They do
+            where losses are means over images that come from :meth:`synthesise`, or whose draws
+            for the whole batch pass :meth:`Session.share`, and which are not compared with each
+            other. ``--accumulate`` refuses a method that does not say so.
     """
 
     name: ClassVar[str]
@@ -68,6 +71,8 @@ class Method:
     paper: ClassVar[str]
     Config: ClassVar[type[Any]] = NoConfig
     tiny: ClassVar[Mapping[str, Any]] = {}
+    shortened: ClassVar[Mapping[str, Any]] = {}
+    accumulates: ClassVar[bool] = False
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -120,8 +125,12 @@ class Method:
         return self.latents(session, batch)
 
     def synthesise(self, session: Session, batch: int) -> Synthesis:
-        """Generate ``batch`` training images from fresh latents."""
-        return self.render(session, self.latents(session, batch))
+        """Generate ``batch`` training images from fresh latents.
+
+        In a micro-batch they are its share of the latents drawn for the whole batch.
+        """
+        drawn = self.latents(session, batch * session.parts)
+        return self.render(session, share(session, drawn))
 
     def render(self, session: Session, latents: Latents) -> Synthesis:
         """Generate the training images of ``latents`` with fresh noise."""
@@ -146,7 +155,7 @@ class Method:
 
     def generator_loss(self, session: Session) -> Losses:
         """Named terms of the generator's loss."""
-        fake = self.synthesise(session, session.recipe.batch).image
+        fake = self.synthesise(session, session.batch).image
         return {"adversarial": generator_adversarial(self.judge(session, fake))}
 
     # What is scored and what is stored.
@@ -171,53 +180,87 @@ class Method:
         session.train_only(session.generator_side, ())
         session.train_only(session.discriminator_side, self.discriminator_parameters(session))
         real = session.real_batch()
-        terms = self.discriminator_loss(session, real)
-        log |= minimise("discriminator", terms, session.discriminator_optimizer)
+        log |= session.minimise(
+            "discriminator", lambda: self.discriminator_loss(session, session.share(real))
+        )
         if recipe.r1_every and session.iteration % recipe.r1_every == 0:
-            real.requires_grad_(True)
-            penalty = r1_penalty(self.judge(session, real), real)
-            terms = {"r1": recipe.r1_gamma / 2 * recipe.r1_every * penalty}
-            log |= minimise("discriminator", terms, session.discriminator_optimizer)
+            log |= session.minimise(
+                "discriminator",
+                lambda: {"r1": self.r1_loss(session, session.share(real))},
+                full_precision=True,
+            )
 
         session.train_only(session.discriminator_side, ())
         session.train_only(session.generator_side, self.generator_parameters(session))
-        log |= minimise("generator", self.generator_loss(session), session.generator_optimizer)
+        log |= session.minimise("generator", lambda: self.generator_loss(session))
         if recipe.path_length_every and session.iteration % recipe.path_length_every == 0:
-            terms = {"path_length": self.path_length_loss(session)}
-            log |= minimise("generator", terms, session.generator_optimizer)
+            log |= self.regularise_path_length(session)
         session.update_average()
-        log |= {name: float(value) for name, value in session.reported.items()}
-        session.reported.clear()
+        log |= session.reported
+        session.forget_reports()
         return log
 
-    def path_length_loss(self, session: Session) -> Tensor:
-        """Path-length regularisation (Karras et al. 2020), weighted for its lazy schedule."""
+    def r1_loss(self, session: Session, real: Tensor) -> Tensor:
+        """R1 penalty at the real images [N, 3, R, R], weighted for its lazy schedule."""
         recipe = session.recipe
-        batch = max(1, recipe.batch // recipe.path_length_batch_shrink)
-        fakes = self.render(session, self.path_length_latents(session, batch))
-        lengths = path_lengths(
-            fakes.image, fakes.w, session.normal("path_length", *fakes.image.shape)
-        )
-        mean = torch.lerp(session.path_length_mean, lengths.mean(), recipe.path_length_decay)
-        session.path_length_mean = mean.detach()
-        penalty = (lengths - mean).square().mean()
-        return recipe.path_length_weight * recipe.path_length_every * penalty
+        real = real.detach().requires_grad_(True)
+        penalty = r1_penalty(self.judge(session, real), real)
+        return recipe.r1_gamma / 2 * recipe.r1_every * penalty
+
+    def regularise_path_length(self, session: Session) -> dict[str, float]:
+        """Take one step on path-length regularisation (Karras et al. 2020); return it for the log.
+
+        All lengths of a batch share one target, to which each contributes. So with micro-batches a
+        first sweep measures them, and the second follows the penalty's slope at each length.
+        """
+        batch = path_length_batch(session)
+
+        def take_step(loss: Callable[[], Tensor]) -> dict[str, float]:
+            return session.minimise(
+                "generator", lambda: {"path_length": loss()}, batch=batch, full_precision=True
+            )
+
+        if session.count_parts(batch) == 1:
+            return take_step(lambda: self.path_length_loss(session))
+        with session.streams.taken_back(), session.computing(full_precision=True):
+            parts = [self.path_lengths(session).detach() for _ in session.micro_batches(batch)]
+        measured = torch.stack(parts).requires_grad_(True)
+        penalty = path_length_penalty(session, measured)
+        (slopes,) = torch.autograd.grad(penalty, measured)
+
+        def linear() -> Tensor:
+            change = self.path_lengths(session) - measured[session.part].detach()
+            return penalty.detach() + len(parts) * (slopes[session.part] * change).sum()
+
+        return take_step(linear)
+
+    def path_length_loss(self, session: Session) -> Tensor:
+        """Path-length regularisation of a whole batch, weighted for its lazy schedule."""
+        return path_length_penalty(session, self.path_lengths(session))
+
+    def path_lengths(self, session: Session) -> Tensor:
+        """Path lengths of fresh images, of the current micro-batch."""
+        batch = path_length_batch(session)
+        fakes = self.render(session, share(session, self.path_length_latents(session, batch)))
+        noise = session.normal("path_length", batch, *fakes.image.shape[1:])
+        return path_lengths(fakes.image, fakes.w, session.share(noise))
 
 
-def minimise(side: str, terms: Losses, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Take one optimiser step on the sum of ``terms``; return them as floats, named after ``side``.
+def path_length_batch(session: Session) -> int:
+    """Images of a batch of path-length regularisation."""
+    return max(1, session.recipe.batch // session.recipe.path_length_batch_shrink)
 
-    Raises:
-        Diverged: a term or the gradient is not finite; no weight has been changed then.
-    """
-    values = {f"{side}/{name}": float(term.detach()) for name, term in terms.items()}
-    for name, value in values.items():
-        if not torch.isfinite(torch.tensor(value)):
-            raise Diverged(f"the loss term {name} is {value}")
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack([term.reshape(()) for term in terms.values()]).sum().backward()
-    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-    if not torch.nn.utils.get_total_norm(gradients).isfinite():
-        raise Diverged(f"the gradient of the {side}'s loss is not finite")
-    optimizer.step()
-    return values
+
+def path_length_penalty(session: Session, lengths: Tensor) -> Tensor:
+    """Penalty on path lengths of any shape; moves the session's target towards them."""
+    recipe = session.recipe
+    mean = torch.lerp(session.path_length_mean, lengths.mean(), recipe.path_length_decay)
+    session.path_length_mean = mean.detach()
+    penalty = (lengths - mean).square().mean()
+    return recipe.path_length_weight * recipe.path_length_every * penalty
+
+
+def share(session: Session, latents: Latents) -> Latents:
+    """The current micro-batch's share of ``latents``."""
+    mix = None if latents.mix is None else session.share(latents.mix)
+    return replace(latents, z=session.share(latents.z), mix=mix)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def known_paces() -> dict[str, dict[str, float]]:
 
 
 def pace_key(cell: Cell, method: str, device: str, threads: int) -> str:
-    return f"{cell.suite}/{method}/batch{cell.recipe.batch}/{device}/{threads}"
+    numerics = "".join(f"/{name}={value}" for name, value in cell.numerics.changes.items())
+    return f"{cell.suite}/{method}/batch{cell.recipe.batch}/{device}/{threads}{numerics}"
 
 
 def record(cell: Cell, key: str, training_seconds: float, scoring_seconds: float) -> None:
@@ -91,6 +92,7 @@ def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
         seed=cell.seed,
         iterations=cell.iterations,
         device=task.request.device,
+        numerics=replace(cell.numerics, compile=False),
     )
     session.iteration = 1
     method.step(session)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fsgan_bench.numerics import Numerics
 from fsgan_bench.recipe import Recipe
 
 PROTOCOL = "1"
@@ -42,6 +43,8 @@ class Cell:
         snapshots: iterations at which the sampler is stored and scored.
         recipe: the shared hyperparameters.
         source_hash, few_shot_hash: what it starts from and what it adapts to.
+        numerics: how it computes. In JSON and in the hash only what differs from the defaults
+            appears, beside the other fields.
     """
 
     suite: str
@@ -59,9 +62,12 @@ class Cell:
     recipe: Recipe
     source_hash: str
     few_shot_hash: str
+    numerics: Numerics = field(default_factory=Numerics)
 
     def to_json(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        fields = asdict(self)
+        del fields["numerics"]
+        return json.loads(json.dumps(fields | self.numerics.changes))  # type: ignore[no-any-return]
 
     @property
     def hash(self) -> str:

@@ -39,7 +39,9 @@ def show_plan(plan: Plan, console: Console) -> None:
         f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
         f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
     )
+    _show_micro_batches(plan, console)
     _show_disk(plan, console)
+    _show_memory(plan, console)
     for task, cell in to_run:
         owner = owner_of(cell.folder(task.folder))
         elsewhere = f" (running elsewhere: {owner})" if owner else ""
@@ -67,6 +69,45 @@ def _show_disk(plan: Plan, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _show_micro_batches(plan: Plan, console: Console) -> None:
+    from fsgan_bench.stylegan2.ops import stddev_group
+
+    batch, parts = plan.tasks[0].suite.recipe.batch, plan.request.accumulate
+    whole, split = stddev_group(batch), stddev_group(batch // parts)
+    if whole != split:
+        console.print(
+            f"Micro-batches of {batch // parts}: the discriminator's minibatch standard deviation "
+            f"is over {split} image(s) instead of {whole}, so results are not those of one batch.",
+            soft_wrap=True,
+        )
+
+
+def _show_memory(plan: Plan, console: Console) -> None:
+    from rich.filesize import decimal
+
+    from fsgan_bench.machine import free_memory
+    from fsgan_bench.memory import needs
+
+    found = needs(plan.to_run, plan.methods)
+    together = sum(sorted((need.peak for need in found), reverse=True)[: plan.workers])
+    free = free_memory(plan.request.device)
+    training, scoring = (max(getattr(need, n) for need in found) for n in ("training", "scoring"))
+    how = "" if all(need.own for need in found) else " (some methods taken for plain fine-tuning)"
+    console.print(
+        f"Memory: about {decimal(training)} to train a cell{how}, {decimal(scoring)} to score it, "
+        f"{decimal(together)} for {plan.workers} at a time"
+        + ("." if free is None else f"; {decimal(free)} free."),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if free is not None and together > free:
+        console.print(
+            "Warning: the memory does not suffice; try fewer --jobs, --accumulate or "
+            "--precision bf16.",
+            soft_wrap=True,
+        )
 
 
 def show_results(plan: Plan, console: Console) -> None:

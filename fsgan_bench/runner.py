@@ -16,6 +16,7 @@ from fsgan_bench.locks import LOCK, Taken, owned, owner_of
 from fsgan_bench.machine import cores
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.weights import require
+from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.progress import Display
 from fsgan_bench.registry import (
@@ -54,6 +55,13 @@ class RunRequest:
     allow_weak_classifier: bool = False
     keep: Keep = "scored"
     cell_timeout: float | None = None
+    precision: str = "fp32"
+    accumulate: int = 1
+    compile: bool = False
+
+    @property
+    def numerics(self) -> Numerics:
+        return Numerics(self.precision, self.accumulate, self.compile)
 
 
 @dataclass
@@ -65,6 +73,7 @@ class Plan:
 
     request: RunRequest
     cells: list[tuple[Task, Cell]]
+    methods: Mapping[str, type[Method]]
     broken: Mapping[str, str] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
 
@@ -103,6 +112,7 @@ def make_plan(request: RunRequest) -> Plan:
     names = method_names(request.methods, entries)
     methods = load_methods(names, entries, broken)
     settings = parse_settings(request.settings, names)
+    check_numerics(request, suite, methods.values())
     if len(set(request.seeds)) != len(request.seeds):
         raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
@@ -124,7 +134,7 @@ def make_plan(request: RunRequest) -> Plan:
                 config = build_config(method, settings.get(name, {}))
                 cell = _cell(request, suite, task, entries[name], method, config, seed)
                 cells.append((task, cell))
-    plan = Plan(request, cells, broken)
+    plan = Plan(request, cells, methods, broken)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
@@ -132,6 +142,23 @@ def make_plan(request: RunRequest) -> Plan:
     if plan.to_run:
         require(suite.backbones, classifier)
     return plan
+
+
+def check_numerics(request: RunRequest, suite: Suite, methods: Iterable[type[Method]]) -> None:
+    """Refuse a precision that the device lacks, and micro-batches where they are not exact.
+
+    Raises:
+        UserError: the first thing that cannot be carried out.
+    """
+    request.numerics.check(suite.recipe.batch, request.device)
+    if request.accumulate == 1:
+        return
+    for method in methods:
+        if not method.accumulates:
+            raise UserError(
+                f"--accumulate: micro-batches may change what '{method.name}' computes, as its "
+                "losses are no plain means over the images of a batch; run it without."
+            )
 
 
 def _cell(
@@ -162,6 +189,7 @@ def _cell(
         recipe=suite.recipe,
         source_hash=task.source.hash,
         few_shot_hash=task.splits.few_shot_hash,
+        numerics=request.numerics,
     )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from fsgan_bench.data.images import to_tensor
+from fsgan_bench.numerics import Numerics
+from fsgan_bench.optimisation import Losses, minimise
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
@@ -43,10 +48,12 @@ class Session:
         images: the few-shot images, uint8 [M, H, W, 3].
         few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
         recipe: the shared hyperparameters.
+        numerics: precision, micro-batches, compiled networks.
         streams: named random streams of the cell's seed.
         iteration: iterations done; ``iterations`` is the planned total.
         path_length_mean: running target of path-length regularisation.
-        reported: what the method adds to the log of the current iteration.
+        parts: micro-batches that the current pass's batch is computed in; 1 outside of a pass.
+        part: which of them this is, from 0.
     """
 
     def __init__(
@@ -60,9 +67,11 @@ class Session:
         seed: int,
         iterations: int,
         device: str = "cpu",
+        numerics: Numerics | None = None,
     ) -> None:
         self.method = method
         self.recipe = recipe
+        self.numerics = numerics or Numerics()
         self.streams = Streams(seed)
         self.iteration = 0
         self.iterations = iterations
@@ -84,13 +93,22 @@ class Session:
         self.discriminator_side.to(device)
         self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
         self.path_length_mean = torch.zeros((), device=device)
-        self.reported: dict[str, Tensor] = {}
+        if self.numerics.compile:
+            self.generator.compile()
+            self.discriminator.compile()
+        self.parts, self.part = 1, 0
+        self._reported: dict[str, dict[int, Tensor]] = {}
         lr, betas = recipe.adam(recipe.path_length_every)
         self.generator_optimizer = torch.optim.Adam(self.generator_side.parameters(), lr, betas)
         lr, betas = recipe.adam(recipe.r1_every)
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator_side.parameters(), lr, betas
         )
+        scales = self.numerics.precision == "fp16"
+        self.scalers = {
+            side: GradScaler(self.device.type, enabled=scales)
+            for side in ("generator", "discriminator")
+        }
 
     @property
     def architecture(self) -> Architecture:
@@ -100,17 +118,39 @@ class Session:
     def few_shot(self) -> Tensor:
         return to_tensor(self.images).to(self.device)
 
+    @property
+    def batch(self) -> int:
+        """Images of the recipe's batch that the current micro-batch holds."""
+        return self.recipe.batch // self.parts
+
     def report(self, name: str, value: Tensor) -> None:
         """Add a scalar to the log of the current iteration; it is not minimised."""
-        self.reported[name] = value
+        self._reported.setdefault(name, {})[self.part] = value
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """What was reported in the current iteration, averaged over micro-batches."""
+        return {
+            name: sum(float(value) for value in values.values()) / len(values)
+            for name, values in self._reported.items()
+        }
+
+    def forget_reports(self) -> None:
+        """Start the log of another iteration."""
+        self._reported.clear()
 
     def normal(self, stream: str, *shape: int) -> Tensor:
         """Draw N(0, I) of ``shape`` from a named stream."""
         return torch.randn(*shape, generator=self.streams[stream]).to(self.device)
 
     def noise(self, batch: int) -> list[Tensor]:
-        """Draw fresh per-layer noise for a training pass."""
-        return self.generator.fresh_noise(batch, self.streams["noise"])
+        """Draw fresh per-layer noise for a training pass over ``batch`` images."""
+        whole = self.generator.fresh_noise(batch * self.parts, self.streams["noise"])
+        return [self.share(layer) for layer in whole]
+
+    def share(self, rows: Tensor) -> Tensor:
+        """Of ``rows`` [N, ...], one an image of the whole batch, those of this micro-batch."""
+        return rows if self.parts == 1 else rows[self.part :: self.parts]
 
     def real_batch(self) -> Tensor:
         """Draw ``recipe.batch`` few-shot images with replacement, flipped at random."""
@@ -127,8 +167,84 @@ class Session:
 
         The averages start from what it leaves in the modules, buffers included.
         """
-        self.method.setup(self)
+        with self.computing(full_precision=True):
+            self.method.setup(self)
         self.averaged.load_state_dict(self.generator_side.state_dict())
+
+    def micro_batches(self, batch: int) -> Iterator[None]:
+        """Go through the micro-batches of ``batch`` images.
+
+        All start from the same state of the random streams. So what is drawn for the whole batch
+        and handed to :meth:`share` is divided among them, and any other draw is the same in each.
+        """
+        parts = self.count_parts(batch)
+        if parts == 1:
+            yield
+            return
+        start = self.streams.state_dict()
+        try:
+            for part in range(parts):
+                self.streams.load_state_dict(start)
+                self.parts, self.part = parts, part
+                yield
+        finally:
+            self.parts, self.part = 1, 0
+
+    def count_parts(self, batch: int) -> int:
+        """Number of micro-batches of ``batch`` images: ``accumulate``, or as many as divide it."""
+        return math.gcd(self.numerics.accumulate, batch)
+
+    def minimise(
+        self,
+        side: str,
+        losses: Callable[[], Losses],
+        *,
+        batch: int | None = None,
+        full_precision: bool = False,
+    ) -> dict[str, float]:
+        """Take one optimiser step on a side's losses.
+
+        Args:
+            side: ``generator`` or ``discriminator``.
+            losses: computes the named terms of the current micro-batch.
+            batch: images in all; the recipe's by default.
+            full_precision: whether the networks compute in float32, and not compiled, whatever the
+                numerics: for losses that differentiate twice.
+
+        Raises:
+            Diverged: a term or the gradient is not finite; no weight has been changed then.
+        """
+        batch = self.recipe.batch if batch is None else batch
+        optimizers = {
+            "generator": self.generator_optimizer,
+            "discriminator": self.discriminator_optimizer,
+        }
+        scaler = GradScaler(enabled=False) if full_precision else self.scalers[side]
+        with self.computing(full_precision=full_precision):
+            return minimise(
+                side,
+                (losses() for _ in self.micro_batches(batch)),
+                optimizers[side],
+                scaler,
+                parts=self.count_parts(batch),
+            )
+
+    @contextmanager
+    def computing(self, *, full_precision: bool) -> Iterator[None]:
+        """Let the networks compute as the numerics say, or in float32 and not compiled, inside."""
+        networks = (
+            *(self.generator, self.discriminator),
+            *(self.source_generator, self.source_discriminator),
+        )
+        eager = self.numerics.compile and full_precision
+        for network in networks:
+            network.compute_dtype = None if full_precision else self.numerics.dtype
+        try:
+            with torch.compiler.set_stance("force_eager") if eager else nullcontext():
+                yield
+        finally:
+            for network in networks:
+                network.compute_dtype = None
 
     def update_average(self) -> None:
         """Move the averages towards the current weights."""
@@ -144,6 +260,7 @@ class Session:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs; tensors and plain containers only."""
+        scalers = {side: scaler.state_dict() for side, scaler in self.scalers.items()}
         return {
             "iteration": self.iteration,
             "generator_side": self.generator_side.state_dict(),
@@ -154,6 +271,7 @@ class Session:
             "path_length_mean": self.path_length_mean,
             "streams": self.streams.state_dict(),
             "method": self.method.state_dict(),
+            "scalers": scalers,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -165,4 +283,7 @@ class Session:
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.path_length_mean = state["path_length_mean"].to(self.device)
         self.streams.load_state_dict(state["streams"])
+        for side, scaler in self.scalers.items():
+            if scaler.is_enabled():
+                scaler.load_state_dict(state["scalers"][side])
         self.method.load_state_dict(moved(state["method"], self.device))

@@ -44,6 +44,15 @@ class Streams:
             torch.manual_seed(stream_seed(self.seed, name))
             yield
 
+    @contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """Forget, at the end, whatever was drawn inside."""
+        before = self.state_dict()
+        try:
+            yield
+        finally:
+            self.load_state_dict(before)
+
     def state_dict(self) -> dict[str, Tensor]:
         return {name: generator.get_state() for name, generator in self._generators.items()}
 

@@ -89,6 +89,11 @@ class Task:
     def resolution(self) -> int:
         return self.source.generator.architecture.resolution
 
+    @property
+    def sample_batch(self) -> int:
+        """Images that are generated at a time."""
+        return max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+
     @functools.cached_property
     def probe(self) -> Tensor:
         """The fixed probe batch of latents, [probe_size, style_dim]."""
@@ -177,8 +182,7 @@ class Task:
     def _generate(
         self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
     ) -> Iterator[Images]:
-        batch = max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
-        for z in latents.split(batch) if len(latents) else ():
+        for z in latents.split(self.sample_batch) if len(latents) else ():
             with torch.inference_mode():
                 images = to_uint8(method.sample(modules, z.to(self.request.device)))
             yield images

@@ -81,6 +81,23 @@ class Forgetful(Sound):
         return {"adversarial": super().generator_loss(session)["adversarial"] * self.count}
 
 
+class Coupled(Sound):
+    accumulates = True
+
+    def judge(self, session: Any, images: Any) -> Any:
+        logits = super().judge(session, images)
+        return logits - 10 * logits.mean()
+
+
+class WholeBatch(Sound):
+    accumulates = True
+
+    def generator_loss(self, session: Any) -> Any:
+        z = session.normal("own latents", session.recipe.batch, 8)[: session.batch]
+        fake = session.generator(z).image
+        return {"adversarial": self.judge(session, fake).square().mean()}
+
+
 class WrongShape(Sound):
     def sample(self, modules: Any, z: Any) -> Any:
         return super().sample(modules, z)[:, :1]
@@ -124,6 +141,8 @@ BROKEN = [
     (GlobalDraws, "reproducibility", "draw from session.streams"),
     (CountsStreams, "random streams", "shifts its losses"),
     (Forgetful, "resume", "state_dict must hold"),
+    (Coupled, "accumulation", "two micro-batches train"),
+    (WholeBatch, "accumulation", "in two micro-batches"),
     (WrongShape, "sampler", "not float32 [3, 1, 16, 16]"),
     (Bytes, "sampler", "images lie in about [-1, 1]"),
     (RandomSamples, "sampler", "other images for the same latents"),

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.nn.utils import parametrize
 
 from fsgan_bench.data.images import Images, to_tensor
-from fsgan_bench.method import Diverged, Losses, Method, minimise
+from fsgan_bench.method import Diverged, Losses, Method
+from fsgan_bench.optimisation import minimise
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.store import load_state, save_state
@@ -322,7 +324,7 @@ def test_a_gradient_that_is_not_finite_is_divergence_too() -> None:
     optimizer = torch.optim.Adam([parameter])
     length = parameter.square().sqrt().sum()  # finite, but its gradient at 0 is 0 / 0
     with pytest.raises(Diverged):
-        minimise("generator", {"length": length}, optimizer)
+        minimise("generator", [{"length": length}], optimizer, GradScaler(enabled=False))
     assert parameter.tolist() == [0.0, 1.0]
 
 

@@ -1,6 +1,9 @@
 """StyleGAN2 generator and discriminator for any power-of-two resolution from 8 and any widths.
 
 Both networks compute in channels-last order, which makes a training step about a tenth shorter.
+Given a ``compute_dtype``, their convolutions use it at the four highest resolutions, where nearly
+all of the work is, and what enters and leaves a network keeps the weights' precision (Karras et al.
+2020, "Training generative adversarial networks with limited data").
 """
 
 from __future__ import annotations
@@ -66,6 +69,11 @@ class Architecture:
         """Number of ``w`` vectors: one a styled convolution, and one for the last toRGB."""
         return 2 * len(self.resolutions)
 
+    def dtype(self, resolution: int, full: torch.dtype, reduced: torch.dtype | None) -> torch.dtype:
+        """Precision of the convolutions at ``resolution``."""
+        is_high = resolution * 8 >= self.resolution
+        return reduced if reduced is not None and is_high else full
+
 
 @dataclass(frozen=True)
 class Synthesis:
@@ -126,7 +134,7 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
-        out = cast(Tensor, self.conv(x, w)) + self.bias
+        out = cast(Tensor, self.conv(x, w)).to(self.bias.dtype) + self.bias
         return out if skip is None or self.upsample is None else out + self.upsample(skip)
 
 
@@ -135,6 +143,8 @@ class Generator(nn.Module):
 
     Layer indices of ``features`` and of ``crossover`` count styled convolutions from the 4x4 one.
     """
+
+    compute_dtype: torch.dtype | None = None
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -246,15 +256,20 @@ class Generator(nn.Module):
             w = w.detach().requires_grad_(True)
         noise = self.fixed_noise() if noise is None else noise
         kept: list[Tensor] = []
-        x = self.conv1(self.input(w.shape[0]), w[:, 0], noise[0])
+        dtypes = [
+            self.architecture.dtype(resolution, w.dtype, self.compute_dtype)
+            for resolution in self.architecture.resolutions
+        ]
+        x = self.conv1(self.input(w.shape[0]).to(dtypes[0]), w[:, 0], noise[0])
         kept.append(x)
         skip = self.to_rgb1(x, w[:, 1], None)
         for block, to_rgb in enumerate(self.to_rgbs):
+            x = x.to(dtypes[block + 1])
             for layer in (2 * block + 1, 2 * block + 2):
                 x = self.convs[layer - 1](x, w[:, layer], noise[layer])
                 kept.append(x)
             skip = to_rgb(x, w[:, 2 * block + 3], skip)
-        return Synthesis(image=skip, w=w, features=kept if features else [])
+        return Synthesis(skip, w, [x.to(w.dtype) for x in kept] if features else [])
 
 
 class ConvLayer(nn.Sequential):
@@ -297,6 +312,8 @@ class ResBlock(nn.Module):
 class Discriminator(nn.Module):
     """StyleGAN2 residual discriminator: images [N, 3, R, R] -> :class:`Judgement`."""
 
+    compute_dtype: torch.dtype | None = None
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
@@ -335,10 +352,11 @@ class Discriminator(nn.Module):
         kept: dict[int, Tensor] = {}
         x = images.contiguous(memory_format=torch.channels_last)
         for layer, block in enumerate(self.convs):
-            x = block(x)
+            resolution = self.feature_resolution(max(layer - 1, 0))
+            x = block(x.to(self.architecture.dtype(resolution, images.dtype, self.compute_dtype)))
             if layer in wanted:
-                kept[layer] = x
+                kept[layer] = x.to(images.dtype)
             if not logits and len(kept) == len(wanted):
-                return Judgement(logits=x.new_empty(0, 1), features=kept)
-        x = self.final_conv(self.minibatch_stddev(x))
+                return Judgement(logits=images.new_empty(0, 1), features=kept)
+        x = self.final_conv(self.minibatch_stddev(x.to(images.dtype)))
         return Judgement(logits=self.final_linear(x.flatten(1)), features=kept)

@@ -2,6 +2,8 @@
 
 Weights are stored at unit variance and scaled at run time (equalised learning rate). Parameter and
 buffer names follow the public rosinality checkpoint layout, so that such a file loads by name.
+
+Convolutions compute in the precision of their input; styles and demodulation keep the weights'.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from torch import Tensor, nn
 
 BLUR_TAPS = (1.0, 3.0, 3.0, 1.0)
 SQRT2 = math.sqrt(2.0)
+FLOAT16_CLAMP = 256.0
+"""Bound of activations in float16, which ends at 65,504 (Karras et al. 2020, "Training generative
+adversarial networks with limited data")."""
 
 
 def blur_kernel(taps: Sequence[float] = BLUR_TAPS, gain: float = 1.0) -> Tensor:
@@ -94,7 +99,8 @@ class EqualConv2d(nn.Module):
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.weight_gain, stride=self.stride, padding=self.padding)
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
 
 
 class BiasedLeakyReLU(nn.Module):
@@ -105,7 +111,8 @@ class BiasedLeakyReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return leaky_relu(x + self.bias[:, None, None])
+        out = leaky_relu(x + self.bias.to(x.dtype)[:, None, None])
+        return out.clamp(-FLOAT16_CLAMP, FLOAT16_CLAMP) if x.dtype == torch.float16 else out
 
 
 class Blur(nn.Module):
@@ -169,14 +176,15 @@ class ModulatedConv2d(nn.Module):
         """Convolve ``x`` under the style that the modulation makes of ``w`` [N, style_dim]."""
         style = self.modulation(w)
         weight = self.weight[0] * self.weight_gain
-        x = x * style[:, :, None, None]
+        x = x * style.to(x.dtype)[:, :, None, None]
+        kernel = weight.to(x.dtype)
         if self.blur is None:
-            out = F.conv2d(x, weight, padding=self.padding)
+            out = F.conv2d(x, kernel, padding=self.padding)
         else:
-            out = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+            out = self.blur(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2))
         if self.demodulate:
             energy = style.square() @ weight.square().sum(dim=(2, 3)).t()
-            out = out * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+            out = out * torch.rsqrt(energy + 1e-8).to(x.dtype)[:, :, None, None]
         return out
 
 
@@ -188,13 +196,18 @@ class NoiseInjection(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        return x + self.weight * noise
+        return x + (self.weight * noise).to(x.dtype)
+
+
+def stddev_group(batch: int, most: int = 4) -> int:
+    """Images in a group of the minibatch standard deviation: the largest divisor up to ``most``."""
+    return next(g for g in range(min(batch, most), 0, -1) if batch % g == 0)
 
 
 class MinibatchStddev(nn.Module):
     """Append the standard deviation over groups of the batch as one more channel.
 
-    [N, C, H, W] -> [N, C + 1, H, W]; the group is the largest divisor of N up to ``group_size``.
+    [N, C, H, W] -> [N, C + 1, H, W].
     """
 
     def __init__(self, group_size: int = 4) -> None:
@@ -203,7 +216,7 @@ class MinibatchStddev(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        group = next(g for g in range(min(batch, self.group_size), 0, -1) if batch % g == 0)
+        group = stddev_group(batch, self.group_size)
         grouped = x.reshape(group, batch // group, channels, height, width)
         std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt()
         statistic = std.mean(dim=(1, 2, 3)).repeat(group)

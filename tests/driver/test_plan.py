@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
+from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.registry import build_config, method_entries, method_names, parse_settings
@@ -66,10 +68,31 @@ def cell(**changes: object) -> Cell:
         {"method_version": "2"},
         {"method_source": "d"},
         {"iterations": 101},
+        {"numerics": Numerics("bf16")},
+        {"numerics": Numerics(accumulate=2)},
+        {"numerics": Numerics(compile=True)},
     ],
 )
 def test_whatever_decides_the_weights_decides_the_hash(changes: dict[str, object]) -> None:
     assert cell(**changes).hash != cell().hash
+
+
+def test_float32_in_one_batch_leaves_finished_cells_their_hash() -> None:
+    """The stored reference cells are from before precision could be chosen."""
+    stored = sorted((Path(__file__).parents[2] / "results/reference/quick").rglob("cell.json"))
+    assert len(stored) == 7
+    for path in stored:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        fields = {key: value for key, value in document["cell"].items() if key != "protocol"}
+        fields["recipe"] = Recipe(**fields["recipe"])
+        assert Cell(**fields).hash == document["hash"]
+
+
+def test_numerics_are_named_where_they_are_chosen() -> None:
+    assert cell(numerics=Numerics()).to_json() == cell().to_json()
+    assert "precision" not in cell().to_json()
+    chosen = cell(numerics=Numerics("bf16", 2)).to_json()
+    assert (chosen["precision"], chosen["accumulate"]) == ("bf16", 2)
 
 
 def test_words_do_not_decide_the_hash() -> None:

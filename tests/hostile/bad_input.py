@@ -84,6 +84,13 @@ INVOCATIONS: Mapping[str, str] = {
     f"{RUN} --device cuda:99": "this machine has no such GPU",
     f"{RUN} --device cuda:-1": "--device must be cpu or cuda[:N]",
     f"{RUN} --device cuda:{'9' * 5000}": "--device must be cpu or cuda[:N]",
+    f"{RUN} --precision fp8": "'fp8' is not one of 'fp32', 'bf16', 'fp16'",
+    f"{RUN} --precision fp16": "--precision fp16 needs a GPU",
+    f"{RUN} --accumulate 0": "--accumulate",
+    f"{RUN} --accumulate 3": "does not divide the batch of 4 images",
+    "run --methods tgan,dcl --target ink --accumulate 2": (
+        "--accumulate: micro-batches may change what 'dcl' computes"
+    ),
     f"{RUN} --suite W/suites/good.toml --out W/a-file": "W/a-file is a file",
     f"{RUN} --suite W/suites/good.toml --out W/a-file/below": "W/a-file is a file",
     f"{RUN} --suite W/suites/good.toml --out W/loop": "W/loop is a link to nothing",

@@ -1,0 +1,95 @@
+"""Seconds and peak memory of the first iterations of each method at 256x256 and full width.
+
+Weights and images are synthetic: what an iteration costs does not depend on them. Every method
+runs in a process of its own, one after the other, and prints its row when it is done. Iteration 1
+has both regularisers in it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+METHODS = "tgan,bsa,freezed,minegan,ewc,cdc,dcl"
+SHOTS = 10
+
+
+def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any) -> dict[str, Any]:
+    """Train method ``name``: seconds of each iteration, by the clock and of the processor, and
+    GiB of memory at the peak, used and predicted."""
+    import numpy as np
+
+    from fsgan_bench.machine import prepare, resident
+    from fsgan_bench.memory import ALLOWANCE, rehearse
+    from fsgan_bench.plan import Cell
+    from fsgan_bench.recipe import Recipe
+    from fsgan_bench.registry import build_config, method_entries
+    from fsgan_bench.session import Session
+    from fsgan_bench.streams import Streams
+    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+    prepare(threads)
+    widths = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128}
+    shape = Architecture(256, style_dim=512, mapping_layers=8, channels=widths)
+    method, recipe = method_entries()[name].load(), Recipe(batch=batch)
+    config = build_config(method, method.shortened)
+    cell = Cell(
+        *("benchmark", "noise", SHOTS, name, method.title, method.paper, method.version, None),
+        *(asdict(config), 0, iterations, (0, iterations), recipe, "", "", numerics),
+    )
+    predicted = resident() + ALLOWANCE * rehearse(cell, method, shape, 1).training
+    with Streams(0).initialising("networks"):
+        pair = Generator(shape), Discriminator(shape)
+    noise = np.random.default_rng(0).integers(0, 256, (SHOTS, 256, 256, 3), dtype=np.uint8)
+    options: Any = {"recipe": recipe, "seed": 0, "iterations": iterations, "numerics": numerics}
+    session = Session(method(config), *pair, noise, **options)
+    session.prepare()
+    seconds = []
+    for _ in range(iterations):
+        wall, processor = time.perf_counter(), time.process_time()
+        session.method.step(session)
+        session.iteration += 1
+        seconds.append((time.perf_counter() - wall, time.process_time() - processor))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "title": method.title,
+        "seconds": seconds,
+        "peak": peak / 2**30,
+        "predicted": predicted / 2**30,
+    }
+
+
+@click.command()
+@click.option("--methods", default=METHODS, show_default=True)
+@click.option("--iterations", default=2, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--batch", default=4, show_default=True)
+@click.option("--precision", default="fp32", show_default=True)
+@click.option("--accumulate", default=1, show_default=True)
+def main(
+    methods: str, iterations: int, threads: int, batch: int, precision: str, accumulate: int
+) -> None:
+    """Print a table: seconds of each iteration and peak memory, a method a row."""
+    from fsgan_bench.numerics import Numerics
+
+    numerics = Numerics(precision, accumulate)
+    numbered = [f"iteration {i + 1}" for i in range(iterations)]
+    columns = ["method", *(f"{n}: s (processor s)" for n in numbered), "peak GiB", "predicted GiB"]
+    click.echo("| " + " | ".join(columns) + " |")
+    click.echo("|---|" + "---:|" * (len(columns) - 1))
+    context = multiprocessing.get_context("spawn")
+    for name in methods.split(","):
+        with context.Pool(1) as pool:
+            row = pool.apply(measure, (name, iterations, threads, batch, numerics))
+        times = [f"{wall:.0f} ({processor:.0f})" for wall, processor in row["seconds"]]
+        cells = [row["title"], *times, f"{row['peak']:.1f}", f"{row['predicted']:.1f}"]
+        click.echo("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

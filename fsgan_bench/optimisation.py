@@ -1,0 +1,65 @@
+"""One optimiser step on the named terms of a loss, over one or several micro-batches."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+Losses = dict[str, Tensor]
+
+SMALLEST_SCALE = 1.0
+"""Below this a loss scale no longer explains an infinite gradient."""
+
+
+class Diverged(RuntimeError):
+    """A loss or its gradient is no longer finite; names the term."""
+
+
+def minimise(
+    side: str,
+    micro_batches: Iterable[Losses],
+    optimizer: torch.optim.Optimizer,
+    scaler: GradScaler,
+    *,
+    parts: int = 1,
+) -> dict[str, float]:
+    """Take one optimiser step on the sum of the terms, averaged over the micro-batches.
+
+    Args:
+        side: prefix of the terms' names in what is returned.
+        micro_batches: the terms of each; a lazy iterable holds one graph at a time.
+        optimizer: of the weights on that side.
+        scaler: scales float16's losses; the step is skipped where a gradient overflows, and the
+            scale lowered. Disabled in any other precision.
+        parts: number of micro-batches.
+
+    Returns:
+        The mean of each term, by ``side/name``.
+
+    Raises:
+        Diverged: a term or the gradient is not finite; no weight has been changed then.
+    """
+    values: defaultdict[str, float] = defaultdict(float)
+    optimizer.zero_grad(set_to_none=True)
+    for terms in micro_batches:
+        for name, term in terms.items():
+            value = float(term.detach())
+            if not math.isfinite(value):
+                raise Diverged(f"the loss term {side}/{name} is {value}")
+            values[f"{side}/{name}"] += value / parts
+        total = torch.stack([term.reshape(()) for term in terms.values()]).sum()
+        scaler.scale(total / parts).backward()
+        del terms, total
+    scaler.unscale_(optimizer)
+    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+    overflows = not torch.nn.utils.get_total_norm(gradients).isfinite()
+    if overflows and not (scaler.is_enabled() and scaler.get_scale() > SMALLEST_SCALE):
+        raise Diverged(f"the gradient of the {side}'s loss is not finite")
+    scaler.step(optimizer)
+    scaler.update()
+    return dict(values)

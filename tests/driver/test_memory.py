@@ -1,0 +1,210 @@
+"""The rehearsal that predicts memory, against the real thing."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from rich.filesize import decimal
+from torch import Tensor, nn
+
+from fsgan_bench.machine import free_memory, resident
+from fsgan_bench.memory import LiveBytes, needs, rehearse
+from fsgan_bench.method import Losses, Method
+from fsgan_bench.numerics import Numerics
+from fsgan_bench.plan import Cell
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.report import show_plan
+from fsgan_bench.runner import RunRequest, make_plan
+from fsgan_bench.session import Session
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+
+RECIPE = Recipe(batch=8, r1_every=2, path_length_every=3)
+SHAPE = Architecture(32, 16, 2, {4: 16, 8: 16, 16: 16, 32: 8})
+
+
+def make_cell(name: str, config: Any, numerics: Numerics | None = None) -> Cell:
+    return Cell(
+        *("suite", "target", 4, name, name, "nobody", "1", None, asdict(config), 0, 9, (0, 9)),
+        *(RECIPE, "", "", numerics or Numerics()),
+    )
+
+
+def real_peak(method: Method, numerics: Numerics) -> int:
+    """Bytes alive at the peak of a real iteration 6 (of both regularisers) of ``method``."""
+    with LiveBytes() as live:
+        session = Session(
+            method,
+            Generator(SHAPE),
+            Discriminator(SHAPE),
+            np.zeros((4, 32, 32, 3), dtype=np.uint8),
+            recipe=RECIPE,
+            seed=0,
+            iterations=9,
+            numerics=numerics,
+        )
+        session.prepare()
+        method.step(session)
+        session.iteration = 6
+        live.peak = live.now
+        method.step(session)
+        return live.peak
+
+
+def test_bytes_are_counted_while_tensors_live() -> None:
+    with LiveBytes() as live:
+        first = torch.empty(1000)
+        second = first[10:].t()
+        assert live.now == 4000
+        third = first * 2
+        del first
+        assert live.now == 8000
+        del second, third
+        assert live.now == 0 and live.peak == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "numerics"),
+    [("tgan", Numerics()), ("ewc", Numerics("bf16")), ("dcl", Numerics())],
+    ids=lambda value: getattr(value, "precision", value),
+)
+def test_the_rehearsal_lives_as_the_real_thing(name: str, numerics: Numerics) -> None:
+    method = method_entries()[name].load()
+    config = build_config(method, {**method.tiny, **method.shortened})
+    seen = rehearse(make_cell(name, config, numerics), method, SHAPE, 10)
+    assert seen.own
+    assert seen.training == pytest.approx(real_peak(method(config), numerics), rel=0.05)
+    assert 0 < seen.kept < min(seen.training, seen.sampling)
+
+
+def test_micro_batches_and_bfloat16_take_less() -> None:
+    plain = method_entries()["tgan"].load()
+    peaks = [
+        rehearse(make_cell("tgan", plain.Config(), numerics), plain, SHAPE, 1).training
+        for numerics in (Numerics(), Numerics("bf16"), Numerics(accumulate=4))
+    ]
+    assert peaks[0] > peaks[1] and peaks[0] > 1.5 * peaks[2]
+
+
+class Undecided(Method):
+    """Looks at its data."""
+
+    name, title, version, paper = "undecided", "Undecided", "1", "nobody 2026"
+
+    def generator_loss(self, session: Session) -> Losses:
+        session.images[session.few_shot[:, 0, 0, 0].cpu().numpy().argmax()]
+        return super().generator_loss(session)
+
+
+class Endless(Method):
+    """Prepares for hours."""
+
+    name, title, version, paper = "endless", "Endless", "1", "nobody 2026"
+
+    def setup(self, session: Session) -> None:
+        while True:
+            session.path_length_mean = session.path_length_mean + 1
+
+
+@pytest.mark.parametrize("method", [Undecided, Endless])
+def test_plain_fine_tuning_stands_in(method: type[Method]) -> None:
+    tgan = method_entries()["tgan"].load()
+    plain = rehearse(make_cell("tgan", tgan.Config()), tgan, SHAPE, 1)
+    seen = rehearse(make_cell(method.name, method.Config()), method, SHAPE, 1)
+    assert plain.own and not seen.own
+    assert seen.training == plain.training
+
+
+class Copies(Method):
+    """Samples through a hundred copies of every image."""
+
+    name, title, version, paper = "copies", "Copies", "1", "nobody 2026"
+
+    def sample(self, modules: Mapping[str, nn.Module], z: Tensor) -> Tensor:
+        return super().sample(modules, z).repeat(100, 1, 1, 1)[: len(z)]
+
+
+def test_sampling_is_the_methods_own() -> None:
+    footprints = [
+        rehearse(make_cell(each.name, each.Config()), each, SHAPE, 50)
+        for each in (Copies, method_entries()["tgan"].load())
+    ]
+    more = footprints[0].sampling - footprints[1].kept
+    assert more > 100 * 50 * 3 * 32 * 32 * 4
+    assert footprints[1].sampling < footprints[0].sampling
+
+
+PROGRAM = """
+import resource, sys
+from fsgan_bench.machine import prepare, resident
+from fsgan_bench.memory import rehearse
+from fsgan_bench.recipe import Recipe
+from fsgan_bench.session import Session
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.plan import Cell
+from baselines.tgan import TGAN
+import numpy as np
+prepare(1)
+shape = Architecture(64, 128, 4, {4: 128, 8: 128, 16: 128, 32: 64, 64: 32})
+recipe = Recipe(batch=32)
+cell = Cell("s", "t", 10, "tgan", "TGAN", "n", "1", None, {}, 0, 1, (0, 1), recipe, "", "")
+predicted = resident() + rehearse(cell, TGAN, shape, 1).training
+images = np.zeros((10, 64, 64, 3), dtype=np.uint8)
+networks = Generator(shape), Discriminator(shape)
+session = Session(TGAN(), *networks, images, recipe=recipe, seed=0, iterations=1)
+session.method.step(session)
+print(predicted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_a_process_needs_about_what_is_predicted() -> None:
+    """The embedded suite's networks at a large batch, so that tensors outweigh libraries."""
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    predicted, measured = map(int, process.stdout.split())
+    assert predicted == pytest.approx(measured, rel=0.3)
+
+
+def test_a_plan_says_what_it_needs_and_warns(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = RunRequest("tgan", ("sketches",), str(suite), out=tmp_path, jobs=1)
+    plan = make_plan(request)
+    (need,) = needs(plan.to_run, plan.methods)
+    assert need.own and need.peak >= need.training > resident() / 2
+    for free, warns in ((need.peak // 2, True), (need.peak * 2, False)):
+        monkeypatch.setattr("fsgan_bench.machine.free_memory", lambda _device, free=free: free)
+        console = Console(file=io.StringIO(), width=200)
+        show_plan(plan, console)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert f"{decimal(free)} free." in text and "to train a cell, " in text
+        assert ("the memory does not suffice" in text) == warns
+
+
+def test_a_plan_names_what_small_micro_batches_change(suite: Path, tmp_path: Path) -> None:
+    request = RunRequest("tgan", ("sketches",), str(suite), out=tmp_path, accumulate=2)
+    console = Console(file=io.StringIO(), width=200)
+    show_plan(make_plan(request), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "minibatch standard deviation is over 1 image(s) instead of 2" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_machine_says_what_it_has() -> None:
+    free = free_memory("cpu")
+    assert free is not None and 2**20 < free < 2**50
+    held = resident()
+    ballast = np.ones(2**27, dtype=np.uint8)
+    assert resident() - held == pytest.approx(ballast.nbytes, rel=0.2)
