@@ -141,6 +141,8 @@ def make_plan(request: RunRequest) -> Plan:
         }
     if plan.to_run:
         require(suite.backbones, classifier)
+        for task in plan.tasks:
+            task.check_resolution()
     return plan
 
 

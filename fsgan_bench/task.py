@@ -89,6 +89,17 @@ class Task:
     def resolution(self) -> int:
         return self.source.generator.architecture.resolution
 
+    def check_resolution(self) -> None:
+        """Raise UserError if the source's images are too small for a network that scores them."""
+        for name in sorted(self.suite.backbones):
+            least = load_backbone(name, self.request.device).min_size
+            if self.resolution < least:
+                raise UserError(
+                    f"The suite '{self.suite.name}' cannot be scored: its source draws images of "
+                    f"{self.resolution} pixels a side, and the feature network '{name}' needs "
+                    f"at least {least}."
+                )
+
     @property
     def sample_batch(self) -> int:
         """Images that are generated at a time."""

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from fsgan_bench.cli import main
+from fsgan_bench.stylegan2.checkpoint import save_source
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 
 RUN = ["run", "--target", "sketches", "--methods", "tgan"]
 
@@ -64,3 +66,17 @@ def test_missing_weights_stop_a_run_before_any_training(
     assert result.output.count("are missing") == len(missing)
     assert "Traceback" not in result.output
     assert not out.exists()
+
+
+def test_a_source_too_small_to_be_scored_is_named(
+    suite: Path, networks: tuple[Generator, Discriminator], tmp_path: Path
+) -> None:
+    save_source(tmp_path / "source.safetensors", *networks, {"title": "16 pixels"})
+    (tmp_path / "suite.toml").write_text(suite.read_text())
+    arguments = [*RUN, "--suite", str(tmp_path / "suite.toml"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "images of 16 pixels a side, and the feature network 'lite0' needs at least 32" in (
+        result.output
+    )
+    assert not (tmp_path / "out").exists()

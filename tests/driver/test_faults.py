@@ -162,7 +162,8 @@ def test_a_results_root_that_cannot_be_written_to(
     blocked.touch()
     process = fsgan_bench(*arguments(suite, blocked / "results", "tgan"))
     assert process.returncode == 2
-    assert f"Error: Nothing can be written to {blocked / 'results'}: " in process.stderr
+    wrong = f"--out {blocked / 'results'}: {blocked} is a file, where a folder is needed."
+    assert process.stderr.strip().endswith(f"Error: {wrong}")
     assert "Traceback" not in process.stderr
 
 

@@ -67,7 +67,7 @@ def test_the_package_installs_and_passes_its_tests(folder: Path) -> None:
         for name, command in commands.items()
     }
     assert "style_lock  third party: fsgan-bench-style-lock" in done["list"]
-    assert "8 passed" in done["test"]
+    assert "9 passed" in done["test"]
 
 
 @pytest.mark.parametrize(

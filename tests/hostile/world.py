@@ -21,8 +21,8 @@ from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
-SIDE = 16
-SHAPE = Architecture(SIDE, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
+SIDE = 32
+SHAPE = Architecture(SIDE, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4, 32: 4})
 
 
 class Bomb:
