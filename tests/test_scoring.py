@@ -230,14 +230,15 @@ def test_only_inception_makes_a_frechet_distance_fid() -> None:
 
 
 MEASURE = """
-import resource
 import numpy as np
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
 from fsgan_bench.metrics.scores import Yardstick
 from fsgan_bench.scoring import Scorer
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # ru_maxrss would be that of the process that this one was forked from, if that held more.
+    (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 backbone = LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
 blocks = np.random.default_rng(0).integers(0, 256, (164, 16, 16, 3), dtype=np.uint8)
@@ -251,6 +252,7 @@ print(4 * 160 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_memory_does_not_grow_with_the_features() -> None:
     process = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
