@@ -141,7 +141,8 @@ def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
     lines = list(stored)
     for name, (images, further) in task.references().items():
         own = [line for line in stored if line["reference"] == name]
-        wanted = _unscored(task, metrics, own)
+        applicable = [metric for metric in metrics if name != "real" or not metric.paired]
+        wanted = _unscored(task, applicable, own)
         if not wanted or not own:
             continue
         scored = task.scorer.score(images, further, wanted).scores

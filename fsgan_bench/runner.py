@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -272,10 +273,17 @@ def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
         return len(set(values)) > 1
 
     targets = several(cell.target for _, cell in cells)
+    shots = several(cell.shots for _, cell in cells)
     seeds = several(cell.seed for _, cell in cells)
-    return {
+    labels = {
         cell.hash: cell.title
         + (f" {cell.target}" if targets else "")
+        + (f" {cell.shots} shots" if shots else "")
         + (f" seed {cell.seed}" if seeds else "")
         for _, cell in cells
+    }
+    counts = Counter(labels.values())
+    return {
+        digest: label if counts[label] == 1 else f"{label} ({digest[:8]})"
+        for digest, label in labels.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.metrics.backbone import Backbone
+from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
 from fsgan_bench.metrics.probe import ProbeValues
+from fsgan_bench.metrics.registry import ALWAYS
 from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstick
 from fsgan_bench.plan import PROTOCOL
 
@@ -71,6 +74,7 @@ class Scorer:
             "classifier": self._classifier_network(),
             "lpips": (lpips.name, lpips.version),
             "frechet": (frechet.name, frechet.version),
+            "edges": ("edges", EDGES),
         }
 
     def score(
@@ -78,18 +82,25 @@ class Scorer:
         images: Images,
         further: Iterable[Images] = (),
         metrics: Sequence[Metric] | None = None,
+        *,
+        paired: bool = True,
     ) -> Scored:
         """Score ``images``, uint8 [N, R, R, 3]; ``further`` images count for Frechet alone.
 
-        ``metrics`` are by default those of every snapshot. An undefined value (no cluster with two
-        members, say) is stored as None. Beside the images and a batch of each network, memory holds
-        pooled features, 4 d bytes for each image and further image, and LPIPS features: 4 N D bytes
-        up to ``HELD_BYTES``; where they are larger they are streamed and memory does not depend on
-        N, see ``metrics.intra_lpips.streamed_intra_lpips``.
+        ``metrics`` are by default those of every snapshot; without ``paired`` those are left out
+        that need images of the probe batch, a latent each, in order. An undefined value (no cluster
+        with two members, say) is stored as None. Beside the images and a batch of each network,
+        memory holds pooled features, 4 d bytes for each image and further image, and LPIPS
+        features: 4 N D bytes up to ``HELD_BYTES``; where they are larger they are streamed and
+        memory does not depend on N, see ``metrics.intra_lpips.streamed_intra_lpips``.
         """
-        wanted = METRICS.values() if metrics is None else metrics
-        possible = [metric for metric in wanted if not metric.missing(self.yardstick)]
-        measured, seconds = self._measure(images, further, {metric.role for metric in possible})
+        wanted = ALWAYS.values() if metrics is None else metrics
+        possible = [
+            metric
+            for metric in wanted
+            if not metric.missing(self.yardstick) and (paired or not metric.paired)
+        ]
+        measured, seconds = self._measure(images, further, possible)
         scores = []
         each: dict[str, NDArray[Any]] = {}
         for metric in possible:
@@ -134,17 +145,20 @@ class Scorer:
         return notes
 
     def _measure(
-        self, images: Images, further: Iterable[Images], roles: set[Role]
+        self, images: Images, further: Iterable[Images], metrics: Sequence[Metric]
     ) -> tuple[Measured, dict[str, float]]:
         """What the networks make of the images, and the seconds of each, by its version."""
+        roles = {metric.role for metric in metrics}
         seconds: dict[str, float] = {}
         pooled: dict[str, Tensor] = {}
-        clusters = None
+        clusters = to_ideal = None
         if "lpips" in roles:
             began = time.perf_counter()
             rows, lpips_pooled = self._rows(images)
             clusters = streamed_intra_lpips(rows, self.yardstick.few_shot, distances=True)
             pooled[self.lpips.version] = lpips_pooled
+            if any(metric.paired and metric.role == "lpips" for metric in metrics):
+                to_ideal = paired_lpips(rows(None), self._ideal_rows(None))
             seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
         if "frechet" in roles:
@@ -154,7 +168,12 @@ class Scorer:
                 pooled[version] = self.frechet.pooled(images)
             frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
-        return Measured(images, clusters, pooled, frechet), seconds
+        return Measured(images, clusters, pooled, frechet, to_ideal), seconds
+
+    @functools.cached_property
+    def _ideal_rows(self) -> Rows:
+        assert self.yardstick.ideal is not None
+        return self._rows(self.yardstick.ideal())[0]
 
     def _rows(self, images: Images) -> tuple[Rows, Tensor]:
         """Passes over the LPIPS features, and the pooled ones, which are there after the first."""

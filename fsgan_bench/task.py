@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images, grid, save_png, to_uint8
 from fsgan_bench.data.splits import Splits
@@ -145,6 +146,17 @@ class Task:
         classifier.check_usable(allow=self.request.allow_weak_classifier)
         return classifier
 
+    @functools.cached_property
+    def source_images(self) -> Images:
+        """What the source generator draws for the probe batch, kept between runs."""
+        shape = (len(self.probe), self.resolution, self.resolution, 3)
+        name = f"{self.source.hash[:16]}-{tensor_hash(self.probe)[:16]}.npy"
+        return cached_images(
+            cache_dir() / "source" / name,
+            shape,
+            lambda: self.generate(Method(), {"generator": self.source.generator}),
+        )
+
     @property
     def classifier_hash(self) -> str | None:
         return None if self.classifier is None else str(self.classifier.hash)
@@ -162,7 +174,7 @@ class Task:
         frechet = load_backbone(self.suite.frechet_backbone, device)
         few_shot = lpips.features(self.splits.few_shot).lpips
         real = frechet.pooled(reference) if len(reference) > 1 else None
-        held_out = self.splits.held_out
+        held_out, ideal = self.splits.held_out, self.target.images.ideal
 
         @functools.cache
         def real_nearest() -> NDArray[np.float32]:
@@ -175,6 +187,8 @@ class Task:
             reference=FrechetReference(real) if real is not None else None,
             real=real,
             real_nearest=real_nearest if len(held_out) > 0 else None,
+            source=lambda: self.source_images,
+            ideal=None if ideal is None else lambda: ideal(self.source_images),
         )
         return Scorer(lpips, frechet, yardstick)
 
@@ -216,7 +230,7 @@ class Task:
         lines: list[dict[str, Any]] = []
         for name, (images, further) in self.references().items():
             save_strip(images, self.folder / "strips" / f"{name}.png")
-            scored = self.scorer.score(images, further)
+            scored = self.scorer.score(images, further, paired=name != "real")
             if scored.probe is not None:
                 scored.probe.save(self.folder / "probe" / f"{name}.npz")
             lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]

@@ -16,7 +16,7 @@ from fsgan_bench import machine
 from fsgan_bench.adaptation import look_at
 from fsgan_bench.cells import CellFiles
 from fsgan_bench.errors import UserError
-from fsgan_bench.metrics.scores import scored_always
+from fsgan_bench.metrics.registry import scored_always
 from fsgan_bench.store import file_hash, read_lines
 from fsgan_bench.stored import find_cells, stored_sampler, stored_task
 from fsgan_bench.task import Task

@@ -23,9 +23,10 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
     (see :func:`load`). The files go into each task's ``figures`` folder, or into ``out``: directly
     if there is one task, else into ``out/<suite>/<target>-<k>shot``. Figures are written as PNG and
     PDF: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
-    ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images for them are there;
-    tables as ``table.md`` and ``table.csv``. Methods that failed or are unfinished are left out
-    and named in a footnote. Raises UserError if there is no finished and scored run.
+    ``correspondence``, ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images
+    for them are there; tables as ``table.md`` and ``table.csv``. Methods that failed or are
+    unfinished are left out and named in a footnote. Raises UserError if there is no finished and
+    scored run.
     """
     every = load(task_folders)
     if not any(curves.variants(results) for results in every):
@@ -46,11 +47,13 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
     quality = curves.scales(results, "realisticness")
     diversity = curves.scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
+    paired = [scale for metric in curves.PAIRED for scale in curves.scales(results, metric)]
     with canvas.style():
         for name, scales in [
             ("realisticness", quality),
             ("intra_lpips", diversity),
             ("trajectories", [*quality, *diversity]),
+            ("correspondence", paired),
             *((scale.metric, [scale]) for scale in curves.distances(results)),
         ]:
             if scales:

@@ -73,6 +73,7 @@ _LINE = 0.135
 _CHARACTER = 0.0515
 _BLOCK_GAP = 0.09
 _LEGEND_GAP = 0.06
+_ROW_GAP = 0.62
 
 
 @contextmanager
@@ -140,13 +141,17 @@ def chart(
     left: float = 0.48,
     gap: float = 0.92,
     right: float = 0.46,
+    columns: int | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A row of panels with a title above, legends beneath each other and footnotes below.
+    """Panels with a title above, legends beneath each other and footnotes below.
 
     Sizes in inches: ``left`` and ``right`` are the margins beside the panels, ``gap`` what lies
-    between two. The figure is as tall as its contents need, and wider for more than two panels.
+    between two. The panels are in one row, or in rows of ``columns``. The figure is as tall as its
+    contents need, and wider for more than two panels in a row.
     """
-    width += max(0, panels - 2) * (gap + (width - left - right - gap) / 2)
+    columns = min(panels, columns or panels)
+    rows = -(-panels // columns)
+    width += max(0, columns - 2) * (gap + (width - left - right - gap) / 2)
     lines = wrap(notes, width - 2 * _MARGIN)
     figure = new_figure(width, 4.0)
     fitted = [_fitting_legend(figure, handles, width - 2 * _MARGIN) for handles in legends]
@@ -155,19 +160,20 @@ def chart(
     for height in reversed(heights):
         tops.append(tops[-1] + height + _LEGEND_GAP)
     below = tops[-1] + 0.4
-    height = below + panel_height + 0.3
+    row_height = panel_height + _ROW_GAP
+    height = below + rows * row_height - _ROW_GAP + 0.3
     figure.set_size_inches(width, height)
     write_notes(figure, lines, _MARGIN, _MARGIN + notes_height(lines))
     for legend, top in zip(fitted, reversed(tops[1:]), strict=True):
         place = (0.5, (top - _LEGEND_GAP) / height)
         legend.set_bbox_to_anchor(place, transform=figure.transFigure)
     figure.text(_MARGIN / width, 1 - 0.06 / height, title, va="top", fontsize=NORMAL + 1)
-    panel_width = (width - left - right - (panels - 1) * gap) / panels
+    panel_width = (width - left - right - (columns - 1) * gap) / columns
     axes = [
         figure.add_axes(
             (
-                (left + number * (panel_width + gap)) / width,
-                below / height,
+                (left + number % columns * (panel_width + gap)) / width,
+                (below + (rows - 1 - number // columns) * row_height) / height,
                 panel_width / width,
                 panel_height / height,
             )

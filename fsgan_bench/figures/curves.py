@@ -18,7 +18,11 @@ from fsgan_bench.figures.results import DONE, TaskResults
 
 Floats = NDArray[np.float64]
 
+PAIRED = ("correspondence", "structure")
+"""Metrics that hold each image against the source's for the same latent."""
+
 _UNCALIBRATED = ("lite0",)
+_TITLES = {"correspondence": "LPIPS to the ideal", "structure": "structural consistency"}
 _LONGEST_REASON = 90
 
 
@@ -35,8 +39,12 @@ class Scale(NamedTuple):
 
     @property
     def higher_is_better(self) -> bool:
-        """False for distances between distributions."""
-        return not self.metric.startswith(("fd_", "fid", "kid"))
+        """False for distances."""
+        return not (self.is_distribution_distance or self.metric == "correspondence")
+
+    @property
+    def is_distribution_distance(self) -> bool:
+        return self.metric.startswith(("fd_", "fid", "kid"))
 
     @property
     def key(self) -> str:
@@ -47,24 +55,23 @@ class Scale(NamedTuple):
 
     def name(self, mathtext: bool = False) -> str:
         """The metric with its backbone, as on an axis or over a column."""
-        note = f"{self.backbone}, uncalibrated"
-        backbone = note if self._is_lpips and self.backbone in _UNCALIBRATED else self.backbone
-        protocol = self.metric.removeprefix("intra_lpips").strip("_") if self._is_lpips else ""
+        intra = self.metric.startswith("intra_lpips")
+        uncalibrated = self.backbone in _UNCALIBRATED and (intra or self.metric == PAIRED[0])
+        backbone = f"{self.backbone}, uncalibrated" if uncalibrated else self.backbone
+        protocol = self.metric.removeprefix("intra_lpips").strip("_") if intra else ""
         details = ", ".join(part for part in (backbone, protocol, self.edition) if part)
         return f"{self._title(mathtext)} ({details})" if details else self._title(mathtext)
 
     def _title(self, mathtext: bool) -> str:
         if self.metric == "realisticness":
             return "realisticness $p_t$" if mathtext else "realisticness p_t"
-        if self._is_lpips:
+        if self.metric.startswith("intra_lpips"):
             return "intra-LPIPS"
+        if self.metric in _TITLES:
+            return _TITLES[self.metric]
         if self.metric.startswith("fd_"):
             return "Fréchet distance"
         return self.metric.partition("_")[0].upper()
-
-    @property
-    def _is_lpips(self) -> bool:
-        return self.metric.startswith("intra_lpips")
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def distances(results: TaskResults) -> list[Scale]:
     """The scales of all distances between distributions of images, sorted."""
     names = sorted({str(name) for name in results.scores["metric"]})
     every = [scale for name in names for scale in scales(results, name)]
-    return [scale for scale in every if not scale.higher_is_better]
+    return [scale for scale in every if scale.is_distribution_distance]
 
 
 def variants(results: TaskResults) -> list[Variant]:

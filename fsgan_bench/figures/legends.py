@@ -42,6 +42,19 @@ def legends(
     return [methods, compared] if compared else [methods]
 
 
+def method_handles(variants: Sequence[Variant]) -> list[Artist]:
+    """The variants without a word on their convergence."""
+    return [_handle(variant.look, variant.label) for variant in variants]
+
+
+def reference_handles(names: Sequence[str]) -> list[Artist]:
+    """These reference lines."""
+    return [
+        _compared_handle(palette.REFERENCES[name], palette.REFERENCE_TITLES[name], False)
+        for name in names
+    ]
+
+
 def _handle(look: Look, label: str) -> Line2D:
     return Line2D(
         [],

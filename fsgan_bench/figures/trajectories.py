@@ -98,7 +98,7 @@ def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale
     for number, variant in enumerate(variants):
         curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
         if curve is not None:
-            _draw_curve(axes, curve, variant.look, zorder=3 + 0.1 * number)
+            draw_curve(axes, curve, variant.look, zorder=3 + 0.1 * number)
             snapshots = np.union1d(snapshots, curve.iterations)
     lines = {
         name: found[0]
@@ -112,12 +112,13 @@ def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale
         axes.set_ylim(-0.03, 1.03)
     elif not scale.higher_is_better:
         axes.set_ylim(bottom=0.0)
-    _scale_iterations(axes, snapshots)
+    scale_iterations(axes, snapshots)
     _shade_artefact(axes, results, scale)
     _name_lines(axes, lines)
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
+def draw_curve(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
+    """A line with its markers and, where the spread is known, a band around it."""
     axes.plot(
         curve.iterations,
         curve.values,
@@ -210,7 +211,7 @@ def _draw_arrow(axes: Axes, x: curves.Floats, y: curves.Floats, look: Look, zord
     )
 
 
-def _scale_iterations(axes: Axes, snapshots: curves.Floats) -> None:
+def scale_iterations(axes: Axes, snapshots: curves.Floats) -> None:
     """A square-root axis, for most happens early, with its ticks at snapshots."""
     last = snapshots.max(initial=0.0)
     if last <= 0:

@@ -6,8 +6,12 @@ import inspect
 from importlib import metadata
 
 from fsgan_bench.errors import UserError, look_up, where_defined, where_raised
+from fsgan_bench.metrics.correspondence import PAIRED
 from fsgan_bench.metrics.further import FURTHER
 from fsgan_bench.metrics.scores import METRICS, Metric
+
+ALWAYS: dict[str, Metric] = {**METRICS, **PAIRED}
+"""What every snapshot is scored by, as far as its task can be; others can be added."""
 
 METRICS_GROUP = "fsgan_bench.metrics"
 
@@ -23,7 +27,7 @@ def find_metrics() -> dict[str, Metric]:
     Raises:
         UserError: an installed one cannot be imported, is no metric, or takes a name of ours.
     """
-    found: dict[str, Metric] = {**METRICS, **FURTHER}
+    found: dict[str, Metric] = {**ALWAYS, **FURTHER}
     for point in metadata.entry_points(group=METRICS_GROUP):
         origin = point.dist.name if point.dist else "unknown"
         if point.name in found or point.name in TOGETHER:
@@ -66,3 +70,9 @@ def _load(point: metadata.EntryPoint, origin: str) -> Metric:
     if loaded.name != point.name:
         raise UserError(f"{label} calls itself '{loaded.name}'; its entry point must be so named.")
     return loaded()
+
+
+def scored_always(version: str) -> bool:
+    """Whether a stored score's version is that of a metric of every snapshot."""
+    _, _, metric = version.partition(", ")
+    return metric.partition(" ")[0] in ALWAYS

@@ -22,8 +22,8 @@ FEW_REFERENCES = 1000
 NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
 NO_REFERENCE = "the target has no set of real images to compare with"
 
-Role = Literal["classifier", "lpips", "frechet"]
-"""Which of a task's networks a metric looks through."""
+Role = Literal["classifier", "lpips", "frechet", "edges"]
+"""Which of a task's networks a metric looks through; ``edges`` is none but a filter."""
 
 
 class Classifier(Protocol):
@@ -61,6 +61,8 @@ class Yardstick:
         reference: pooled features of real target images.
         real: these features themselves, [N, d].
         real_nearest: gives the LPIPS [N] of held-out real images to their nearest few-shot image.
+        source: gives what the source generator draws for the probe batch, uint8 [N, R, R, 3].
+        ideal: gives the ideal adaptation of that.
     """
 
     few_shot: Tensor
@@ -68,6 +70,8 @@ class Yardstick:
     reference: FrechetReference | None
     real: Tensor | None = None
     real_nearest: Callable[[], NDArray[np.floating[Any]]] | None = None
+    source: Callable[[], Images] | None = None
+    ideal: Callable[[], Images] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,14 @@ class Measured:
             if no metric looks at LPIPS.
         pooled: their pooled features [N, d], by the version of the backbone.
         frechet: pooled features [N', d] of these and further images; empty without a reference.
+        to_ideal: LPIPS [N] of each image to the ideal of its latent; None if no metric asks for it.
     """
 
     images: Images
     clusters: Clustered | None
     pooled: Mapping[str, Tensor]
     frechet: Tensor
+    to_ideal: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,8 @@ class Metric(ABC):
         higher_is_better: the direction of better.
         definition: one sentence with the source.
         role: which network it looks through.
+        paired: whether it holds each image against the source's for the same latent, so that only
+            images of the probe batch have it.
     """
 
     name: ClassVar[str]
@@ -121,6 +129,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool]
     definition: ClassVar[str]
     role: ClassVar[Role]
+    paired: ClassVar[bool] = False
 
     def missing(self, yardstick: Yardstick) -> str | None:
         """Why a task with this yardstick goes without the metric; None if it does not."""
@@ -235,10 +244,4 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (RealisticnessScore(), IntraLPIPSScore(), IntraLPIPSCDC2021(), FrechetScore())
 }
-"""What every snapshot is scored by; ``further`` holds what can be added."""
-
-
-def scored_always(version: str) -> bool:
-    """Whether a stored score's version is that of a metric of every snapshot."""
-    _, _, metric = version.partition(", ")
-    return metric.partition(" ")[0] in METRICS
+"""What can be said of any set of images; `registry` has the others."""
