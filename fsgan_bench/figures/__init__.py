@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
+from fsgan_bench.figures import (
+    canvas,
+    curves,
+    grids,
+    literature,
+    rendering,
+    selection,
+    trajectories,
+)
+from fsgan_bench.figures.latex import latex
 from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
 from fsgan_bench.figures.tables import tables as make_tables
-from fsgan_bench.store import write_atomic
+from fsgan_bench.store import write_text
 
 __all__ = ["draw", "load"]
 
@@ -24,8 +32,10 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
     if there is one task, else into ``out/<suite>/<target>-<k>shot``. Figures are written as PNG and
     PDF: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
     ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images for them are there;
-    tables as ``table.md`` and ``table.csv``. Methods that failed or are unfinished are left out
-    and named in a footnote. Raises UserError if there is no finished and scored run.
+    the tables of final scores, of model selection and of values in print beside ours as
+    ``table.md`` and ``table.tex``, and each for itself as ``table.csv``, ``selection.csv`` and
+    ``literature.csv``. Methods that failed or are unfinished are left out and named in a footnote.
+    Raises UserError if there is no finished and scored run.
     """
     every = load(task_folders)
     if not any(curves.variants(results) for results in every):
@@ -67,20 +77,20 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
             if grid is not None:
                 figures[f"grid_{variant.method if alone else variant.key}"] = grid
         shown = make_tables(results)
+        selected = selection.tables(results)
+        printed = literature.beside(results, shown)
         # Nothing is written before everything has been read and drawn.
         saved = [canvas.save(figure, folder, name) for name, figure in figures.items()]
     written = [path for paths in saved for path in paths]
-    for name, text in [
-        ("table.md", rendering.markdown(shown)),
-        ("table.csv", rendering.csv_text(shown)),
-    ]:
-        write_atomic(folder / name, partial(_write, text))
+    every = [*shown, *selected, *printed]
+    texts = {"table.md": rendering.markdown(every), "table.tex": latex(every)}
+    for name, part in [("table", shown), ("selection", selected), ("literature", printed)]:
+        if part:
+            texts[f"{name}.csv"] = rendering.csv_text(part)
+    for name, text in texts.items():
+        write_text(folder / name, text)
         written.append(folder / name)
     return written
-
-
-def _write(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _nothing(every: list[TaskResults]) -> str:
