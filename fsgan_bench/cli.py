@@ -18,6 +18,7 @@ from fsgan_bench.commands.convert import convert
 from fsgan_bench.commands.data import data
 from fsgan_bench.commands.new_method import new_method
 from fsgan_bench.commands.options import PATH, PLUGIN, show_broken
+from fsgan_bench.commands.reproduce import reproduce
 from fsgan_bench.commands.run import run
 from fsgan_bench.commands.score import score
 from fsgan_bench.commands.verdict import verdict
@@ -169,6 +170,7 @@ main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(new_method)
+main.add_command(reproduce)
 main.add_command(run)
 main.add_command(score)
 main.add_command(verdict)

@@ -6,16 +6,22 @@ Zhao et al. 2022: the trajectories are Fig. 2, the ablations Fig. 6. Cells lie w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
+from fsgan_bench.ablation import JUDGES, judge_again, judgements_file
+from fsgan_bench.analysis import report
+from fsgan_bench.cells import CellFiles
 from fsgan_bench.errors import UserError
+from fsgan_bench.figures import KINDS, draw, load, reproduction
 from fsgan_bench.plan import Cell
 from fsgan_bench.runner import Plan, RunRequest, make_plan
 from fsgan_bench.suite import Suite, get_suite
 from fsgan_bench.task import Task, TaskRequest
+
+T = TypeVar("T")
 
 Part: TypeAlias = Literal[
     "trajectories", "grids", "tables", "classifier-ablation", "dcl-ablation", "data-size"
@@ -55,7 +61,7 @@ SCOPES: dict[str, Scope] = {
     "standard": Scope(targets=3, seeds=3, ablation_seeds=3, sized="tgan,dcl"),
     "full": Scope(targets=None, seeds=5, ablation_seeds=5, sized="all"),
 }
-"""By the name of the budget; cells train as the suite's budget of that name says, or its longest."""
+"""By the budget's name; cells train as the suite's budget of that name says, or its longest."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +88,20 @@ class Reproduction:
 
     Attributes:
         plan: every cell once.
-        compared: cells of all methods, by task.
-        contrastive, sized: cells of the part dcl-ablation, and of data-size by number of shots.
-        rejudged: task and cells whose snapshots the part classifier-ablation scores again.
+        task: the first target with the suite's number of shots, where the ablations are drawn.
+        compared: cells of all methods, by the folder of their task.
+        contrastive: cells of the part dcl-ablation.
+        sized: cells of the part data-size.
+        rejudged: cells whose snapshots the part classifier-ablation scores again.
         notes: what is left out, and why.
     """
 
     plan: Plan
+    task: Task
     compared: dict[Path, list[Path]] = field(default_factory=dict)
     contrastive: list[Path] = field(default_factory=list)
-    sized: dict[int, list[Path]] = field(default_factory=dict)
-    rejudged: tuple[Task, list[Cell]] | None = None
+    sized: list[Path] = field(default_factory=list)
+    rejudged: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -106,37 +115,70 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
     scope = SCOPES[request.budget]
     targets = request.targets or tuple(suite.targets)[: scope.targets]
     seeds = request.seeds or tuple(range(scope.seeds))
-    whole = replace(
-        request.run, targets=targets, seeds=seeds, budget=_budget(suite, request.budget, targets[0])
-    )
+    budget = _budget(suite, request.budget, targets[0])
+    whole = replace(request.run, targets=targets, seeds=seeds, budget=budget)
     few = replace(whole, targets=targets[:1], seeds=seeds[: scope.ablation_seeds])
-    wanted = set(request.parts)
     plans = _Plans()
-    found = Reproduction(Plan(whole, [], {}))
-    if wanted & {*COMPARED, "classifier-ablation"}:
-        alone = not wanted & set(COMPARED)
-        for task, cell in plans.add(few if alone else whole):
-            folder = cell.folder(task.folder)
-            if not alone:
-                found.compared.setdefault(task.folder, []).append(folder)
-            if "classifier-ablation" in wanted and cell.target == targets[0]:
-                if cell.seed in few.seeds:
-                    found.rejudged = found.rejudged or (task, [])
-                    found.rejudged[1].append(cell)
-    if "dcl-ablation" in wanted:
+    compared: dict[Path, list[Path]] = {}
+    notes: list[str] = []
+    contrastive: list[Path] = []
+    sized: list[Path] = []
+    if not set(COMPARED).isdisjoint(request.parts):
+        for task, cell in plans.add(whole):
+            compared.setdefault(task.folder, []).append(cell.folder(task.folder))
+    rejudged = plans.folders(few) if "classifier-ablation" in request.parts else []
+    if "dcl-ablation" in request.parts:
         for settings in CONTRASTIVE:
-            cells = plans.add(replace(few, methods="dcl", settings=settings))
-            found.contrastive += [cell.folder(task.folder) for task, cell in cells]
-    if "data-size" in wanted:
+            contrastive += plans.folders(replace(few, methods="dcl", settings=settings))
+    if "data-size" in request.parts:
         for shots in SHOTS:
             try:
-                cells = plans.add(replace(few, methods=scope.sized, settings=(), shots=shots))
+                sized += plans.folders(replace(few, methods=scope.sized, shots=shots))
             except UserError as error:
-                found.notes.append(f"data-size: {shots} shots are left out: {error}")
-                continue
-            found.sized[shots] = [cell.folder(task.folder) for task, cell in cells]
-    found.plan = plans.merged(whole)
-    return found
+                notes.append(f"data-size: {shots} shots are left out: {error}")
+    task = plans.task(targets[0], suite.default_shots)
+    return Reproduction(plans.merged(whole), task, compared, contrastive, sized, rejudged, notes)
+
+
+def draw_reproduction(
+    request: ReproduceRequest, found: Reproduction, say: Callable[[str], None]
+) -> list[Path]:
+    """Draw every part that has finished cells, into ``figures`` of its task; the files written.
+
+    The classifier ablation scores its snapshots first, as far as that is not done; ``say`` receives
+    a sentence for whatever is left out. The verdict on the paper's observations goes with the
+    tables, data sizes into the folder that their tasks have in common.
+    """
+    written: list[Path] = []
+    folder = found.task.folder / "figures"
+    kinds = [kind for kind in KINDS if kind in request.parts]
+    for task_folder, cells in found.compared.items():
+        if finished := _finished(cells):
+            written += draw(finished, task_folder / "figures", kinds)
+    everything = _finished(cell for cells in found.compared.values() for cell in cells)
+    if "tables" in kinds and everything:
+        written += report.write(report.verdict(load(everything)))
+    if contrastive := _finished(found.contrastive):
+        written += draw(contrastive, folder / "dcl_ablation")
+    if sized := _finished(found.sized):
+        written += reproduction.draw_sizes(sized, folder)
+    if judged := _finished(found.rejudged):
+        judge_again(
+            found.task,
+            judged,
+            plugins=request.run.plugins,
+            jobs=found.plan.jobs,
+            threads=found.plan.threads,
+            say=say,
+        )
+        titles = {judge.key: judge.title for judge in JUDGES}
+        file = judgements_file(found.task.folder)
+        written += reproduction.draw_classifiers(judged, file, titles)
+    return written
+
+
+def _finished(cells: Iterable[Path]) -> list[Path]:
+    return [cell for cell in cells if CellFiles(cell).done.exists()]
 
 
 def _budget(suite: Suite, name: str, target: str) -> str:
@@ -156,12 +198,22 @@ class _Plans:
         """The cells of a request."""
         plan = make_plan(request)
         self.parts.append(plan)
-        found = []
-        for task, cell in plan.cells:
-            task = self.tasks.setdefault(task.request, task)
-            found.append((task, cell))
+        found = [(self.tasks.setdefault(task.request, task), cell) for task, cell in plan.cells]
+        for task, cell in found:
             self.cells.setdefault(cell.folder(task.folder), (task, cell))
         return found
+
+    def folders(self, request: RunRequest) -> list[Path]:
+        """Those of the cells of a request."""
+        return [cell.folder(task.folder) for task, cell in self.add(request)]
+
+    def task(self, target: str, shots: int) -> Task:
+        """One that a request was for."""
+        return next(
+            task
+            for task in self.tasks.values()
+            if (task.target.name, task.request.shots) == (target, shots)
+        )
 
     def merged(self, request: RunRequest) -> Plan:
         return Plan(
@@ -173,5 +225,5 @@ class _Plans:
         )
 
 
-def _union(parts: Iterable[Mapping]) -> dict:
+def _union(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
     return {key: value for part in parts for key, value in part.items()}

@@ -164,16 +164,16 @@ AVATARS = Suite(
         target.name: target
         for target in (
             _avatar_target("sketches", "pencil sketches"),
-            _avatar_target("sunglasses", "faces with sunglasses"),
-            _avatar_target("ink", "ink portraits"),
             _avatar_target("watercolours", "watercolours"),
+            _avatar_target("ink", "ink portraits"),
+            _avatar_target("sunglasses", "faces with sunglasses"),
             _avatar_target("micah", "bold portraits"),
             _avatar_target("lorelei", "line portraits"),
             _avatar_target("bottts", "robots"),
         )
     },
     recipe=Recipe(ema_half_life=40.0),
-    budgets={"quick": Budget(700, 9), "standard": Budget(3500, 16)},
+    budgets={"quick": Budget(500, 8), "standard": Budget(3500, 16)},
 )
 
 PAPER = Suite(

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Collection
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from matplotlib.figure import Figure
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
+from fsgan_bench.figures import (
+    canvas,
+    curves,
+    grids,
+    literature,
+    rendering,
+    selection,
+    trajectories,
+)
+from fsgan_bench.figures.latex import latex
 from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
 from fsgan_bench.figures.tables import tables as make_tables
-from fsgan_bench.store import write_atomic
+from fsgan_bench.store import write_text
 
-__all__ = ["draw", "load"]
+__all__ = ["KINDS", "Kind", "draw", "load"]
 
 
-def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
-    """Draw every figure and table of the tasks under these folders; the files written.
+Kind: TypeAlias = Literal["trajectories", "grids", "tables"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def draw(
+    task_folders: Paths, out: Path | None = None, kinds: Collection[Kind] = KINDS
+) -> list[Path]:
+    """Draw figures and tables of the tasks under these folders; the files written.
 
     ``task_folders`` is one path or several, each a task folder or any folder above or below one
     (see :func:`load`). The files go into each task's ``figures`` folder, or into ``out``: directly
     if there is one task, else into ``out/<suite>/<target>-<k>shot``. Figures are written as PNG and
-    PDF: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
-    ``correspondence``, ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images
-    for them are there; tables as ``table.md`` and ``table.csv``. Methods that failed or are
-    unfinished are left out and named in a footnote. Raises UserError if there is no finished and
-    scored run.
+    PDF, as far as the scores and images for them are there:
+
+    * trajectories: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
+      ``correspondence`` and every distance between distributions;
+    * grids: ``same_noise_grid`` and ``grid_<method>``;
+    * tables: final scores, model selection and values in print beside ours, as ``table.md`` and
+      ``table.tex``, and each for itself as ``table.csv``, ``selection.csv``, ``literature.csv``.
+
+    Methods that failed or are unfinished are left out and named in a footnote. Raises UserError if
+    there is no finished and scored run.
     """
     every = load(task_folders)
     if not any(curves.variants(results) for results in every):
@@ -38,52 +60,61 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
         if out is not None:
             own = Path(task.suite) / f"{task.target}-{task.shots}shot"
             folder = Path(out) if len(every) == 1 else Path(out) / own
-        written += _draw_task(results, folder)
+        # Nothing is written before everything has been read and drawn.
+        with canvas.style():
+            figures = _trajectories(results) if "trajectories" in kinds else {}
+            figures |= _grids(results) if "grids" in kinds else {}
+            texts = _tables(results) if "tables" in kinds else {}
+            for name, figure in figures.items():
+                written += canvas.save(figure, folder, name)
+        for name, text in texts.items():
+            write_text(folder / name, text)
+            written.append(folder / name)
     return written
 
 
-def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
-    figures: dict[str, Figure] = {}
+def _trajectories(results: TaskResults) -> dict[str, Figure]:
     quality = curves.scales(results, "realisticness")
     diversity = curves.scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
     paired = [scale for metric in curves.PAIRED for scale in curves.scales(results, metric)]
-    with canvas.style():
-        for name, scales in [
-            ("realisticness", quality),
-            ("intra_lpips", diversity),
-            ("trajectories", [*quality, *diversity]),
-            ("correspondence", paired),
-            *((scale.metric, [scale]) for scale in curves.distances(results)),
-        ]:
-            if scales:
-                figures[name] = trajectories.along_iterations(results, scales)
-        if pairs:
-            figures["quality_diversity"] = trajectories.quality_against_diversity(results, pairs)
-        grid = grids.same_noise_grid(results)
-        if grid is not None:
-            figures["same_noise_grid"] = grid
-        variants = curves.variants(results)
-        for variant in variants:
-            alone = sum(other.method == variant.method for other in variants) == 1
-            grid = grids.snapshot_grid(results, variant)
-            if grid is not None:
-                figures[f"grid_{variant.method if alone else variant.key}"] = grid
-        shown = make_tables(results)
-        # Nothing is written before everything has been read and drawn.
-        saved = [canvas.save(figure, folder, name) for name, figure in figures.items()]
-    written = [path for paths in saved for path in paths]
-    for name, text in [
-        ("table.md", rendering.markdown(shown)),
-        ("table.csv", rendering.csv_text(shown)),
-    ]:
-        write_atomic(folder / name, partial(_write, text))
-        written.append(folder / name)
-    return written
+    wanted = {
+        "realisticness": quality,
+        "intra_lpips": diversity,
+        "trajectories": [*quality, *diversity],
+        "correspondence": paired,
+        **{scale.metric: [scale] for scale in curves.distances(results)},
+    }
+    figures = {
+        name: trajectories.along_iterations(results, scales)
+        for name, scales in wanted.items()
+        if scales
+    }
+    if pairs:
+        figures["quality_diversity"] = trajectories.quality_against_diversity(results, pairs)
+    return figures
 
 
-def _write(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
+def _grids(results: TaskResults) -> dict[str, Figure]:
+    found = {"same_noise_grid": grids.same_noise_grid(results)}
+    variants = curves.variants(results)
+    for variant in variants:
+        alone = sum(other.method == variant.method for other in variants) == 1
+        name = variant.method if alone else variant.key
+        found[f"grid_{name}"] = grids.snapshot_grid(results, variant)
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _tables(results: TaskResults) -> dict[str, str]:
+    shown = make_tables(results)
+    parts = {
+        "table": shown,
+        "selection": selection.tables(results),
+        "literature": literature.beside(results, shown),
+    }
+    every = [table for part in parts.values() for table in part]
+    texts = {"table.md": rendering.markdown(every), "table.tex": latex(every)}
+    return texts | {f"{name}.csv": rendering.csv_text(part) for name, part in parts.items() if part}
 
 
 def _nothing(every: list[TaskResults]) -> str:

@@ -18,11 +18,18 @@ from scipy import stats
 from fsgan_bench.figures import curves, legends, palette, trajectories
 from fsgan_bench.figures.canvas import chart
 from fsgan_bench.figures.curves import Curve, Scale, Variant
+from fsgan_bench.figures.entries import Column, Entry, Row, Table, table_name
+from fsgan_bench.figures.palette import Look
 from fsgan_bench.figures.results import TaskResults, read_lines
 
 PANEL_HEIGHT = 1.75
 
-_REFERENCES = ("noise", "source", "real", "ideal")
+_IMAGES = {
+    "noise": "p_t of noise ↓",
+    "source": "p_t of source",
+    "real": "p_t of real",
+    "ideal": "p_t of ideal",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,60 +143,62 @@ def classifier_curves(found: Judgements) -> Figure:
     return figure
 
 
-def classifier_table(found: Judgements) -> list[dict[str, Any]]:
-    """A row a classifier: how good it is, what it makes of noise, and how far it agrees.
-
-    Agreement with the first classifier, over all judged snapshots: mean absolute difference of p_t
-    and Kendall's tau-b.
-    """
+def classifier_table(found: Judgements) -> Table:
+    """A row a classifier: how good it is, what it makes of noise, and how far it agrees."""
+    task = found.results.task
     wide = found.scores.pivot_table(index=["hash", "iteration"], columns="judge", values="value")
     first = next(iter(found.titles))
     rows = []
     for judge, title in found.titles.items():
-        both = wide[[first, judge]].dropna() if judge != first else wide[[first]].dropna()
+        both = wide[[*dict.fromkeys([first, judge])]].dropna()
         one, other = both[first].to_numpy(), both[judge].to_numpy()
-        card = found.cards.get(judge, {})
-        rows.append(
-            {
-                "classifier": title,
-                "held_out_accuracy": card.get("held_out", {}).get("accuracy", math.nan),
-                **{name: found.reference(judge, name) for name in _REFERENCES},
-                "mean_difference": float(np.abs(one - other).mean()),
-                "kendall_tau": float(stats.kendalltau(one, other).statistic),
-                "snapshots": len(both),
-            }
-        )
-    return rows
+        held_out = found.cards.get(judge, {}).get("held_out", {})
+        entries = {
+            "held_out_accuracy": Entry(float(held_out.get("accuracy", math.nan))),
+            **{name: Entry(found.reference(judge, name)) for name in _IMAGES},
+        }
+        if judge != first:
+            entries["difference"] = Entry(float(np.abs(one - other).mean()))
+            entries["kendall_tau"] = Entry(float(stats.kendalltau(one, other).statistic))
+        rows.append(Row(judge, title, "", 0, entries))
+    columns = [
+        Column("held_out_accuracy", "held-out accuracy ↑", "accuracy ↑", True),
+        *(Column(name, heading, heading) for name, heading in _IMAGES.items()),
+        Column("difference", "mean difference of p_t", "difference"),
+        Column("kendall_tau", "Kendall's tau", "tau"),
+    ]
+    return Table(
+        f"{table_name(found.results, None)}-classifiers",
+        f"{task.title}: classifiers",
+        columns,
+        rows,
+        [
+            f"Difference and tau (b): to the first classifier, over {len(wide)} stored snapshots "
+            f"of {wide.index.get_level_values('hash').nunique()} runs.",
+            "p_t of noise, source, real and ideal images: mean score. Noise is uniform, a value a "
+            "channel and pixel.",
+        ],
+        [],
+        head="classifier (non-target images)",
+    )
 
 
-def data_size(every: Sequence[TaskResults]) -> Figure:
+def sizes_figure(every: Sequence[TaskResults]) -> Figure:
     """Final quality and diversity against the number of target images, a line a method.
 
     ``every`` are the results of one target with different numbers of shots. Raises ValueError
     without a score.
     """
-    first = every[0]
-    scales = [
-        scale
-        for metric in ("realisticness", first.task.diversity)
-        for scale in curves.scales(first, metric)[:1]
-    ]
+    scales = _size_scales(every)
     if not scales:
         raise ValueError("there is no score to draw")
-    variants = {v.label: v for results in every for v in curves.variants(results)}
+    variants = _size_variants(every)
     shots = sorted(results.task.shots for results in every)
-    domains = first.task.title.rpartition(" (")[0]
-    notes = [
-        curves.spread_note(first, list(variants.values()), "Bars"),
-        "Intra-LPIPS is over as many clusters as there are target images: with more images the "
-        "clusters are narrower, so its values at different numbers are to be held against the "
-        "real images' of the same number.",
-    ]
     compared = [name for name in palette.REFERENCES if _known(every, name, scales)]
     figure, panels = chart(
-        f"{domains} ({first.task.suite}): last snapshot by number of target images",
-        [legends.method_handles([*variants.values()]), legends.reference_handles(compared)],
-        notes,
+        _size_title(every),
+        [legends.method_handles(variants), legends.reference_handles(compared)],
+        [curves.spread_note(every[0], variants, "Bars"), _SIZE_NOTE],
         panels=len(scales),
         panel_height=2.0,
         gap=0.6,
@@ -199,20 +208,15 @@ def data_size(every: Sequence[TaskResults]) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel("target images")
         axes.set_ylabel(scale.name(mathtext=True), parse_math=True)
-        for variant in variants.values():
-            _draw_sizes(axes, every, variant, scale)
+        for variant in variants:
+            _draw_sizes(axes, size_points(every, variant.label, scale), variant.look)
         for name in compared:
             known = [(r.task.shots, curves.reference(r, name, scale)) for r in every]
             points = sorted((k, value[0]) for k, value in known if value)
             look = palette.REFERENCES[name]
             if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    color=look.colour,
-                    linestyle=look.dashes,
-                    linewidth=1.0,
-                    zorder=2,
-                )
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, color=look.colour, linestyle=look.dashes, linewidth=1.0, zorder=2)
         axes.xaxis.set_major_locator(FixedLocator(shots))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([str(k) for k in shots])
@@ -221,6 +225,57 @@ def data_size(every: Sequence[TaskResults]) -> Figure:
         else:
             axes.set_ylim(bottom=0.0)
     return figure
+
+
+def sizes_table(every: Sequence[TaskResults]) -> Table:
+    """A row a number of target images and method: final quality and diversity."""
+    scales = _size_scales(every)
+    rows = []
+    for results in sorted(every, key=lambda each: each.task.shots):
+        for variant in curves.variants(results):
+            entries = {}
+            for scale in scales:
+                curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
+                if curve is not None:
+                    value, spread = float(curve.values[-1]), float(curve.spread[-1])
+                    entries[scale.key] = Entry(value, spread, float(curve.stderr[-1]))
+            label = f"{variant.label}, {results.task.shots}"
+            rows.append(Row(variant.method, label, "", len(variant.seeds), entries))
+    task = every[0].task
+    return Table(
+        f"{task.suite}-{task.target}-data-size",
+        _size_title(every),
+        [Column(s.key, f"{s.name()} ↑", f"{s.name()} ↑", True) for s in scales],
+        rows,
+        [curves.spread_note(every[0], _size_variants(every), "±"), _SIZE_NOTE],
+        [],
+        head="method, target images",
+    )
+
+
+_SIZE_NOTE = (
+    "Intra-LPIPS is over as many clusters as there are target images: more clusters are narrower, "
+    "so its values are to be held against the real images' of the same number."
+)
+
+
+def _size_title(every: Sequence[TaskResults]) -> str:
+    task = every[0].task
+    domains = task.title.rpartition(" (")[0]
+    return f"{domains} ({task.suite}): last snapshots by number of target images"
+
+
+def _size_scales(every: Sequence[TaskResults]) -> list[Scale]:
+    first = every[0]
+    return [
+        scale
+        for metric in ("realisticness", first.task.diversity)
+        for scale in curves.scales(first, metric)[:1]
+    ]
+
+
+def _size_variants(every: Sequence[TaskResults]) -> list[Variant]:
+    return list({v.label: v for results in every for v in curves.variants(results)}.values())
 
 
 def _known(every: Sequence[TaskResults], name: str, scales: Sequence[Scale]) -> bool:
@@ -242,12 +297,10 @@ def size_points(
     return sorted(points)
 
 
-def _draw_sizes(axes: Axes, every: Sequence[TaskResults], variant: Variant, scale: Scale) -> None:
-    points = size_points(every, variant.label, scale)
+def _draw_sizes(axes: Axes, points: Sequence[tuple[int, float, float]], look: Look) -> None:
     if not points:
         return
     shots, values, spreads = (np.array(column) for column in zip(*points, strict=True))
-    look = variant.look
     axes.errorbar(
         shots,
         values,

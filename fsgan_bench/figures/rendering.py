@@ -1,4 +1,4 @@
-"""Tables on a console, as Markdown and as CSV."""
+"""Tables on a console, as Markdown and as CSV; ``latex`` is their other form."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fsgan_bench.figures.tables import NONE, Row, Table
-
-_HEAD = "method"
+from fsgan_bench.figures.entries import NONE, Row, Table
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -26,7 +24,8 @@ def markdown(tables: Sequence[Table]) -> str:
 def csv_text(tables: Sequence[Table]) -> str:
     """One CSV table, a line a row, numbers in full; columns that a row has not are empty.
 
-    Behind each score come its ``_spread`` and its ``_stderr``; iterations are means over the seeds.
+    Behind each score come its ``_spread`` and its ``_stderr``, or where it is ``_printed_in`` if it
+    is from the literature; iterations are means over the seeds.
     """
     records = [record for table in tables for record in _records(table)]
     names = list(dict.fromkeys(name for record in records for name in record))
@@ -53,7 +52,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
 def plain_lines(table: Table) -> list[str]:
     """Title, columns two spaces apart, footnotes."""
     rows = [
-        [_HEAD, *(column.heading for column in table.columns)],
+        [table.head, *(column.heading for column in table.columns)],
         *([f"{row.label}{row.mark}", *_texts(table, row)] for row in table.rows),
     ]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
@@ -68,15 +67,17 @@ def plain_lines(table: Table) -> list[str]:
 
 
 def _markdown(table: Table) -> str:
-    heads = [_HEAD, *(_escaped(column.heading) for column in table.columns)]
+    heads = [table.head, *(_escaped(column.heading) for column in table.columns)]
     lines = [
         f"**{_escaped(table.title)}**",
         "",
         _markdown_row(heads),
-        "|".join(["", "---", *("---:" for _ in table.columns), ""]),
+        "|".join(["", "---", *("---" if c.words else "---:" for c in table.columns), ""]),
     ]
-    for row in table.rows:
-        label = f"*{row.label}*" if row.seeds == 0 else f"{_escaped(row.label)}{row.mark}"
+    for row, name in zip(table.rows, table.labels(), strict=True):
+        label = f"{_escaped(name)}{row.mark}" if name else ""
+        if row.kind == "reference":
+            label = f"*{label}*"
         lines.append(_markdown_row([label, *_texts(table, row, bold="**")]))
     return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in table.notes), ""])
 
@@ -108,7 +109,7 @@ def _rich(table: Table) -> RichTable:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    shown.add_column(_HEAD)
+    shown.add_column(table.head)
     for column in table.columns:
         shown.add_column(column.short, justify="right")
     last_method = sum(row.seeds > 0 for row in table.rows) - 1
@@ -127,7 +128,7 @@ def _records(table: Table) -> list[dict[str, str]]:
     records = []
     for row in table.rows:
         record = {
-            "kind": "method" if row.seeds else "reference",
+            "kind": row.kind,
             "name": row.name,
             "label": row.label,
             "seeds": str(row.seeds or ""),
@@ -135,12 +136,15 @@ def _records(table: Table) -> list[dict[str, str]]:
         for column in table.columns:
             entry = row.entries.get(column.key)
             scored = column.higher_is_better is not None
-            if column.key == "converged":
+            if column.words:
                 record[column.key] = entry.text if entry else ""
                 continue
             record[column.key] = _exact(entry.value) if entry else ""
             if scored:
                 record[f"{column.key}_spread"] = _exact(entry.spread) if entry else ""
+            if column.printed_in:
+                record[f"{column.key}_printed_in"] = column.printed_in if entry else ""
+            elif scored:
                 record[f"{column.key}_stderr"] = _exact(entry.stderr) if entry else ""
         records.append(record)
     return records

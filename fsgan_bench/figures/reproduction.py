@@ -1,23 +1,26 @@
-"""Everything that ``fsgan-bench reproduce`` draws, from the run directories alone."""
+"""What ``fsgan-bench reproduce`` draws beside ``draw``, from the run directories alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from fsgan_bench.figures import ablations, canvas, rendering
+from fsgan_bench.figures.entries import Table
+from fsgan_bench.figures.latex import latex
 from fsgan_bench.figures.results import load
 from fsgan_bench.store import write_text
 
 
-def draw_classifiers(
-    task_folder: Path, cells: Sequence[Path], scores: Path, titles: Mapping[str, str]
-) -> list[Path]:
-    """Figure and table of the classifier ablation of these cells; the files written."""
+def draw_classifiers(cells: Sequence[Path], scores: Path, titles: Mapping[str, str]) -> list[Path]:
+    """Draw the classifier ablation of these cells of one task; the files written.
+
+    ``scores`` holds the judgements, with the classifiers' cards beside it; ``titles`` the
+    classifiers by key, the suite's own first.
+    """
     (results,) = load(cells)
     cards = {
         key: json.loads(file.read_text(encoding="utf-8"))
@@ -27,14 +30,26 @@ def draw_classifiers(
     found = ablations.read_judgements(results, scores, titles, cards)
     with canvas.style():
         figure = ablations.classifier_curves(found)
-    table = rendering.records_table(
-        f"{results.task.title}: classifiers",
-        ablations.classifier_table(found),
-        ablations.CLASSIFIER_COLUMNS,
-        ablations.CLASSIFIER_NOTES,
-    )
-    return _write(task_folder / "figures", "classifier_ablation", figure, table)
+        table = ablations.classifier_table(found)
+        return _write(results.task.folder / "figures", "classifier_ablation", figure, table)
 
 
-def draw_sizes(cells_by_shots: Mapping[int, Sequence[Path]], folder: Path, name: str) -> list[Path]:
-    """Figure and table of quality and diversity by number of target images."""
+def draw_sizes(cells: Sequence[Path], folder: Path) -> list[Path]:
+    """Draw quality and diversity by number of target images; the files written into ``folder``."""
+    every = sorted(load(cells), key=lambda results: results.task.shots)
+    with canvas.style():
+        figure, table = ablations.sizes_figure(every), ablations.sizes_table(every)
+        return _write(folder, "data_size", figure, table)
+
+
+def _write(folder: Path, name: str, figure: Figure, table: Table) -> list[Path]:
+    written = canvas.save(figure, folder, name)
+    texts = {
+        "md": rendering.markdown([table]),
+        "tex": latex([table]),
+        "csv": rendering.csv_text([table]),
+    }
+    for suffix, text in texts.items():
+        write_text(folder / f"{name}.{suffix}", text)
+        written.append(folder / f"{name}.{suffix}")
+    return written
