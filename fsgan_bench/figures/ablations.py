@@ -119,6 +119,7 @@ def classifier_curves(found: Judgements) -> Figure:
         panels=len(found.titles),
         panel_height=PANEL_HEIGHT,
         columns=2,
+        head=0.45,
         gap=0.6,
         right=0.12,
     )

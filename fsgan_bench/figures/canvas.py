@@ -142,11 +142,12 @@ def chart(
     gap: float = 0.92,
     right: float = 0.46,
     columns: int | None = None,
+    head: float = 0.3,
 ) -> tuple[Figure, list[Axes]]:
     """Panels with a title above, legends beneath each other and footnotes below.
 
     Sizes in inches: ``left`` and ``right`` are the margins beside the panels, ``gap`` what lies
-    between two. The panels are in one row, or in rows of ``columns``. The figure is as tall as its
+    between two, ``head`` what is above. The panels are in one row, or in rows of ``columns``. The figure is as tall as its
     contents need, and wider for more than two panels in a row.
     """
     columns = min(panels, columns or panels)
@@ -161,7 +162,7 @@ def chart(
         tops.append(tops[-1] + height + _LEGEND_GAP)
     below = tops[-1] + 0.4
     row_height = panel_height + _ROW_GAP
-    height = below + rows * row_height - _ROW_GAP + 0.3
+    height = below + rows * row_height - _ROW_GAP + head
     figure.set_size_inches(width, height)
     write_notes(figure, lines, _MARGIN, _MARGIN + notes_height(lines))
     for legend, top in zip(fitted, reversed(tops[1:]), strict=True):
