@@ -147,8 +147,8 @@ def chart(
     """Panels with a title above, legends beneath each other and footnotes below.
 
     Sizes in inches: ``left`` and ``right`` are the margins beside the panels, ``gap`` what lies
-    between two, ``head`` what is above. The panels are in one row, or in rows of ``columns``. The figure is as tall as its
-    contents need, and wider for more than two panels in a row.
+    between two, ``head`` what is above. The panels are in one row, or in rows of ``columns``. The
+    figure is as tall as its contents need, and wider for more than two panels in a row.
     """
     columns = min(panels, columns or panels)
     rows = -(-panels // columns)
