@@ -19,7 +19,7 @@ from fsgan_bench.figures import KINDS, draw, load, reproduction
 from fsgan_bench.plan import Cell
 from fsgan_bench.runner import Plan, RunRequest, make_plan
 from fsgan_bench.suite import Suite, get_suite
-from fsgan_bench.task import Task, TaskRequest
+from fsgan_bench.task import Task, TaskRequest, load_task
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
                 sized += plans.folders(replace(few, methods=scope.sized, shots=shots))
             except UserError as error:
                 notes.append(f"data-size: {shots} shots are left out: {error}")
-    task = plans.task(targets[0], suite.default_shots)
+    task = load_task(whole.task(targets[0], suite.default_shots))
     return Reproduction(plans.merged(whole), task, compared, contrastive, sized, rejudged, notes)
 
 
@@ -206,14 +206,6 @@ class _Plans:
     def folders(self, request: RunRequest) -> list[Path]:
         """Those of the cells of a request."""
         return [cell.folder(task.folder) for task, cell in self.add(request)]
-
-    def task(self, target: str, shots: int) -> Task:
-        """One that a request was for."""
-        return next(
-            task
-            for task in self.tasks.values()
-            if (task.target.name, task.request.shots) == (target, shots)
-        )
 
     def merged(self, request: RunRequest) -> Plan:
         return Plan(

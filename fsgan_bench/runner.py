@@ -64,6 +64,18 @@ class RunRequest:
     def numerics(self) -> Numerics:
         return Numerics(self.precision, self.accumulate, self.compile)
 
+    def task(self, target: str, shots: int) -> TaskRequest:
+        """The request of a target's task."""
+        return TaskRequest(
+            suite=self.suite,
+            target=target,
+            shots=shots,
+            root=self.out.resolve(),
+            data=self.data,
+            device=self.device,
+            allow_weak_classifier=self.allow_weak_classifier,
+        )
+
 
 @dataclass
 class Plan:
@@ -119,17 +131,7 @@ def make_plan(request: RunRequest) -> Plan:
     shots = request.shots if request.shots is not None else suite.default_shots
     cells = []
     for target in request.targets:
-        task = load_task(
-            TaskRequest(
-                request.suite,
-                suite.target(target).name,
-                shots,
-                request.out.resolve(),
-                request.data,
-                request.device,
-                request.allow_weak_classifier,
-            )
-        )
+        task = load_task(request.task(suite.target(target).name, shots))
         for name, method in methods.items():
             for seed in request.seeds:
                 config = build_config(method, settings.get(name, {}))
