@@ -76,21 +76,27 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
             grid = grids.snapshot_grid(results, variant)
             if grid is not None:
                 figures[f"grid_{variant.method if alone else variant.key}"] = grid
-        shown = make_tables(results)
-        selected = selection.tables(results)
-        printed = literature.beside(results, shown)
+        texts = table_texts(results)
         # Nothing is written before everything has been read and drawn.
         saved = [canvas.save(figure, folder, name) for name, figure in figures.items()]
     written = [path for paths in saved for path in paths]
+    for name, text in texts.items():
+        write_text(folder / name, text)
+        written.append(folder / name)
+    return written
+
+
+def table_texts(results: TaskResults) -> dict[str, str]:
+    """The content of each file of tables by its name; see :func:`draw`."""
+    shown = make_tables(results)
+    selected = selection.tables(results)
+    printed = literature.beside(results, shown)
     every = [*shown, *selected, *printed]
     texts = {"table.md": rendering.markdown(every), "table.tex": latex(every)}
     for name, part in [("table", shown), ("selection", selected), ("literature", printed)]:
         if part:
             texts[f"{name}.csv"] = rendering.csv_text(part)
-    for name, text in texts.items():
-        write_text(folder / name, text)
-        written.append(folder / name)
-    return written
+    return texts
 
 
 def _nothing(every: list[TaskResults]) -> str:
