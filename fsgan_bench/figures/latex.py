@@ -105,7 +105,7 @@ def _float(table: Table) -> str:
         r"\begin{table}[htbp]",
         r"\centering",
         rf"\caption{{{escape(table.title)}}}\smallskip",
-        rf"\label{{tab:{table.name}}}",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9_-]+', '-', table.name)}}}",
         r"\small\setlength{\tabcolsep}{4pt}%",
         r"\sbox2{\begin{tabular}{@{}l" + columns + "@{}}",
         r"\toprule",

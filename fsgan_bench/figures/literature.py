@@ -91,7 +91,7 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
         *curves.scales(results, results.task.diversity),
         *curves.distances(results),
     ]:
-        same = [e for e in values if _STORED_AS[e.metric] == (scale.metric, scale.backbone)]
+        same = [e for e in values if _STORED_AS.get(e.metric) == (scale.metric, scale.backbone)]
         if not same or scale.key not in ours:
             continue
         columns.append(ours[scale.key])

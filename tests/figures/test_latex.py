@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def test_a_float_with_caption_label_and_footnotes() -> None:
     assert r"\item[] $\pm$ of TGAN" in text and r"\item[] TGAN" in text
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
     assert [text.count(rf"\{rule}") for rule in ("toprule", "bottomrule")] == [1, 1]
+
+
+def test_a_label_is_plain() -> None:
+    named = replace(table(), name="a-b}\\input{c_ü")
+    assert r"\label{tab:a-b-input-c_-}" in latex([named])
 
 
 def test_p_t_is_a_symbol_and_no_other_word_is() -> None:
