@@ -16,7 +16,7 @@ from fsgan_bench.figures.entries import NONE, Column, Entry, Table
 PREAMBLE = (r"\usepackage{booktabs}", r"\usepackage{graphicx}")
 """What a document needs that takes these tables in by ``\\input``."""
 
-_NARROWEST = 12
+_NARROWEST = 13
 _LINE = 96
 """Characters of a heading's line: at least the one, together about the other."""
 
@@ -106,7 +106,7 @@ def _float(table: Table) -> str:
         r"\centering",
         rf"\caption{{{escape(table.title)}}}\smallskip",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9_-]+', '-', table.name)}}}",
-        r"\small\setlength{\tabcolsep}{4pt}%",
+        r"\small\setlength{\tabcolsep}{5pt}%",
         r"\sbox2{\begin{tabular}{@{}l" + columns + "@{}}",
         r"\toprule",
         _line(heads),
