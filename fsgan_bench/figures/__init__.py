@@ -64,7 +64,7 @@ def draw(
         with canvas.style():
             figures = _trajectories(results) if "trajectories" in kinds else {}
             figures |= _grids(results) if "grids" in kinds else {}
-            texts = _tables(results) if "tables" in kinds else {}
+            texts = table_texts(results) if "tables" in kinds else {}
             for name, figure in figures.items():
                 written += canvas.save(figure, folder, name)
         for name, text in texts.items():
@@ -105,7 +105,8 @@ def _grids(results: TaskResults) -> dict[str, Figure]:
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
-def _tables(results: TaskResults) -> dict[str, str]:
+def table_texts(results: TaskResults) -> dict[str, str]:
+    """The content of each file of tables by its name; see :func:`draw`."""
     shown = make_tables(results)
     parts = {
         "table": shown,

@@ -16,7 +16,7 @@ from fsgan_bench.figures.entries import NONE, Column, Entry, Table
 PREAMBLE = (r"\usepackage{booktabs}", r"\usepackage{graphicx}")
 """What a document needs that takes these tables in by ``\\input``."""
 
-_NARROWEST = 14
+_NARROWEST = 13
 _LINE = 96
 """Characters of a heading's line: at least the one, together about the other."""
 
@@ -24,7 +24,7 @@ _ASCII = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "`": r"\textasciigrave{}",
+    "`": r"\textquoteleft{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -43,10 +43,10 @@ _SYMBOLS = {
     "\N{GREEK SMALL LETTER LAMDA}": r"$\lambda$",
     "\N{GREEK SMALL LETTER SIGMA}": r"$\sigma$",
     "\N{GREEK SMALL LETTER TAU}": r"$\tau$",
-    "†": r"\dag{}",
-    "‡": r"\ddag{}",
-    "§": r"\S{}",
-    "¶": r"\P{}",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "§": r"$\mathsection$",
+    "¶": r"$\mathparagraph$",
     "…": r"\dots{}",
     "\N{EN DASH}": r"\textendash{}",
     "\N{EM DASH}": r"\textemdash{}",
@@ -104,9 +104,9 @@ def _float(table: Table) -> str:
     lines = [
         r"\begin{table}[htbp]",
         r"\centering",
-        rf"\caption{{{escape(table.title)}}}",
-        rf"\label{{tab:{table.name}}}",
-        r"\small\setlength{\tabcolsep}{4pt}%",
+        rf"\caption{{{escape(table.title)}}}\smallskip",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9_-]+', '-', table.name)}}}",
+        r"\small\setlength{\tabcolsep}{5pt}%",
         r"\sbox2{\begin{tabular}{@{}l" + columns + "@{}}",
         r"\toprule",
         _line(heads),

@@ -91,16 +91,17 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
         *curves.scales(results, results.task.diversity),
         *curves.distances(results),
     ]:
-        same = [e for e in values if _STORED_AS[e.metric] == (scale.metric, scale.backbone)]
+        same = [e for e in values if _STORED_AS.get(e.metric) == (scale.metric, scale.backbone)]
         if not same or scale.key not in ours:
             continue
         columns.append(ours[scale.key])
         title, _, _ = scale.name().partition(" (")
-        for place in dict.fromkeys(each.printed_in for each in same):
+        places = dict.fromkeys(each.printed_in for each in same)
+        for number, place in enumerate(places, start=1):
             there = [each for each in same if each.printed_in == place]
             columns.append(
                 Column(
-                    key=f"{scale.key}_in_print_{len(columns)}",
+                    key=f"{scale.key}_in_print_{number}",
                     heading=f"{title} in print: {place} {arrow(scale)}",
                     short=f"in print {arrow(scale)}",
                     higher_is_better=scale.higher_is_better,
@@ -121,8 +122,8 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
         rows=_rows(table, printed, labels),
         legend=table.legend,
         remarks=[
-            "In print: values and ± as the named table gives them, from other code, few-shot "
-            "images and seeds; they were not measured here and no method is ranked by them."
+            "In print: values and ± as the named table gives them. Others measured them, with code "
+            "and seeds of their own; no method is ranked by them."
         ],
     )
 

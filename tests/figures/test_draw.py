@@ -64,7 +64,7 @@ def test_everything_is_drawn(writer: Any) -> None:
     writer.cell("tgan", snapshots=SNAPSHOTS)
     writer.cell("dcl", snapshots=SNAPSHOTS)
     files = draw(writer.folder)
-    tables = {"table.md", "table.csv"}
+    tables = {"table.md", "table.tex", "table.csv", "selection.csv"}
     assert names(files) == both(*CHARTS, "same_noise_grid", "grid_tgan", "grid_dcl") | tables
     assert all(file.parent == writer.folder / "figures" for file in files)
     for file in files:
@@ -322,7 +322,7 @@ def test_a_task_without_realisticness_is_drawn_without_it(writer: Any) -> None:
     writer.cell("tgan", snapshots=SNAPSHOTS, scores=lambda *_: {"intra_lpips": 0.4})
     written = names(draw(writer.folder))
     charts = both("intra_lpips", "trajectories", "same_noise_grid", "grid_tgan")
-    assert written == charts | {"table.md", "table.csv"}
+    assert written == charts | {"table.md", "table.tex", "table.csv"}
     table = (writer.folder / "figures" / "table.md").read_text()
     assert WITHOUT[0] in table
     assert "p_t" not in table.replace(WITHOUT[0], "")
