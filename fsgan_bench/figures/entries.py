@@ -225,7 +225,8 @@ def score_column(scale: Scale, rows: Iterable[Row]) -> Column:
     elif scale.higher_is_better:
         short, decimals = "intra-LPIPS", 3
     else:
-        short = scale.metric.partition("_")[0].upper()
+        ideal = scale.metric == curves.PAIRED[0]
+        short = "to ideal" if ideal else scale.metric.partition("_")[0].upper()
         values = [abs(row.entries[scale.key].value) for row in rows if scale.key in row.entries]
         decimals = _decimals(values)
     heading = f"{scale.name()} {arrow(scale)}"

@@ -36,7 +36,7 @@ def tables(results: TaskResults) -> list[Table]:
 def _table(results: TaskResults, quality: Scale | None) -> Table:
     variants = variants_on(results, quality)
     diversities = curves.scales(results, results.task.diversity)
-    distances = curves.distances(results)
+    distances = [*curves.scales(results, curves.PAIRED[0]), *curves.distances(results)]
     verdicts = {
         variant.key: curves.verdict(results, variant, [quality] if quality else [])
         for variant in variants
