@@ -227,8 +227,11 @@ def scoring_bytes(task: Task) -> int:
     lpips = 4 * widths[suite.lpips_backbone][0]
     few_shot = task.request.shots * lpips
     held = count * lpips if count * lpips <= HELD_BYTES else 0
+    # The source's images, and the ideal ones if there are any, stay beside those that are scored.
+    sets = 2 if task.target.images.ideal is None else 3
+    held *= sets - 1
     # In float32, and in float64 once the distance is computed.
     compared = max(count, suite.frechet_samples or 0) + suite.reference_size
     pooled = (4 + 8) * compared * widths[suite.frechet_backbone][1]
     sums = min(2 * few_shot, SUMS_BYTES)
-    return int(images.nbytes + max(passes) + held + few_shot + sums + pooled)
+    return int(sets * images.nbytes + max(passes) + held + few_shot + sums + pooled)

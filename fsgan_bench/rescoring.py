@@ -129,10 +129,12 @@ def _score_snapshot(
     method, modules, _ = stored_sampler(task, cell, files.snapshot(iteration), plugins)
     images = task.generate(method, modules)
     further = task.generate_further(method, modules)
-    scored = task.scorer.score(images, further, wanted).scores
-    lines = [*stored, *(score.to_json(iteration=iteration) for score in scored)]
+    scored = task.scorer.score(images, further, wanted)
+    if scored.probe is not None:
+        scored.probe.add_to(files.probe(iteration))
+    lines = [*stored, *(score.to_json(iteration=iteration) for score in scored.scores)]
     write_lines(files.scores, sorted(lines, key=lambda line: int(line["iteration"])))
-    return len(scored)
+    return len(scored.scores)
 
 
 def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
@@ -145,8 +147,12 @@ def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
         wanted = _unscored(task, applicable, own)
         if not wanted or not own:
             continue
-        scored = task.scorer.score(images, further, wanted).scores
-        lines += [score.to_json(reference=name) | {"stamp": own[0]["stamp"]} for score in scored]
+        scored = task.scorer.score(images, further, wanted)
+        if scored.probe is not None:
+            scored.probe.add_to(task.folder / "probe" / f"{name}.npz")
+        lines += [
+            score.to_json(reference=name) | {"stamp": own[0]["stamp"]} for score in scored.scores
+        ]
     if len(lines) > len(stored):
         write_lines(file, lines)
     return len(lines) - len(stored)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ class ProbeValues:
         arrays[_CLUSTER] = self.cluster.astype(np.int16)
         arrays[_VERSIONS] = np.array(json.dumps(dict(self.versions)))
         write_atomic(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+
+    def add_to(self, path: Path) -> None:
+        """Save these beside the values of other metrics in the file at ``path``, if it is there."""
+        before = self.load(path) if path.exists() else self
+        values, versions = {**before.values, **self.values}, {**before.versions, **self.versions}
+        replace(self, values=values, versions=versions).save(path)
 
     @classmethod
     def load(cls, path: Path) -> ProbeValues:
