@@ -82,37 +82,61 @@ def judge_again(
         say: receives a sentence for whatever is left out.
     """
     file = judgements_file(task.folder)
+    snapshots = {folder: _snapshots(folder) for folder in cells}
+    lines = read_lines(file)
+    stored = {path.stem: json.loads(path.read_text()) for path in file.parent.glob("*.json")}
+    if stored and not any(_missing(snapshots, lines, stored).values()):
+        return
     judges = _judges(task, say)
-    for key, classifier in judges.items():
-        write_json(file.parent / f"{key}.json", classifier.card)
-    current = {key: str(classifier.hash) for key, classifier in judges.items()}
-    lines = [
-        line for line in read_lines(file) if current.get(line["judge"]) == line["classifier_hash"]
-    ]
-    known = {(line["judge"], line.get("cell"), line.get("iteration")) for line in lines}
+    cards = {key: classifier.card for key, classifier in judges.items()}
+    for key, card in cards.items():
+        write_json(file.parent / f"{key}.json", card)
+    lines = [line for line in lines if _by(line, cards)]
     if not any("reference" in line for line in lines):
         lines += _judge_references(task, judges)
         write_lines(file, lines)
-    wanted = []
-    for folder in cells:
-        files = CellFiles(folder)
-        document = json.loads(files.cell.read_text(encoding="utf-8"))
-        missing = [
-            at
-            for at in document["cell"]["snapshots"]
-            if any((key, document["hash"], at) not in known for key in judges)
-        ]
-        if missing and not all(files.snapshot(at).exists() for at in missing):
+    work = []
+    for folder, iterations in _missing(snapshots, lines, cards).items():
+        if not all(CellFiles(folder).snapshot(at).exists() for at in iterations):
             say(f"{folder} cannot be judged again: its snapshots are not stored.")
-        elif missing:
-            wanted.append((folder, missing))
-    work = (
-        joblib.delayed(_judge_cell)(task.request, folder, missing, tuple(plugins), threads)
-        for folder, missing in wanted
-    )
+        elif iterations:
+            work.append(
+                joblib.delayed(_judge_cell)(
+                    task.request, folder, iterations, tuple(plugins), threads
+                )
+            )
     for found in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
         lines += found
         write_lines(file, sorted(lines, key=_order))
+
+
+def _snapshots(folder: Path) -> tuple[str, list[int]]:
+    """A cell's hash, and the iterations of its snapshots."""
+    document = json.loads(CellFiles(folder).cell.read_text(encoding="utf-8"))
+    return document["hash"], document["cell"]["snapshots"]
+
+
+def _missing(
+    snapshots: Mapping[Path, tuple[str, Sequence[int]]],
+    lines: Sequence[Mapping[str, Any]],
+    cards: Mapping[str, Mapping[str, Any]],
+) -> dict[Path, list[int]]:
+    """The iterations of each cell at which one of these classifiers has not judged."""
+    known = {
+        (line["judge"], line.get("cell"), line.get("iteration"))
+        for line in lines
+        if _by(line, cards)
+    }
+    return {
+        folder: [at for at in iterations if any((key, cell, at) not in known for key in cards)]
+        for folder, (cell, iterations) in snapshots.items()
+    }
+
+
+def _by(line: Mapping[str, Any], cards: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether one of these very classifiers has judged."""
+    card = cards.get(line["judge"])
+    return card is not None and card["hash"] == line["classifier_hash"]
 
 
 def _order(line: Mapping[str, Any]) -> tuple[str, str, int]:

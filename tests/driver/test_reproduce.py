@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from fsgan_bench.plan import Cell
 from fsgan_bench.reproduce import PARTS, ReproduceRequest, plan_reproduction
 from fsgan_bench.runner import RunRequest
 from fsgan_bench.store import read_lines
-from fsgan_bench.suite import AVATARS
 
 DRAWN = ["trajectories.png", "correspondence.pdf", "same_noise_grid.png", "table.md", "table.tex"]
 DRAWN += ["selection.csv", "verdict.json", "dcl_ablation/trajectories.png", "data_size.png"]
@@ -134,12 +132,20 @@ def test_a_part_needs_its_own_cells_alone(suite: Path, tmp_path: Path) -> None:
     assert len(cells("tables", "classifier-ablation", "dcl-ablation")) == 7 * 3 + 2
 
 
-def test_quick_is_three_seeds_of_all_methods(tmp_path: Path) -> None:
-    request = ReproduceRequest(PARTS, "quick", None, None, RunRequest("all", (), out=tmp_path))
-    found = plan_reproduction(replace(request, parts=("tables",)))
-    assert {cell.seed for _, cell in found.plan.cells} == {0, 1, 2}
-    assert {cell.target for _, cell in found.plan.cells} == {next(iter(AVATARS.targets))}
-    assert {cell.iterations for _, cell in found.plan.cells} == {AVATARS.budget("quick").iterations}
+def test_quick_is_three_seeds_of_the_first_target(suite: Path, tmp_path: Path) -> None:
+    run = RunRequest("tgan", (), suite=str(suite), out=tmp_path)
+    found = plan_reproduction(ReproduceRequest(("tables",), "quick", None, None, run))
+    cells = [cell for _, cell in found.plan.cells]
+    assert [(cell.target, cell.seed) for cell in cells] == [("sketches", seed) for seed in range(3)]
+
+
+def test_a_budget_that_the_suite_lacks_is_its_longest(suite: Path, tmp_path: Path) -> None:
+    run = RunRequest("tgan", (), suite=str(suite), out=tmp_path)
+    found = plan_reproduction(ReproduceRequest(("tables",), "full", None, None, run))
+    cells = [cell for _, cell in found.plan.cells]
+    assert {cell.target for cell in cells} == {"sketches", "ink"}
+    assert {cell.seed for cell in cells} == set(range(5))
+    assert {cell.iterations for cell in cells} == {6}
 
 
 @pytest.mark.parametrize(
