@@ -85,7 +85,9 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 
 @main.command()
 @click.option(
-    "--methods", required=True, help="Comma-separated names; 'all' for the built-in ones."
+    "--methods",
+    required=True,
+    help="Comma-separated names; 'all' for the built-in ones, 'none' to score the source alone.",
 )
 @click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
 @click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
@@ -176,18 +178,17 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     if request.fresh:
         start_over(plan)
     failures: dict[str, str] = {}
-    if plan.to_run:
+    if plan.to_prepare:
         check_writable(request.out)
-        for task in plan.tasks:
-            with (
-                console.status(
-                    f"preparing {task.target.name}: images, classifier, reference lines"
-                ),
-                owned(task.folder, patience=-1),
-            ):
-                task.prepare()
-            for note in task.notes:
-                click.echo(f"{task.target.name}: {note}", err=True)
+    for task in plan.to_prepare:
+        with (
+            console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
+            owned(task.folder, patience=-1),
+        ):
+            task.prepare()
+        for note in task.notes:
+            click.echo(f"{task.target.name}: {note}", err=True)
+    if plan.to_run:
         try:
             failures = run_plan(plan, Display(console))
         except Signalled as signal:

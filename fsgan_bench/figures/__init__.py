@@ -9,11 +9,18 @@ from matplotlib.figure import Figure
 
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
-from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
+from fsgan_bench.figures.results import (
+    DONE,
+    FAILED,
+    Paths,
+    TaskResults,
+    load,
+    load_references,
+)
 from fsgan_bench.figures.tables import tables as make_tables
 from fsgan_bench.store import write_atomic
 
-__all__ = ["draw", "load"]
+__all__ = ["draw", "load", "load_references"]
 
 
 def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
@@ -25,10 +32,11 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
     PDF: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
     ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images for them are there;
     tables as ``table.md`` and ``table.csv``. Methods that failed or are unfinished are left out
-    and named in a footnote. Raises UserError if there is no finished and scored run.
+    and named in a footnote. Of a task without runs it is ``same_noise_grid`` and the tables, of the
+    references alone. Raises UserError if there is no finished and scored run.
     """
     every = load(task_folders)
-    if not any(curves.variants(results) for results in every):
+    if not any(results.cells.empty or curves.variants(results) for results in every):
         raise UserError(_nothing(every))
     written: list[Path] = []
     for results in every:
@@ -43,6 +51,7 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
 
 def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
     figures: dict[str, Figure] = {}
+    variants = curves.variants(results)
     quality = curves.scales(results, "realisticness")
     diversity = curves.scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
@@ -53,14 +62,13 @@ def _draw_task(results: TaskResults, folder: Path) -> list[Path]:
             ("trajectories", [*quality, *diversity]),
             *((scale.metric, [scale]) for scale in curves.distances(results)),
         ]:
-            if scales:
+            if scales and variants:
                 figures[name] = trajectories.along_iterations(results, scales)
-        if pairs:
+        if pairs and variants:
             figures["quality_diversity"] = trajectories.quality_against_diversity(results, pairs)
         grid = grids.same_noise_grid(results)
         if grid is not None:
             figures["same_noise_grid"] = grid
-        variants = curves.variants(results)
         for variant in variants:
             alone = sum(other.method == variant.method for other in variants) == 1
             grid = grids.snapshot_grid(results, variant)
