@@ -138,7 +138,8 @@ def show_results(plan: Plan, console: Console) -> None:
 
 def _show_references(task: Task, console: Console) -> None:
     """Print the reference lines; they are drawn where no method is that has them in its figures."""
-    from fsgan_bench.figures import draw, load_references, rendering
+    from fsgan_bench.figures import draw, rendering
+    from fsgan_bench.figures.results import load_references
     from fsgan_bench.figures.tables import tables
 
     rendering.print_tables(tables(load_references(task.folder)), console)

@@ -9,22 +9,17 @@ from matplotlib.figure import Figure
 
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import canvas, curves, grids, rendering, trajectories
-from fsgan_bench.figures.results import (
-    DONE,
-    FAILED,
-    Paths,
-    TaskResults,
-    load,
-    load_references,
-)
+from fsgan_bench.figures.results import DONE, FAILED, Paths, TaskResults, load
 from fsgan_bench.figures.tables import tables as make_tables
 from fsgan_bench.store import write_atomic
 
-__all__ = ["draw", "load", "load_references"]
+__all__ = ["draw", "load"]
 
 
 def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
     """Draw every figure and table of the tasks under these folders; the files written.
+
+    Of a task without runs these are the same-noise grid and the tables, of the references alone.
 
     ``task_folders`` is one path or several, each a task folder or any folder above or below one
     (see :func:`load`). The files go into each task's ``figures`` folder, or into ``out``: directly
@@ -32,8 +27,7 @@ def draw(task_folders: Paths, out: Path | None = None) -> list[Path]:
     PDF: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
     ``same_noise_grid`` and ``grid_<method>``, as far as the scores and images for them are there;
     tables as ``table.md`` and ``table.csv``. Methods that failed or are unfinished are left out
-    and named in a footnote. Of a task without runs it is ``same_noise_grid`` and the tables, of the
-    references alone. Raises UserError if there is no finished and scored run.
+    and named in a footnote. Raises UserError if there is no finished and scored run.
     """
     every = load(task_folders)
     if not any(results.cells.empty or curves.variants(results) for results in every):
