@@ -126,8 +126,7 @@ class Adaptation:
                 raise UserError(f"The {what} has changed since the run was planned; start it anew.")
         session = Session(
             self.method,
-            source.generator,
-            source.discriminator,
+            *source.pair,
             self.task.splits.few_shot,
             recipe=self.cell.recipe,
             seed=self.cell.seed,

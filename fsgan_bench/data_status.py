@@ -12,7 +12,7 @@ from fsgan_bench.data.containers import open_entries
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.weights import backbone_weights, look_for
 from fsgan_bench.registry import classifier_weights
-from fsgan_bench.stylegan2.checkpoint import load_networks
+from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suite import Suite, get_suite
 
 MISSING = "missing"
@@ -26,12 +26,12 @@ def show_status(suite_name: str, data: Path | None, console: Console) -> None:
     """
     suite = get_suite(suite_name, data)
     found = suite.source.found
-    lines = [f"{suite.name}: {suite.title}", f"source model: {_model(found) if found else MISSING}"]
-    for line in lines:
+    model, lacking = _model(found) if found else (MISSING, [])
+    for line in (f"{suite.name}: {suite.title}", f"source model: {model}"):
         console.print(line, highlight=False, soft_wrap=True)
     if any(target.images.parts for target in suite.targets.values()):
         console.print(_table(suite))
-    for line in _missing(suite, suite_name):
+    for line in (*lacking, *_missing(suite, suite_name)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -76,18 +76,23 @@ def missing_weights(suite: Suite, suite_name: str) -> list[str]:
     ]
 
 
-def _model(path: Path) -> str:
+def describe_model(source: Source) -> tuple[str, list[str]]:
+    """What a source model is, and a line about what it lacks, if it lacks anything."""
+    side = source.generator.architecture.resolution
+    if source.discriminator is not None:
+        return f"{source.path}, generator and discriminator at {side}x{side}", []
+    lacking = (
+        "Missing discriminator of the source model: no method runs. fsgan-bench run --methods none "
+        "still scores the source itself, and fsgan-bench convert takes the file."
+    )
+    return f"{source.path}, a generator alone at {side}x{side}", [lacking]
+
+
+def _model(path: Path) -> tuple[str, list[str]]:
     try:
-        generator, discriminator, _ = load_networks(path)
+        return describe_model(load_source(path))
     except UserError as error:
-        return f"cannot be used: {error}"
-    if discriminator is None:
-        return (
-            f"{path}, a generator alone: nothing can be adapted without its discriminator, but "
-            "fsgan-bench convert takes it"
-        )
-    side = generator.architecture.resolution
-    return f"{path}, generator and discriminator at {side}x{side}"
+        return f"cannot be used: {error}", []
 
 
 def _images(path: Path) -> str:

@@ -35,7 +35,8 @@ def snapshot_bytes(source: Source) -> int:
 
 def state_bytes(source: Source) -> int:
     """A training state: networks, the generator's average, and two moments of Adam for each."""
-    return 4 * _size(source.generator) + 3 * _size(source.discriminator)
+    generator, discriminator = source.pair
+    return 4 * _size(generator) + 3 * _size(discriminator)
 
 
 def working_bytes(task: Task) -> int:

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_iter
 from fsgan_bench.machine import resident
 from fsgan_bench.method import Method
 from fsgan_bench.metrics.features import load_backbone
-from fsgan_bench.metrics.intra_lpips import SUMS_BYTES
+from fsgan_bench.metrics.pair_means import sums_bytes
 from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell
 from fsgan_bench.registry import build_config
@@ -233,5 +233,5 @@ def scoring_bytes(task: Task) -> int:
     # In float32, and in float64 once the distance is computed.
     compared = max(count, suite.frechet_samples or 0) + suite.reference_size
     pooled = (4 + 8) * compared * widths[suite.frechet_backbone][1]
-    sums = min(2 * few_shot, SUMS_BYTES)
+    sums = sums_bytes(task.request.shots, widths[suite.lpips_backbone][0])
     return int(sets * images.nbytes + max(passes) + held + few_shot + sums + pooled)

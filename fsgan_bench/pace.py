@@ -85,8 +85,7 @@ def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
     method = Method()
     session = Session(
         method,
-        task.source.generator,
-        task.source.discriminator,
+        *task.source.pair,
         task.splits.few_shot,
         recipe=cell.recipe,
         seed=cell.seed,

@@ -185,7 +185,7 @@ def pretrain_from_options(
     except ValueError as error:
         raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
     start = None if init is None else load_source(init)
-    if start is not None and start.generator.architecture != architecture:
+    if start is not None and start.pair[0].architecture != architecture:
         raise UserError(
             f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
             f"--channels ask for: {start.generator.architecture}."
@@ -248,7 +248,7 @@ def _new_session(
         with Streams(config.seed).initialising("networks"):
             networks = Generator(config.architecture), Discriminator(config.architecture)
     else:
-        networks = init.generator, init.discriminator
+        networks = init.pair
     return Session(
         Pretraining(),
         *networks,

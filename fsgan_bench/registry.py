@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 METHODS_GROUP = "fsgan_bench.methods"
 CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
 OWN_DISTRIBUTION = "fsgan-bench"
+NO_METHODS = "none"
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,13 @@ def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
 def method_names(names: str, entries: Mapping[str, MethodEntry]) -> list[str]:
     """Split a comma-separated list; ``all`` stands for the methods that come with fsgan-bench.
 
+    The list ``none`` is empty: the source is scored and nothing adapted.
+
     Raises:
         UserError: nothing is named.
     """
+    if names.strip() == NO_METHODS:
+        return []
     own = [name for name, entry in entries.items() if not entry.third_party]
     parts = [part.strip() for part in names.split(",")]
     chosen = [name for part in parts if part for name in (own if part == "all" else [part])]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fsgan_bench.locks import owner_of
 from fsgan_bench.runner import Plan
+from fsgan_bench.task import Task
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -19,6 +20,10 @@ def show_plan(plan: Plan, console: Console) -> None:
 
     to_run = plan.to_run
     count = len(plan.cells)
+    if not plan.methods:
+        targets = ", ".join(task.target.name for task in plan.tasks)
+        console.print(f"No methods: the source is scored for {targets}.", highlight=False)
+        return
     if not to_run:
         console.print(f"{count} cell(s), all done already; nothing to run.")
         return
@@ -116,6 +121,9 @@ def show_results(plan: Plan, console: Console) -> None:
     from fsgan_bench.figures.tables import tables
 
     for task in plan.tasks:
+        if not plan.methods:
+            _show_references(task, console)
+            continue
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if (folder / "cell.json").exists()]
         if not any((folder / "DONE").exists() for folder in begun):
@@ -126,6 +134,18 @@ def show_results(plan: Plan, console: Console) -> None:
         for results in load(begun):
             rendering.print_tables(tables(results), console)
         console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
+
+
+def _show_references(task: Task, console: Console) -> None:
+    """Print the reference lines; they are drawn where no method is that has them in its figures."""
+    from fsgan_bench.figures import draw, rendering
+    from fsgan_bench.figures.results import load_references
+    from fsgan_bench.figures.tables import tables
+
+    rendering.print_tables(tables(load_references(task.folder)), console)
+    if not any(task.folder.glob("*/*/cell.json")):
+        draw([task.folder])
+        console.print(f"Figures and tables: {_relative(task.folder / 'figures')}", soft_wrap=True)
 
 
 def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> dict[str, str]:

@@ -210,6 +210,7 @@ class _Plans:
     def merged(self, request: RunRequest) -> Plan:
         return Plan(
             request,
+            list(self.tasks.values()),
             list(self.cells.values()),
             _union(plan.methods for plan in self.parts),
             _union(plan.broken for plan in self.parts),

@@ -79,12 +79,14 @@ class RunRequest:
 
 @dataclass
 class Plan:
-    """Cells to run and cells that are done, with the tasks that they belong to.
+    """Cells to run and cells that are done, and the tasks that they belong to.
 
-    ``broken`` holds what of the request is left out, as somebody else's method is broken, and why.
+    Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
+    the request is left out, as somebody else's method is broken, and why.
     """
 
     request: RunRequest
+    tasks: list[Task]
     cells: list[tuple[Task, Cell]]
     methods: Mapping[str, type[Method]]
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -95,8 +97,9 @@ class Plan:
         return [(task, cell) for task, cell in self.cells if cell.hash not in self.cached]
 
     @property
-    def tasks(self) -> list[Task]:
-        return list({id(task): task for task, _ in self.cells}.values())
+    def to_prepare(self) -> list[Task]:
+        """Tasks whose reference lines are needed now."""
+        return self.tasks if self.to_run or not self.methods else []
 
     @property
     def jobs(self) -> int:
@@ -123,29 +126,32 @@ def make_plan(request: RunRequest) -> Plan:
     classifier = classifier_weights(suite.classifier)
     entries, broken = find_methods(request.plugins)
     names = method_names(request.methods, entries)
-    methods = load_methods(names, entries, broken)
+    methods = load_methods(names, entries, broken) if names else {}
     settings = parse_settings(request.settings, names)
     check_numerics(request, suite, methods.values())
     if len(set(request.seeds)) != len(request.seeds):
         raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
-    cells = []
+    tasks, cells = [], []
     for target in request.targets:
         task = load_task(request.task(suite.target(target).name, shots))
+        tasks.append(task)
+        if methods:
+            _ = task.source.pair
         for name, method in methods.items():
             for seed in request.seeds:
                 config = build_config(method, settings.get(name, {}))
                 cell = _cell(request, suite, task, entries[name], method, config, seed)
                 cells.append((task, cell))
-    plan = Plan(request, cells, methods, broken)
+    plan = Plan(request, tasks, cells, methods, broken)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
         }
-    if plan.to_run:
+    if plan.to_prepare:
         require(suite.backbones, classifier)
-        for task in plan.tasks:
-            task.check_resolution()
+    for task in plan.to_prepare:
+        task.check_resolution()
     return plan
 
 

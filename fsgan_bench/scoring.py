@@ -24,7 +24,7 @@ from fsgan_bench.metrics.scores import METRICS, Measured, Metric, Role, Yardstic
 from fsgan_bench.plan import PROTOCOL
 
 HELD_BYTES = 2**29
-"""LPIPS features of this size at most are kept; larger ones are streamed, and some made twice."""
+"""LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Scorer:
         def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
             if indices is None:
                 return self.lpips.lpips_batches(images, pooled)
-            return (part.lpips for part in self.lpips.batches(images[indices]))
+            return (part.lpips for part in self.lpips.batches(images, chosen=indices))
 
         return rows, pooled
 

@@ -85,8 +85,7 @@ def stored_sampler(
         method = loaded(build_config(loaded, cell["config"]))
         session = Session(
             method,
-            task.source.generator,
-            task.source.discriminator,
+            *task.source.pair,
             task.splits.few_shot,
             recipe=Recipe(**cell["recipe"]),
             seed=cell["seed"],

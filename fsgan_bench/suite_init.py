@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.sources import load_images
-from fsgan_bench.data_status import missing_weights
+from fsgan_bench.data_status import describe_model, missing_weights
 from fsgan_bench.errors import UserError, check_folder, check_name, look_up
 from fsgan_bench.store import write_text
 from fsgan_bench.stylegan2.checkpoint import load_source
@@ -31,7 +31,7 @@ def write_suite(
 
     Args:
         file: the file to write; relative paths are stored relative to its folder.
-        source: pretrained pair.
+        source: pretrained pair, or a generator alone, of which only the source can be scored.
         targets: few-shot images as ``NAME=PATH``, or as ``PATH``, which then names the target.
         reals: real images in the same form; without a name they belong to the only target.
         source_images: real images of the source's domain.
@@ -55,8 +55,10 @@ def write_suite(
         look_up("--target", name, few_shot)
     text = _toml(file, source, few_shot, real, source_images)
     suite = parse_suite(text, file)
-    resolution = load_source(source).generator.architecture.resolution
-    lines = [f"{source}: generator and discriminator at {resolution}x{resolution}"]
+    model = load_source(source)
+    resolution = model.generator.architecture.resolution
+    described, lacking = describe_model(model)
+    lines = [described, *lacking]
     if source_images is not None:
         load_images(source_images, resolution, 2 * PAPER.classifier_size, repeats="drop")
     shots = PAPER.default_shots
@@ -71,8 +73,8 @@ def write_suite(
     return [
         *lines,
         *missing_weights(suite, str(file)),
-        f"{file} is written; it is run by fsgan-bench run --suite {file} --methods all "
-        f"--target {','.join(few_shot)}",
+        f"{file} is written; it is run by fsgan-bench run --suite {file} --methods "
+        f"{'none' if lacking else 'all'} --target {','.join(few_shot)}",
     ]
 
 

@@ -75,7 +75,8 @@ class Task:
     def source(self) -> Source:
         source = load_source(self.suite.source.path)
         source.generator.to(self.request.device)
-        source.discriminator.to(self.request.device)
+        if source.discriminator is not None:
+            source.discriminator.to(self.request.device)
         return source
 
     @functools.cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,30 @@ def test_one_backbone_for_everything_looks_once(
     monkeypatch.setattr(lite0, "_forward", counted)
     made.score(FAKES)
     assert sum(seen) == len(FAKES)
+
+
+def test_streamed_scoring_makes_the_features_of_an_image_twice(
+    squeeze: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once to assign it, once for its pairs; the Frechet distance on the same network adds none."""
+    few_shot, fakes = pictures(4, 0), pictures(260, 1)
+    few = squeeze.features(few_shot).lpips
+    reference = FrechetReference(squeeze.pooled(REAL))
+    made = Scorer(squeeze, squeeze, Yardstick(few, None, reference))
+    held = made.score(fakes).scores
+    sizes = by_name(held)["intra_lpips"].detail["cluster_sizes"]
+    assert max(sizes) > 50 and any(1 < size <= 50 for size in sizes)
+    seen: Counter[bytes] = Counter()
+    forward = squeeze._forward
+
+    def counted(batch: Tensor) -> Features:
+        seen.update(image.numpy().tobytes() for image in batch)
+        return forward(batch)
+
+    monkeypatch.setattr(squeeze, "_forward", counted)
+    monkeypatch.setattr(scoring, "HELD_BYTES", 0)
+    assert_equal(made.score(fakes).scores, held)
+    assert len(seen) == len(fakes) and max(seen.values()) == 2
 
 
 def test_every_score_names_the_network_that_it_comes_from(

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--methods", required=True, help="Comma-separated names; 'all' for the built-in ones."
+    "--methods",
+    required=True,
+    help="Comma-separated names; 'all' for the built-in ones, 'none' to score the source alone.",
 )
 @click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
 @click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
@@ -143,10 +145,9 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     from fsgan_bench.progress import Display
     from fsgan_bench.runner import run_plan
 
-    if not plan.to_run:
-        return {}
-    check_writable(plan.request.out)
-    for task in plan.tasks:
+    if plan.to_prepare:
+        check_writable(plan.request.out)
+    for task in plan.to_prepare:
         with (
             console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
             owned(task.folder, patience=-1),
@@ -154,6 +155,8 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
             task.prepare()
         for note in task.notes:
             click.echo(f"{task.target.name}: {note}", err=True)
+    if not plan.to_run:
+        return {}
     try:
         return run_plan(plan, Display(console))
     except Signalled as signal:

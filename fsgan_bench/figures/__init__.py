@@ -47,11 +47,12 @@ def draw(
     * tables: final scores, model selection and values in print beside ours, as ``table.md`` and
       ``table.tex``, and each for itself as ``table.csv``, ``selection.csv``, ``literature.csv``.
 
+    Of a task without runs there are the same-noise grid and the tables, of the references alone.
     Methods that failed or are unfinished are left out and named in a footnote. Raises UserError if
     there is no finished and scored run.
     """
     every = load(task_folders)
-    if not any(curves.variants(results) for results in every):
+    if not any(results.cells.empty or curves.variants(results) for results in every):
         raise UserError(_nothing(every))
     written: list[Path] = []
     for results in every:
@@ -62,7 +63,8 @@ def draw(
             folder = Path(out) if len(every) == 1 else Path(out) / own
         # Nothing is written before everything has been read and drawn.
         with canvas.style():
-            figures = _trajectories(results) if "trajectories" in kinds else {}
+            moved = "trajectories" in kinds and curves.variants(results)
+            figures = _trajectories(results) if moved else {}
             figures |= _grids(results) if "grids" in kinds else {}
             texts = table_texts(results) if "tables" in kinds else {}
             for name, figure in figures.items():

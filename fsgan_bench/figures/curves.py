@@ -104,10 +104,12 @@ class Curve:
 
 
 def scales(results: TaskResults, metric: str) -> list[Scale]:
-    """The scales on which finished cells of a task were scored by ``metric``, sorted."""
-    done = set(results.cells[results.cells["status"] == DONE]["hash"])
-    scores = results.scores
-    scores = scores[(scores["metric"] == metric) & scores["hash"].isin(done)]
+    """The scales on which finished cells of a task were scored by ``metric``, sorted.
+
+    Those of the references in a task without cells.
+    """
+    scores = _scored(results)
+    scores = scores[scores["metric"] == metric]
     found: dict[str, list[str]] = {}
     for _, one in scores[["backbone", "version"]].drop_duplicates().iterrows():
         found.setdefault(str(one["backbone"]), []).append(str(one["version"]))
@@ -116,6 +118,15 @@ def scales(results: TaskResults, metric: str) -> list[Scale]:
         for backbone, versions in sorted(found.items())
         for version in sorted(versions)
     ]
+
+
+def _scored(results: TaskResults) -> pd.DataFrame:
+    """The scores of finished cells; those of the references in a task without cells."""
+    if results.cells.empty:
+        return results.references
+    done = set(results.cells[results.cells["status"] == DONE]["hash"])
+    scores: pd.DataFrame = results.scores[results.scores["hash"].isin(done)]
+    return scores
 
 
 def _edition(version: str, versions: list[str]) -> str:
@@ -127,7 +138,7 @@ def _edition(version: str, versions: list[str]) -> str:
 
 def distances(results: TaskResults) -> list[Scale]:
     """The scales of all distances between distributions of images, sorted."""
-    names = sorted({str(name) for name in results.scores["metric"]})
+    names = sorted({str(name) for name in _scored(results)["metric"]})
     every = [scale for name in names for scale in scales(results, name)]
     return [scale for scale in every if scale.is_distribution_distance]
 

@@ -81,11 +81,12 @@ def same_noise_grid(results: TaskResults) -> Figure | None:
     """The last snapshot of each variant for the same noise vectors, a row a variant.
 
     Above them the source, the ideal where it is known, and, apart, the few-shot images. A variant
-    with several seeds is shown with its lowest one. None if no variant has stored images.
+    with several seeds is shown with its lowest one. None if no variant has stored images; of a task
+    without cells it is the references alone.
     """
     variants = curves.variants(results)
     methods = [row for variant in variants for row in _snapshot_rows(results, variant, 1)]
-    if not methods:
+    if not methods and not results.cells.empty:
         return None
     notes = ["Each column below the few-shot images is one noise vector."]
     if any(len(variant.seeds) > 1 for variant in variants):
@@ -93,7 +94,8 @@ def same_noise_grid(results: TaskResults) -> Figure | None:
         notes.append(f"Images and scores of seed {', '.join(seeds)}.")
     notes = legends.notes(results, variants, notes)
     rows = [*_few_shot_row(results), *_reference_rows(results, ("source", "ideal")), *methods]
-    return _compose(results, f"{results.task.title}: last snapshots", rows, notes)
+    title = f"{results.task.title}: last snapshots" if methods else results.task.title
+    return _compose(results, title, rows, notes)
 
 
 def snapshot_grid(results: TaskResults, variant: Variant) -> Figure | None:

@@ -104,6 +104,7 @@ class TaskResults:
 def load(paths: Paths) -> list[TaskResults]:
     """Read run roots, suite, task, method or cell folders, searched recursively; a task each.
 
+    A task of which only the references were scored has no cells.
     Of a method or a cell folder only its own cells are read, with the references of its task. A cut
     last line of a log is passed over unless the cell is DONE; where a snapshot was scored twice,
     the last line counts. Raises UserError for a folder without runs and for a file that is
@@ -113,26 +114,36 @@ def load(paths: Paths) -> list[TaskResults]:
         paths = [paths]
     found: dict[Path, list[Path]] = {}
     for path in paths:
-        for cell in _cell_folders(Path(path)):
+        cell_folders, scored = _folders(Path(path))
+        for cell in cell_folders:
             cells = found.setdefault(cell.parent.parent, [])
             if cell not in cells:
                 cells.append(cell)
+        for task in scored:
+            found.setdefault(task, [])
     if not found:
         raise UserError("No folder with runs was given.")
     return [_load_task(folder, cells) for folder, cells in sorted(found.items())]
 
 
-def _cell_folders(path: Path) -> list[Path]:
+def load_references(task_folder: Path) -> TaskResults:
+    """The references of a task without its cells; raises as :func:`load` does."""
+    return _load_task(task_folder, [])
+
+
+def _folders(path: Path) -> tuple[list[Path], list[Path]]:
+    """Folders of cells below ``path``, and of tasks whose references are scored."""
     if not path.exists():
         raise UserError(f"The folder {path} does not exist.")
     if not path.is_dir():
         raise UserError(f"{path} is a file; a folder with runs is needed.")
-    folders = sorted(file.parent for file in path.resolve().rglob("cell.json"))
-    if not folders:
+    names = ("cell.json", "references.jsonl")
+    cells, tasks = (sorted(f.parent for f in path.resolve().rglob(name)) for name in names)
+    if not cells and not tasks:
         raise UserError(
             f"There are no runs in {path}: no folder in it holds a cell.json, which every run has."
         )
-    return folders
+    return cells, tasks
 
 
 def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:

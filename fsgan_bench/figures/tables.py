@@ -45,10 +45,12 @@ def _table(results: TaskResults, quality: Scale | None) -> Table:
         _method_row(results, variant, verdicts[variant.key], quality, diversities, distances)
         for variant in variants
     ]
-    diversities, distances = _present(diversities, rows), _present(distances, rows)
+    if rows:
+        diversities, distances = _present(diversities, rows), _present(distances, rows)
     scales = [*([quality] if quality else []), *diversities, *distances]
     rows += _reference_rows(results, scales)
     columns = _columns(quality, diversities, distances, rows)
+    columns = [column for column in columns if any(column.key in row.entries for row in rows)]
     for column in columns:
         mark_best(rows, column)
     return Table(

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fsgan_bench.data.images import Images, check_images, to_tensor
@@ -94,14 +96,20 @@ class Backbone(ABC):
         """Network input for images [N, H, W, 3]: by default [-1, 1] at the images' own size."""
         return to_tensor(images)
 
-    def batches(self, images: Images, batch_size: int | None = None) -> Iterator[Features]:
-        """Features batch by batch, for results too large to hold.
+    def batches(
+        self,
+        images: Images,
+        batch_size: int | None = None,
+        chosen: NDArray[np.intp] | None = None,
+    ) -> Iterator[Features]:
+        """Features batch by batch, for results too large to hold; ``chosen`` is by default all.
 
         The tensors come from inference mode: clone them before autograd sees them. Raises
         ValueError for anything but a non-empty uint8 array [N, H, W, 3] of at least ``min_size``.
         """
         check_images(images)
-        count, height, width, _ = images.shape
+        indices = np.arange(len(images)) if chosen is None else chosen
+        count, (height, width) = len(indices), images.shape[1:3]
         if count == 0:
             raise ValueError("there are no images to featurise")
         if min(height, width) < self.min_size:
@@ -114,7 +122,7 @@ class Backbone(ABC):
             raise ValueError(f"batch_size must be positive, got {step}")
         for start in range(0, count, step):
             with torch.inference_mode():
-                batch = self._prepare(images[start : start + step]).to(self.device)
+                batch = self._prepare(images[indices[start : start + step]]).to(self.device)
                 features = self._forward(batch.contiguous(memory_format=torch.channels_last))
             yield features
 

@@ -33,19 +33,37 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Source:
-    """A pretrained pair.
+    """A pretrained generator, with its discriminator if the file holds one.
 
     Attributes:
         generator: the moving average that samples are drawn from.
-        discriminator: its discriminator.
-        hash: SHA-256 of the file that it was read from.
+        discriminator: its discriminator; None in a file of a generator alone, which can be scored
+            and converted but not adapted.
+        path: the file that it was read from.
+        hash: its SHA-256.
         card: what is known about its training; empty for foreign files.
     """
 
     generator: Generator
-    discriminator: Discriminator
+    discriminator: Discriminator | None
+    path: Path
     hash: str
     card: Mapping[str, Any]
+
+    @property
+    def pair(self) -> tuple[Generator, Discriminator]:
+        """Both networks, which adaptation starts from.
+
+        Raises:
+            UserError: there is no discriminator; it says what can still be done.
+        """
+        if self.discriminator is None:
+            key = {".pkl": "D", ".safetensors": "discriminator"}.get(self.path.suffix, "d")
+            raise UserError(
+                f"{self.path} is a generator alone: it lacks '{key}', which adaptation needs; "
+                "fsgan-bench run --methods none still scores it, and fsgan-bench convert takes it."
+            )
+        return self.generator, self.discriminator
 
 
 def infer_architecture(generator: StateDict) -> Architecture:
@@ -99,18 +117,13 @@ def save_source(
 
 
 def load_source(path: Path) -> Source:
-    """Read a pair from ``.safetensors``, from a rosinality ``.pt`` or from NVIDIA's ``.pkl``.
+    """Read a source from ``.safetensors``, from a rosinality ``.pt`` or from NVIDIA's ``.pkl``.
 
     Raises:
         UserError: the file is missing, damaged, or of another layout.
     """
     generator, discriminator, card = load_networks(path)
-    if discriminator is None:
-        key = {".pkl": "D", ".safetensors": "discriminator"}.get(path.suffix, "d")
-        raise _not_a_pair(
-            path, f"it lacks '{key}', which adaptation needs; its generator can still be converted"
-        )
-    return Source(generator, discriminator, hash=file_hash(path), card=card)
+    return Source(generator, discriminator, path, file_hash(path), card)
 
 
 def load_networks(path: Path) -> tuple[Generator, Discriminator | None, Mapping[str, Any]]:
@@ -128,10 +141,15 @@ def load_networks(path: Path) -> tuple[Generator, Discriminator | None, Mapping[
         raise _not_a_pair(path, str(error)) from error
 
 
-def save_rosinality(path: Path, source: Source) -> None:
-    """Write a pair in the rosinality layout, atomically; ``g`` repeats ``g_ema``."""
-    generator = source.generator.state_dict()
-    parts = {"g": generator, "d": source.discriminator.state_dict(), "g_ema": generator}
+def save_rosinality(path: Path, generator: Generator, discriminator: Discriminator | None) -> None:
+    """Write a pair, or a generator alone, in the rosinality layout; ``g`` repeats ``g_ema``.
+
+    The file appears whole or not at all.
+    """
+    state = generator.state_dict()
+    parts = {"g": state, "g_ema": state}
+    if discriminator is not None:
+        parts["d"] = discriminator.state_dict()
     write_atomic(path, lambda temporary: torch.save(parts, temporary))
 
 
@@ -157,12 +175,8 @@ def convert(path: Path, target: Path) -> None:
     generator, discriminator, card = load_networks(path)
     if target.suffix == ".safetensors":
         save_source(target, generator, discriminator, card)
-        return
-    state = generator.state_dict()
-    parts = {"g": state, "g_ema": state}
-    if discriminator is not None:
-        parts["d"] = discriminator.state_dict()
-    write_atomic(target, lambda temporary: torch.save(parts, temporary))
+    else:
+        save_rosinality(target, generator, discriminator)
 
 
 def save_modules(path: Path, modules: nn.ModuleDict, card: Mapping[str, Any]) -> None:

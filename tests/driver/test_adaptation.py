@@ -193,10 +193,9 @@ def test_a_resumed_cell_keeps_no_more(planned: tuple[Task, Cell], keep: Keep) ->
 
 def test_the_estimate_of_a_state_and_a_snapshot(tmp_path: Path) -> None:
     shape = Architecture(16, 64, 2, {4: 96, 8: 96, 16: 64})
-    source = Source(Generator(shape), Discriminator(shape), "", {})
+    source = Source(Generator(shape), Discriminator(shape), Path(), "", {})
     images = np.zeros((2, 16, 16, 3), dtype=np.uint8)
-    pair = source.generator, source.discriminator
-    session = Session(Method(), *pair, images, recipe=Recipe(batch=2), seed=0, iterations=1)
+    session = Session(Method(), *source.pair, images, recipe=Recipe(batch=2), seed=0, iterations=1)
     session.method.step(session)
     save_state(tmp_path / "state.pt", session.state_dict())
     save_modules(tmp_path / "snapshot.safetensors", session.averaged, {})

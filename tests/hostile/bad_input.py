@@ -229,7 +229,6 @@ INVOCATIONS: Mapping[str, str] = {
     f"data init W/a-file/new.toml --source W/good.safetensors --target {GOOD}": "is a file",
     f"data init new.toml --source nowhere.pt --target {GOOD}": "There is no source model",
     f"data init new.toml --source W/models/nan.pt --target {GOOD}": "not finite",
-    f"data init new.toml --source W/models/generator-alone.pt --target {GOOD}": "lacks 'd'",
     f"{INIT} --target W/images/gone": "does not exist",
     f"{INIT} --target W/images/one-pixel": "1x1 px, under 8",
     f"{INIT} --target W/images/empty": "holds no image",

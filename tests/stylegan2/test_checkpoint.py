@@ -55,6 +55,17 @@ def assert_refused(path: Path, match: str) -> None:
     assert len(message.replace(str(path), "")) < 200
 
 
+def assert_no_pair(path: Path, match: str) -> None:
+    """The generator loads alone; asking for the pair says what is missing and what still runs."""
+    source = load_source(path)
+    assert source.discriminator is None
+    with pytest.raises(UserError, match=match) as caught:
+        _ = source.pair
+    message = str(caught.value)
+    assert message.startswith(f"{path} is a generator alone") and "\n" not in message
+    assert "run --methods none" in message and "fsgan-bench convert" in message
+
+
 def test_safetensors_round_trip(tmp_path: Path, networks: Pair) -> None:
     path = tmp_path / "source.safetensors"
     card = {"data": "faces", "seed": 3, "config": {"batch": 4}}
@@ -71,7 +82,7 @@ def test_rosinality_round_trip(tmp_path: Path, networks: Pair) -> None:
     source = load_source(first)
     assert_same_pair((source.generator, source.discriminator), networks)
     assert source.card == {}
-    save_rosinality(second, source)
+    save_rosinality(second, *source.pair)
     again = load_source(second)
     assert_same_pair((again.generator, again.discriminator), networks)
     stored = torch.load(second, weights_only=True)
@@ -166,13 +177,19 @@ def test_unreadable_file(tmp_path: Path, networks: Pair) -> None:
     assert_refused(path, "cannot be read: Permission denied")
 
 
-@pytest.mark.parametrize("missing", ["d", "g_ema"])
-def test_missing_part(tmp_path: Path, networks: Pair, missing: str) -> None:
+def test_missing_average(tmp_path: Path, networks: Pair) -> None:
     stored = parts(networks)
-    del stored[missing]
+    del stored["g_ema"]
     path = tmp_path / "half.pt"
     torch.save(stored, path)
-    assert_refused(path, f"lacks '{missing}'")
+    assert_refused(path, "lacks 'g_ema'")
+
+
+@pytest.mark.parametrize("kept", [("g", "g_ema"), ("g_ema",)])
+def test_missing_discriminator(tmp_path: Path, networks: Pair, kept: tuple[str, ...]) -> None:
+    path = tmp_path / "half.pt"
+    torch.save({name: parts(networks)[name] for name in kept}, path)
+    assert_no_pair(path, "lacks 'd', which adaptation needs")
 
 
 @pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], 5, {}, {"g_ema": 1, "d": None}])
@@ -298,8 +315,8 @@ def test_conversion_keeps_every_bit(tmp_path: Path, networks: Pair, alone: bool)
     convert(last, again)
     assert same_parts(dict(load_file(again)), dict(load_file(middle)))
     if alone:
-        assert_refused(first, "lacks 'd'.* can still be converted")
-        assert_refused(middle, "lacks 'discriminator'")
+        assert_no_pair(first, "lacks 'd'")
+        assert_no_pair(middle, "lacks 'discriminator'")
 
 
 @pytest.mark.parametrize(

@@ -162,14 +162,81 @@ def test_status_says_when_files_are_unusable(
     lone_generator(tmp_path / "source_ffhq.pt")
     (tmp_path / "raw_data" / "otto" / "images").mkdir(parents=True)
     result = invoke("data", "status", "--suite", "ffhq", "--data", tmp_path)
-    assert "a generator alone: nothing can be adapted without its discriminator" in result.output
-    assert "fsgan-bench convert takes it" in result.output
+    assert result.exit_code == 0
+    assert "source_ffhq.pt, a generator alone at 32x32" in result.output
+    (line,) = (line for line in result.output.splitlines() if "Missing discriminator" in line)
+    assert "no method runs" in line
+    assert "run --methods none" in line and "fsgan-bench convert" in line
     assert "cannot be used" in result.output
-    run_it = ["run", "--suite", "ffhq", "--methods", "tgan", "--target", "otto"]
-    refused = invoke(*run_it, "--data", tmp_path, "--out", tmp_path / "results")
-    assert refused.exit_code == 2
-    assert "lacks 'd', which adaptation needs" in refused.output
-    assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def alone(download: Path, lone_generator: Callable[[Path], None], tmp_path: Path) -> Path:
+    """The suite file of a download whose source has no discriminator."""
+    for folder in ("raw_data", "ffhq", "processed_data"):
+        (tmp_path / folder).symlink_to(download / folder)
+    lone_generator(tmp_path / "checkpoints" / "source_ffhq.pt")
+    (tmp_path / "suite.toml").write_text(SUITE)
+    return tmp_path / "suite.toml"
+
+
+def test_no_method_runs_without_a_discriminator(alone: Path) -> None:
+    command = ("run", "--suite", alone, "--target", "babies", "--out", alone.parent / "results")
+    for methods in ("all", "tgan"):
+        refused = invoke(*command, "--methods", methods)
+        assert refused.exit_code == 2
+        assert refused.output.count("\n") == 1
+        assert "source_ffhq.pt is a generator alone: it lacks 'd'" in refused.output
+        assert "fsgan-bench run --methods none still scores it" in refused.output
+    assert not (alone.parent / "results").exists()
+
+
+def test_a_generator_alone_is_scored(alone: Path) -> None:
+    command = ("run", "--suite", alone, "--methods", "none", "--target", "babies,sketches")
+    out = alone.parent / "results"
+    plan = invoke(*command, "--out", out, "--dry-run")
+    assert plan.exit_code == 0, plan.output
+    assert "No methods: the source is scored for babies, sketches." in plan.output
+    assert not out.exists()
+    result = invoke(*command, "--out", out)
+    assert result.exit_code == 0, result.output
+    rows = [line.split("  ")[0] for line in result.output.splitlines()]
+    assert rows.count("source generator") == 2
+    assert rows.count("real target images (held out)") == 1
+    babies, sketches = out / "cdc" / "babies-10shot", out / "cdc" / "sketches-10shot"
+    intra = {"intra_lpips", "intra_lpips_cdc2021"}
+    for task, metrics in ((babies, intra | {"realisticness", "fd_lite0"}), (sketches, intra)):
+        of_source = {
+            line["metric"]: line["value"]
+            for line in lines(task / "references.jsonl")
+            if line["reference"] == "source"
+        }
+        assert {name for name, value in of_source.items() if value is not None} == metrics
+        drawn = {path.name for path in (task / "figures").iterdir()}
+        assert {"same_noise_grid.png", "table.csv", "table.md"} <= drawn
+        assert "trajectories.png" not in drawn
+    table = (babies / "figures" / "table.md").read_text()
+    assert "| *source generator* | 0." in table and "converged" not in table
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("references.jsonl")}
+    assert invoke("figures", out).exit_code == 0
+    again = invoke(*command, "--out", out)
+    assert again.exit_code == 0 and "source generator" in again.output
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_reference_lines_are_those_of_a_run_with_methods(alone: Path, download: Path) -> None:
+    """The pair's generator is the lone one: its scores are the same."""
+    (download / "suite.toml").write_text(SUITE)
+    scores = []
+    for suite in (alone, download / "suite.toml"):
+        out = alone.parent / f"results-{suite.parent.name}"
+        result = invoke(
+            *("run", "--suite", suite, "--methods", "none", "--target", "sketches", "--out", out)
+        )
+        assert result.exit_code == 0, result.output
+        stored = lines(out / "cdc" / "sketches-10shot" / "references.jsonl")
+        scores.append({line["metric"]: line["value"] for line in stored})
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.parametrize("where", ["option", "variable", "default"])

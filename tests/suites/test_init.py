@@ -69,6 +69,18 @@ def test_a_pool_smaller_than_ten_sets_the_shots(
     assert get_suite("my.toml").default_shots == 6
 
 
+def test_a_generator_alone_gets_a_suite_whose_source_can_be_scored(
+    home: Path, lone_generator: Callable[[Path], None]
+) -> None:
+    lone_generator(home / "alone.pt")
+    result = init("my.toml", "--source", "alone.pt", *SKETCHES)
+    assert result.exit_code == 0, result.output
+    assert "alone.pt, a generator alone at 32x32" in result.output
+    assert "Missing discriminator of the source model: no method runs." in result.output
+    assert "run --suite my.toml --methods none --target sketches" in result.output
+    assert get_suite("my.toml").source.found is not None
+
+
 def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
     result = init("my.toml", *SOURCE, *SKETCHES, "--real", "download/ffhq/babies/real")
     assert result.exit_code == 0, result.output
@@ -83,7 +95,6 @@ def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
         (("my.txt", *SOURCE, *SKETCHES), "must end in .toml"),
         (("there.toml", *SOURCE, *SKETCHES), "there.toml exists already"),
         (("my.toml", "--source", "gone.pt", *SKETCHES), "There is no source model at gone.pt"),
-        (("my.toml", "--source", "alone.pt", *SKETCHES), "lacks 'd', which adaptation needs"),
         (("my.toml", *SOURCE, "--target", "gone"), "gone does not exist"),
         (("my.toml", *SOURCE, "--target", "empty"), "empty holds no image"),
         (("my.toml", *SOURCE, *SKETCHES, *SKETCHES), "--target gives 'sketches' twice"),
@@ -93,9 +104,8 @@ def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
     ],
 )
 def test_what_cannot_be_run_is_one_sentence_and_no_file(
-    arguments: tuple[str, ...], sentence: str, home: Path, lone_generator: Callable[[Path], None]
+    arguments: tuple[str, ...], sentence: str, home: Path
 ) -> None:
-    lone_generator(home / "alone.pt")
     (home / "empty").mkdir()
     (home / "there.toml").write_text("kept")
     before = sorted(home.iterdir())
