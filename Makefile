@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-lowest torture fuzz clean
 
 LOWEST := .venv-lowest
-READERS := torch_file nvidia_pickle safetensors image image_zip strip suite
 SECONDS := 600
 
 demo: $(VENV)/.installed
@@ -30,9 +29,8 @@ torture: $(VENV)/.installed
 	$(BIN)/python tests/torture.py --trials 210 --minutes 27
 
 # Each reader of files for SECONDS, guided by coverage.
-fuzz: $(VENV)/.installed
-	$(BIN)/python -m pip install -e '.[fuzz]'
-	for reader in $(READERS); do $(BIN)/python tests/fuzz/fuzz.py $$reader $(SECONDS) || exit 1; done
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 # Results are kept.
 clean:

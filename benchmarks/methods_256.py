@@ -8,7 +8,6 @@ has both regularisers in it.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +23,7 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
     GiB of memory at the peak, used and predicted."""
     import numpy as np
 
-    from fsgan_bench.machine import prepare, resident
+    from fsgan_bench.machine import peak_resident, prepare, resident
     from fsgan_bench.memory import ALLOWANCE, rehearse
     from fsgan_bench.plan import Cell
     from fsgan_bench.recipe import Recipe
@@ -55,7 +54,7 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
         session.method.step(session)
         session.iteration += 1
         seconds.append((time.perf_counter() - wall, time.process_time() - processor))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_resident()
     return {
         "title": method.title,
         "seconds": seconds,

@@ -43,11 +43,25 @@ def prepare(threads: int) -> None:
 
 def resident() -> int:
     """Bytes of memory that this process uses now; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return _status("VmRSS")
+
+
+def peak_resident() -> int:
+    """The most bytes of memory that this process has used; 0 where the system does not say.
+
+    Only Linux does. ``ru_maxrss``, which others have too, is no less than what the process held
+    that this one was forked from.
+    """
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    """Bytes that Linux gives for ``name`` of this process, 0 elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def free_memory(device: str) -> int | None:

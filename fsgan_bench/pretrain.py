@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
+from fsgan_bench.paths import exists
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.store import commit, recover_state, save_state, write_json
@@ -201,7 +201,7 @@ def pretrain_from_options(
     except ValueError as error:
         field, _, rest = str(error).partition(" ")
         raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
-    if data not in DOMAINS and (os.path.exists(data) or Path(data).name != data):  # noqa: PTH110
+    if data not in DOMAINS and (exists(data) or Path(data).name != data):
         everything = load_images(data, resolution, repeats="drop")
         if len(everything) < held_out + 2:
             raise UserError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fsgan_bench.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
 from fsgan_bench.data.avatars import SOURCE
 from fsgan_bench.data.targets import AvatarImages, Location, Part, TargetImages
 from fsgan_bench.errors import UserError, look_up
@@ -14,9 +15,6 @@ from fsgan_bench.metrics.names import FrechetBackbone, IntraProtocol, LpipsBackb
 from fsgan_bench.recipe import Recipe
 
 ASSETS = Path(__file__).parent / "assets"
-
-MAX_ITERATIONS = 10_000_000
-MAX_SNAPSHOTS = 1000
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from fsgan_bench.bounds import MAX_IMAGES, MAX_SHOTS
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.metrics.names import FrechetBackbone, IntraProtocol, LpipsBackbone
@@ -20,8 +21,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-MAX_IMAGES = 1_000_000
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 _Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
@@ -75,7 +74,7 @@ class _SuiteFile(BaseModel):
     frechet_samples: int | None = Field(default=None, le=MAX_IMAGES)
     reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
     classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
-    default_shots: int | None = Field(default=None, ge=1, le=100_000)
+    default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
 
 
 _TAKEN_OVER = (

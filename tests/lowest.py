@@ -20,7 +20,7 @@ def constraints() -> list[str]:
     extras = project["optional-dependencies"]
     lines = [
         *project["dependencies"],
-        *(line for name, each in extras.items() if name not in ("dev", "fuzz") for line in each),
+        *(line for name, each in extras.items() if name != "dev" for line in each),
     ]
     found = {}
     for line in lines:

@@ -256,23 +256,19 @@ def test_only_inception_makes_a_frechet_distance_fid() -> None:
 
 MEASURE = """
 import numpy as np
+from fsgan_bench.machine import peak_resident
 from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
 from fsgan_bench.metrics.scores import Yardstick
 from fsgan_bench.scoring import Scorer
-
-def peak():
-    # ru_maxrss would be that of the process that this one was forked from, if that held more.
-    (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 backbone = LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
 blocks = np.random.default_rng(0).integers(0, 256, (164, 16, 16, 3), dtype=np.uint8)
 images = blocks.repeat(16, axis=1).repeat(16, axis=2)
 few_shot = backbone.features(images[:4]).lpips
-before = peak()
+before = peak_resident()
 scores = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(images[4:]).scores
 assert scores[0].value > 0
-print(4 * 160 * few_shot.shape[1], 12 * few_shot.numel(), peak() - before)
+print(4 * 160 * few_shot.shape[1], 12 * few_shot.numel(), peak_resident() - before)
 """
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fsgan_bench.bounds import MAX_ITERATIONS, MAX_SHOTS, MAX_SNAPSHOTS
 from fsgan_bench.cells import KEEPS
 from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.options import (
@@ -41,14 +42,16 @@ if TYPE_CHECKING:
 @DATA
 @click.option("--budget", help="Budget of the suite.  [default: its first]")
 @click.option(
-    "--shots", type=click.IntRange(1, 100_000), help="Few-shot images.  [default: the suite's]"
+    "--shots", type=click.IntRange(1, MAX_SHOTS), help="Few-shot images.  [default: the suite's]"
 )
 @click.option(
     "--seeds", default="0", show_default=True, callback=seed_list, help="As 0,1,2 or 0-2."
 )
-@click.option("--iterations", type=click.IntRange(1, 10_000_000), help="In place of the budget's.")
 @click.option(
-    "--snapshots", type=click.IntRange(2, 1000), help="How many, in place of the budget's."
+    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+)
+@click.option(
+    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
 )
 @click.option(
     "--set",

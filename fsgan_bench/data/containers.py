@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.paths import exists
 
 if TYPE_CHECKING:
     from lmdb import Environment, Transaction
@@ -70,7 +71,7 @@ def open_entries(path: Path, size: int) -> Iterator[list[Entry]]:
 
 def _entries(path: Path, size: int, stack: contextlib.ExitStack) -> list[Entry]:
     """The entries of ``path``, and on ``stack`` what closes it."""
-    if not os.path.exists(path):  # noqa: PTH110
+    if not exists(path):
         raise UserError(f"The image set {path} does not exist.")
     if path.is_dir():
         if (path / "data.mdb").exists():

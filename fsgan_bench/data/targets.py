@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.data.splits import Splits, avatar_splits
+from fsgan_bench.paths import exists
 
 NON_TARGET_START = 200_000
 SOURCE_IMAGES = "source"
@@ -41,7 +41,7 @@ class Location:
 
     @property
     def found(self) -> Path | None:
-        return next((path for path in self.candidates if os.path.exists(path)), None)  # noqa: PTH110
+        return next((path for path in self.candidates if exists(path)), None)
 
     @property
     def path(self) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError, check_folder
+from fsgan_bench.paths import exists
 from fsgan_bench.store import file_hash, write_atomic
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.stylegan2.nvidia import read_nvidia
@@ -215,7 +215,7 @@ def _read_parts(path: Path) -> tuple[StateDict, StateDict | None, Mapping[str, A
     """Tensors of the generator, of the discriminator if there is one, and the card."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
-    if not os.path.exists(path):  # noqa: PTH110
+    if not exists(path):
         raise UserError(f"There is no source model at {path}.")
     try:
         if path.suffix == ".safetensors":

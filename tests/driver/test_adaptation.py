@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from fsgan_bench.adaptation import Adaptation, Interrupted
 from fsgan_bench.cells import KEEPS, CellFiles, Keep
 from fsgan_bench.disk import snapshot_bytes, state_bytes, stored_bytes
 from fsgan_bench.errors import UserError
+from fsgan_bench.machine import resident
 from fsgan_bench.method import Losses, Method
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
@@ -287,14 +287,13 @@ def test_temporary_files_of_the_killed_are_deleted(planned: tuple[Task, Cell]) -
 def test_memory_does_not_grow(planned: tuple[Task, Cell]) -> None:
     task, cell = planned
     long = replace(cell, iterations=2000, snapshots=snapshot_schedule(2000, 20))
-    resident: list[int] = []
+    sizes: list[int] = []
 
     def measure(news: dict[str, Any]) -> None:
         if "scores" in news:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            resident.append(pages * os.sysconf("SC_PAGE_SIZE"))
+            sizes.append(resident())
 
     Adaptation(long, task, Plain(), measure, keep="last").run()
-    assert len(resident) == 20
-    growth = max(resident[10:]) - max(resident[:10])
-    assert growth < GROWTH_BYTES, [size >> 20 for size in resident]
+    assert len(sizes) == 20
+    growth = max(sizes[10:]) - max(sizes[:10])
+    assert growth < GROWTH_BYTES, [size >> 20 for size in sizes]

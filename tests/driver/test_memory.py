@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from torch import Tensor, nn
 
-from fsgan_bench.machine import free_memory, resident
+from fsgan_bench.machine import free_memory, peak_resident, resident
 from fsgan_bench.memory import LiveBytes, needs, rehearse
 from fsgan_bench.method import Losses, Method
 from fsgan_bench.numerics import Numerics
@@ -145,7 +145,7 @@ def test_sampling_is_the_methods_own() -> None:
 
 
 PROGRAM = """
-from fsgan_bench.machine import prepare, resident
+from fsgan_bench.machine import peak_resident, prepare, resident
 from fsgan_bench.memory import rehearse
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
@@ -162,9 +162,7 @@ images = np.zeros((10, 64, 64, 3), dtype=np.uint8)
 networks = Generator(shape), Discriminator(shape)
 session = Session(TGAN(), *networks, images, recipe=recipe, seed=0, iterations=1)
 session.method.step(session)
-# ru_maxrss would be that of the process that this one was forked from, if that held more.
-(peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(predicted, int(peak.split()[1]) * 1024)
+print(predicted, peak_resident())
 """
 
 
@@ -209,3 +207,6 @@ def test_the_machine_says_what_it_has() -> None:
     held = resident()
     ballast = np.ones(2**27, dtype=np.uint8)
     assert resident() - held == pytest.approx(ballast.nbytes, rel=0.2)
+    assert peak_resident() >= resident()
+    del ballast
+    assert peak_resident() - resident() > 2**26

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -90,8 +91,6 @@ READERS: Mapping[str, Callable[[bytes], None]] = {
 def seeds() -> dict[str, list[bytes]]:
     """A small valid input or two for each reader, to start from."""
     import json
-    import pickle
-    from collections import OrderedDict
 
     import numpy as np
     import torch
@@ -121,13 +120,67 @@ def seeds() -> dict[str, list[bytes]]:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a/0.png", pictures[0])
         file.writestr("dataset.json", "{}")
-    record = OrderedDict(weight=torch.zeros(1, 1, 3, 3))
     return {
         "torch_file": [buffer.getvalue()],
-        "nvidia_pickle": [pickle.dumps({"G_ema": record, "D": {}}, protocol=2)],
+        "nvidia_pickle": [_nvidia_seed()],
         "safetensors": [save(tensors, {"card": json.dumps({"title": "seed"})})],
         "image": pictures,
         "image_zip": [archive.getvalue()],
         "strip": [pictures[0]],
         "suite": [b'name = "s"\nsource = "s.pt"\ntargets = ["ink"]\n[recipe]\nbatch = 2\n'],
     }
+
+
+class _Network:
+    """Pickles as a network of NVIDIA's that holds zeros, under their dotted names."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.shapes = shapes
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
+        import torch
+
+        tensors = {name: torch.zeros(shape) for name, shape in self.shapes.items()}
+        return _network, ({"state": {"_parameters": tensors, "_buffers": {}, "_modules": {}}},)
+
+
+def _network(_meta: object) -> None:
+    """Stands for NVIDIA's function until the pickle is written."""
+
+
+def _nvidia_seed() -> bytes:
+    """A pair at 8x8 with one feature map everywhere."""
+    affine: dict[str, tuple[int, ...]] = {"affine.weight": (1, 2), "affine.bias": (1,)}
+    styled = {"weight": (1, 1, 3, 3), "bias": (1,), "noise_strength": (), **affine}
+    layers: dict[str, dict[str, tuple[int, ...]]] = {
+        "mapping.fc0": {"weight": (2, 2), "bias": (2,)},
+        "synthesis.b4.conv1": {**styled, "noise_const": (4, 4)},
+        "synthesis.b8.conv0": {**styled, "noise_const": (8, 8)},
+        "synthesis.b8.conv1": {**styled, "noise_const": (8, 8)},
+    }
+    for side in (4, 8):
+        layers[f"synthesis.b{side}.torgb"] = {"weight": (3, 1, 1, 1), "bias": (3,), **affine}
+    judged: dict[str, dict[str, tuple[int, ...]]] = {
+        "b8.fromrgb": {"weight": (1, 3, 1, 1), "bias": (1,)},
+        "b8.conv0": {"weight": (1, 1, 3, 3), "bias": (1,)},
+        "b8.conv1": {"weight": (1, 1, 3, 3), "bias": (1,)},
+        "b8.skip": {"weight": (1, 1, 1, 1)},
+        "b4.conv": {"weight": (1, 2, 3, 3), "bias": (1,)},
+        "b4.fc": {"weight": (1, 16), "bias": (1,)},
+        "b4.out": {"weight": (1, 1), "bias": (1,)},
+    }
+    generator, discriminator = (
+        {
+            f"{layer}.{name}": shape
+            for layer, shapes in part.items()
+            for name, shape in shapes.items()
+        }
+        for part in (layers, judged)
+    )
+    parts = {
+        "G_ema": _Network({"synthesis.b4.const": (1, 4, 4), **generator}),
+        "D": _Network(discriminator),
+    }
+    ours = f"c{_network.__module__}\n{_network.__name__}\n".encode()
+    theirs = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
+    return pickle.dumps(parts, protocol=3).replace(ours, theirs)

@@ -55,7 +55,8 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
 
 def test_seeds_are_valid(seeds: dict[str, list[bytes]], tmp_path: Path) -> None:
     """What mutations start from is what the readers accept, so that they get far."""
-    for name, suffix in {"torch_file": ".pt", "safetensors": ".safetensors"}.items():
+    suffixes = {"torch_file": ".pt", "nvidia_pickle": ".pkl", "safetensors": ".safetensors"}
+    for name, suffix in suffixes.items():
         file = tmp_path / f"model{suffix}"
         file.write_bytes(seeds[name][0])
         assert load_networks(file)[0].architecture.resolution == 8

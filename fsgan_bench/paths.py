@@ -1,0 +1,15 @@
+"""Paths as users name them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def exists(path: Path | str) -> bool:
+    """Whether there is something at ``path`` that this process can reach.
+
+    ``Path.exists`` raises where a name is too long for the file system or a folder above may not
+    be searched; what a user names, or a suite file lists, is then merely not there.
+    """
+    return os.path.exists(path)  # noqa: PTH110
