@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fsgan_bench.figures import ablations, canvas, rendering
+from fsgan_bench.figures import canvas, classifier_ablation, data_size, rendering
 from fsgan_bench.figures.entries import Table
 from fsgan_bench.figures.latex import latex
 from fsgan_bench.figures.results import load
@@ -27,10 +27,10 @@ def draw_classifiers(cells: Sequence[Path], scores: Path, titles: Mapping[str, s
         for key in titles
         if (file := scores.parent / f"{key}.json").exists()
     }
-    found = ablations.read_judgements(results, scores, titles, cards)
+    found = classifier_ablation.read_judgements(results, scores, titles, cards)
     with canvas.style():
-        figure = ablations.classifier_curves(found)
-        table = ablations.classifier_table(found)
+        figure = classifier_ablation.figure(found)
+        table = classifier_ablation.table(found)
         return _write(results.task.folder / "figures", "classifier_ablation", figure, table)
 
 
@@ -38,7 +38,7 @@ def draw_sizes(cells: Sequence[Path], folder: Path) -> list[Path]:
     """Draw quality and diversity by number of target images; the files written into ``folder``."""
     every = sorted(load(cells), key=lambda results: results.task.shots)
     with canvas.style():
-        figure, table = ablations.sizes_figure(every), ablations.sizes_table(every)
+        figure, table = data_size.figure(every), data_size.table(every)
         return _write(folder, "data_size", figure, table)
 
 
