@@ -171,7 +171,7 @@ AVATARS = Suite(
         )
     },
     recipe=Recipe(ema_half_life=40.0),
-    budgets={"quick": Budget(500, 8), "standard": Budget(3500, 16)},
+    budgets={"quick": Budget(450, 7), "standard": Budget(3500, 16)},
 )
 
 PAPER = Suite(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fsgan_bench.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
 from fsgan_bench.commands.console import make_console
 from fsgan_bench.commands.options import DATA, PATH, PLUGIN, seed_list, show_broken, target_list
 from fsgan_bench.commands.run import carry_out, show_failures
@@ -36,6 +37,12 @@ def _seeds(
 @PLUGIN
 @click.option(
     "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+)
+@click.option(
+    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
