@@ -17,7 +17,7 @@ from fsgan_bench.registry import build_config, method_entries
 from fsgan_bench.runner import RunRequest, make_plan
 from fsgan_bench.task import Task, TaskRequest
 
-REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/quick/avatars/sketches-10shot"
+REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sketches-10shot"
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -68,7 +68,7 @@ def test_a_cell_of_a_target_that_lacks_parts_is_scored_and_drawn(
     task.prepare()
     method = method_entries()["tgan"].load()
     Adaptation(cell, task, method(build_config(method, {})), report=lambda _: None).run()
-    names = {"intra_lpips", "intra_lpips_cdc2021"}
+    names = {"intra_lpips", "intra_lpips_cdc2021", "structure"}
     scores = lines(cell.folder(task.folder) / "scores.jsonl")
     references = lines(task.folder / "references.jsonl")
     assert {line["metric"] for line in [*scores, *references]} == names

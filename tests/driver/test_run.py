@@ -83,6 +83,7 @@ def test_a_finished_cell_has_all_its_files(
         assert (folder / "grids" / f"{iteration:06d}.png").exists()
     scores = lines(folder / "scores.jsonl")
     metrics = {"realisticness", "intra_lpips", "intra_lpips_cdc2021", "fd_lite0"}
+    metrics |= {"correspondence", "structure"}
     for iteration in snapshots:
         assert {s["metric"] for s in scores if s["iteration"] == iteration} == metrics
     assert all(s["n"] == 40 and s["backbone"] == "lite0" for s in scores)
@@ -112,7 +113,7 @@ def test_iteration_0_is_the_source_for_every_method(
 ) -> None:
     out, _ = finished
     first = {
-        method: [s["value"] for s in lines(cell_folder(out, method) / "scores.jsonl")[:4]]
+        method: [s["value"] for s in lines(cell_folder(out, method) / "scores.jsonl")[:6]]
         for method in ("tgan", "ewc")
     }
     task = cell_folder(out, "tgan").parent.parent

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsgan_bench.cli import seed_list
+from fsgan_bench.commands.options import seed_list
 from fsgan_bench.errors import NAME, UserError, check_name
 from fsgan_bench.plan import Cell, snapshot_schedule, task_folder
 from fsgan_bench.recipe import Recipe

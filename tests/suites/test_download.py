@@ -94,10 +94,10 @@ def test_a_target_with_real_images_has_every_score_and_one_without_has_what_it_c
 ) -> None:
     out, babies_run, sketches_run = finished
     babies, sketches = out / "babies-10shot", out / "sketches-10shot"
-    intra = {"intra_lpips", "intra_lpips_cdc2021"}
+    always = {"intra_lpips", "intra_lpips_cdc2021", "structure"}
     for task, metrics, references in (
-        (babies, intra | {"realisticness", "fd_lite0"}, {"source", "real"}),
-        (sketches, intra, {"source"}),
+        (babies, always | {"realisticness", "fd_lite0"}, {"source", "real"}),
+        (sketches, always, {"source"}),
     ):
         (scores,) = (task / "tgan").glob("*/scores.jsonl")
         values = {line["metric"]: line["value"] for line in lines(scores)}
@@ -204,8 +204,8 @@ def test_a_generator_alone_is_scored(alone: Path) -> None:
     assert rows.count("source generator") == 2
     assert rows.count("real target images (held out)") == 1
     babies, sketches = out / "cdc" / "babies-10shot", out / "cdc" / "sketches-10shot"
-    intra = {"intra_lpips", "intra_lpips_cdc2021"}
-    for task, metrics in ((babies, intra | {"realisticness", "fd_lite0"}), (sketches, intra)):
+    always = {"intra_lpips", "intra_lpips_cdc2021", "structure"}
+    for task, metrics in ((babies, always | {"realisticness", "fd_lite0"}), (sketches, always)):
         of_source = {
             line["metric"]: line["value"]
             for line in lines(task / "references.jsonl")
