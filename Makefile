@@ -14,14 +14,14 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The lowest versions that pyproject.toml allows; PYTHON is 3.11, for which all of them have wheels.
 test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt 'setuptools>=77' -e '.[dev]'
-	$(LOWEST)/bin/pytest -n 2 --dist loadfile
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
 torture: $(VENV)/.installed

@@ -23,6 +23,12 @@ settings.register_profile("fsgan-bench", derandomize=True, deadline=None)
 settings.load_profile("fsgan-bench")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Tiny networks are slower on several threads, and workers share the cores."""

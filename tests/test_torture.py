@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
     script = Path(__file__).parent / "torture.py"
     process = subprocess.run(

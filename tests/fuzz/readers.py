@@ -11,9 +11,12 @@ import contextlib
 import io
 import pickle
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from PIL import Image
 
 from fsgan_bench.data.containers import Unusable, open_entries
 from fsgan_bench.data.sources import _square
@@ -51,7 +54,8 @@ def safetensors(data: bytes) -> None:
 
 def image(data: bytes) -> None:
     """An image of any set."""
-    with contextlib.suppress(Unusable):
+    with contextlib.suppress(Unusable), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         pixels = _square(data, 8)
         assert pixels.shape == (8, 8, 3)
 
@@ -94,7 +98,6 @@ def seeds() -> dict[str, list[bytes]]:
 
     import numpy as np
     import torch
-    from PIL import Image
     from safetensors.torch import save
 
     from fsgan_bench.streams import Streams
