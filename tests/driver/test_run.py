@@ -86,7 +86,8 @@ def test_a_finished_cell_has_all_its_files(
     metrics |= {"correspondence", "structure"}
     for iteration in snapshots:
         assert {s["metric"] for s in scores if s["iteration"] == iteration} == metrics
-    assert all(s["n"] == 40 and s["backbone"] == "lite0" for s in scores)
+    assert all(s["n"] == 40 for s in scores)
+    assert {s["backbone"] for s in scores if s["metric"] != "structure"} == {"lite0"}
     assert [line["iteration"] for line in lines(folder / "train.jsonl")] == [6]
     assert not (folder / "state.pt").exists()
     task = folder.parent.parent
