@@ -29,9 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Tiny networks are slower on several threads, and workers share the cores."""
+    """Tiny networks are slower on several threads, and workers share the cores.
+
+    For every test, as some commands that run in this process set another number.
+    """
     import torch
 
     torch.set_num_threads(1)

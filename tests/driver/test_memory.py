@@ -205,8 +205,7 @@ def test_the_machine_says_what_it_has() -> None:
     free = free_memory("cpu")
     assert free is not None and 2**20 < free < 2**50
     held = resident()
-    ballast = np.ones(2**27, dtype=np.uint8)
+    ballast = np.ones(2**29, dtype=np.uint8)
     assert resident() - held == pytest.approx(ballast.nbytes, rel=0.2)
-    assert peak_resident() >= resident()
     del ballast
-    assert peak_resident() - resident() > 2**26
+    assert peak_resident() - resident() > 2**28
