@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,13 +23,6 @@ BLOCK = 16
 BOUND_GIB = 4.0
 
 
-def peak_gib() -> float:
-    """Most memory that this process has held; ``ru_maxrss`` may be that of its parent."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**20
-
-
 @click.command()
 @click.option("--images", default=1000, show_default=True, help="Generated images.")
 @click.option("--shots", default=10, show_default=True, help="Few-shot images.")
@@ -39,7 +31,7 @@ def main(images: int, shots: int, threads: int) -> None:
     """Score random images as a snapshot is scored, and print what that took."""
     import numpy as np
 
-    from fsgan_bench.machine import prepare
+    from fsgan_bench.machine import peak_resident, prepare
     from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
     from fsgan_bench.metrics.scores import Yardstick
     from fsgan_bench.scoring import Scorer
@@ -63,7 +55,7 @@ def main(images: int, shots: int, threads: int) -> None:
     wall, processor = time.perf_counter(), time.process_time()
     scored = Scorer(backbone, backbone, Yardstick(few_shot, None, None)).score(pictures[shots:])
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    peak = peak_gib()
+    peak = peak_resident() / 2**30
     values = {score.metric: score.value for score in scored.scores}
     click.echo("| images | passes | s | processor s | peak GiB | " + " | ".join(values) + " |")
     click.echo("|" + "---:|" * (5 + len(values)))

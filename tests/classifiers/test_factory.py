@@ -50,16 +50,16 @@ def test_a_trained_classifier_comes_from_the_cache(
 
 
 def test_a_damaged_file_is_trained_again(
-    sketches: Images, negatives: Negatives, trainings: list[int], own_cache: Path
+    few: tuple[Images, Negatives], trainings: list[int], own_cache: Path
 ) -> None:
-    first = get_classifier(NAME, sketches, negatives)
+    first = get_classifier(NAME, *few)
     path = cache.folder_of(first.hash) / "classifier.safetensors"
     whole = path.read_bytes()
     assert path.is_relative_to(own_cache)
     damaged = bytearray(whole)
     damaged[-1] ^= 1
     path.write_bytes(damaged)
-    again = get_classifier(NAME, sketches, negatives)
+    again = get_classifier(NAME, *few)
     assert trainings == [0, 0]
     assert again.card == first.card
     assert path.read_bytes() == whole
