@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 COMPILERS = ("g++", "clang++")
 PRECISIONS = ("fp32", "bf16", "fp16")
+COMPILES_SINCE = "2.14"
+"""The first torch that is known to compile these networks: on a CPU their compiled backward pass
+writes beyond its memory in 2.6, 2.7 and 2.11, and the process aborts."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,11 @@ class Numerics:
         """Refuse what cannot be computed in batches of ``batch`` on ``device``.
 
         Raises:
-            UserError: float16 on a CPU, micro-batches of different sizes, or no compiler.
+            UserError: float16 on a CPU, micro-batches of different sizes, no compiler, or a torch
+                whose compiler is not known to work.
         """
-        if self.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
-            raise UserError("--compile needs a C++ compiler on the CPU: install g++ or clang++.")
+        if self.compile:
+            _check_compiler(device)
         if self.precision == "fp16" and device == "cpu":
             raise UserError(
                 "--precision fp16 needs a GPU (--device cuda); on the CPU use bf16 or fp32."
@@ -73,3 +77,16 @@ class Numerics:
                 f"--accumulate {self.accumulate} does not divide the batch of {batch} images; "
                 f"possible are {possible}."
             )
+
+
+def _check_compiler(device: str) -> None:
+    import torch
+    from torch.torch_version import TorchVersion
+
+    if TorchVersion(torch.__version__) < COMPILES_SINCE:
+        raise UserError(
+            f"--compile needs torch {COMPILES_SINCE} or newer, not {torch.__version__}: in older "
+            "ones the compiled backward pass corrupts memory."
+        )
+    if device == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise UserError("--compile needs a C++ compiler on the CPU: install g++ or clang++.")

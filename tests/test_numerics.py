@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from baselines.tgan import TGAN
 from fsgan_bench.contract import train
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Diverged, Losses, Method
-from fsgan_bench.numerics import COMPILERS, Numerics
+from fsgan_bench.numerics import COMPILERS, COMPILES_SINCE, Numerics
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.streams import Streams
@@ -72,6 +73,12 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
 def test_what_cannot_be_computed_is_refused(numerics: Numerics, device: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         numerics.check(8, device)
+
+
+def test_compilers_that_abort_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.7.1+cpu")
+    with pytest.raises(UserError, match=r"needs torch 2\.14 or newer, not 2\.7\.1\+cpu"):
+        Numerics(compile=True).check(8, "cpu")
 
 
 def test_only_changes_are_named() -> None:
@@ -277,6 +284,7 @@ def test_reports_are_averaged_over_micro_batches(make: Make) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C++ compiler")
+@pytest.mark.skipif(TorchVersion(torch.__version__) < COMPILES_SINCE, reason="its compiler aborts")
 def test_compiled_networks_train_the_same_to_rounding(make: Make) -> None:
     eager, compiled = make(), make(Numerics(compile=True))
     start = vector(eager.generator_side)
