@@ -161,7 +161,7 @@ def variants(results: TaskResults) -> list[Variant]:
             key=key,
             method=entries[0][1],
             label=entries[0][2],
-            look=palette.method_look(entries[0][1], of_method[entries[0][1]].index(key)),
+            look=palette.method_look(entries[0][1], of_method[entries[0][1]].index(key), of_method),
             seeds=tuple(seed for seed, _, _ in entries),
         )
         for key, entries in found.items()

@@ -2,12 +2,13 @@
 
 The methods' colours are Okabe and Ito's colour-blind-safe set (yellow is too light for lines) and a
 dark red; marker and dashes tell them apart without colour. A method that is not listed takes a look
-that follows from its name alone, so it keeps it whatever else is drawn.
+that follows from its name, and another colour where one beside it has that already.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -70,12 +71,13 @@ ARTEFACT = "#f6efe6"
 """Fill of the region of a plot in which diversity exceeds the real images'."""
 
 
-def method_look(method: str, variant: int = 0) -> Look:
+def method_look(method: str, variant: int = 0, drawn: Iterable[str] = ()) -> Look:
     """The look of a method; ``variant`` counts its further configurations in a task, from 0.
 
-    Variants share the marker and the hue and differ in lightness and dashes.
+    Variants share the marker and the hue and differ in lightness and dashes. ``drawn`` are the
+    methods of the figure, whose colours differ.
     """
-    look = METHODS.get(method) or _further_look(method)
+    look = METHODS.get(method) or _further_looks({method, *drawn})[method]
     if variant == 0:
         return look
     return replace(
@@ -85,13 +87,20 @@ def method_look(method: str, variant: int = 0) -> Look:
     )
 
 
-def _further_look(method: str) -> Look:
-    digest = hashlib.sha256(method.encode()).digest()
-    return Look(
-        _FURTHER_COLOURS[digest[2] % len(_FURTHER_COLOURS)],
-        _FURTHER_DASHES[digest[1] % len(_FURTHER_DASHES)],
-        _FURTHER_MARKERS[digest[0] % len(_FURTHER_MARKERS)],
-    )
+def _further_looks(methods: Iterable[str]) -> dict[str, Look]:
+    """Looks that follow from the names; a colour taken by a name before gives way to the next."""
+    looks: dict[str, Look] = {}
+    for method in sorted(set(methods) - METHODS.keys()):
+        digest = hashlib.sha256(method.encode()).digest()
+        first = digest[2] % len(_FURTHER_COLOURS)
+        preferred = (*_FURTHER_COLOURS[first:], *_FURTHER_COLOURS[:first])
+        taken = {look.colour for look in looks.values()}
+        looks[method] = Look(
+            next((colour for colour in preferred if colour not in taken), preferred[0]),
+            _FURTHER_DASHES[digest[1] % len(_FURTHER_DASHES)],
+            _FURTHER_MARKERS[digest[0] % len(_FURTHER_MARKERS)],
+        )
+    return looks
 
 
 def _shade(colour: str, amount: float) -> str:

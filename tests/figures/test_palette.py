@@ -63,6 +63,13 @@ def test_a_further_method_keeps_its_look() -> None:
     assert method_look("rssa") == method_look("rssa")
     assert method_look("rssa") not in METHODS.values()
     assert method_look("rssa") != method_look("adam")
+    assert method_look("adam", drawn=["tgan_ada", "rssa"]) == method_look("adam")
+
+
+def test_further_methods_in_one_figure_have_different_colours() -> None:
+    assert method_look("adam").colour == method_look("tgan_ada").colour
+    methods = ["tgan", "tgan_ada", "adam", "rssa"]
+    assert len({method_look(method, drawn=methods).colour for method in methods}) == 4
 
 
 def test_variants_keep_the_marker_and_change_the_rest() -> None:
