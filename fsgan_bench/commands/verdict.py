@@ -29,7 +29,7 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     fast diversity decays, and the slower are better. Each is supported, not supported or undecided;
     verdict.md and verdict.json beside the figures hold the numbers.
     """
-    from fsgan_bench.analysis import report
+    from fsgan_bench.analysis import document, report
     from fsgan_bench.analysis.observations import MARGIN
     from fsgan_bench.figures import load
 
@@ -38,7 +38,7 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     result = report.verdict(load(runs), MARGIN if margin is None else margin)
     paths = report.write(result, out)
     if as_json:
-        click.echo(json.dumps(report.to_json(result), indent=2))
+        click.echo(json.dumps(document.to_json(result), indent=2))
         return
     report.show(result, make_console())
     for path in paths:

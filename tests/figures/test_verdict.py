@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from fsgan_bench.analysis.document import to_json
 from fsgan_bench.analysis.observations import Judgement
-from fsgan_bench.analysis.report import Verdict, markdown, to_json, verdict, write
+from fsgan_bench.analysis.report import Verdict, markdown, verdict, write
 from fsgan_bench.analysis.resampling import draws
 from fsgan_bench.cli import main
 from fsgan_bench.errors import UserError

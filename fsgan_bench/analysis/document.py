@@ -1,0 +1,117 @@
+"""The verdict as JSON: every number of the report and of the tests behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from fsgan_bench.analysis import observations as judging
+from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
+from fsgan_bench.analysis.estimates import Estimate
+from fsgan_bench.analysis.observations import Observation
+from fsgan_bench.analysis.resampling import REPLICATES
+from fsgan_bench.figures import convergence
+
+if TYPE_CHECKING:
+    from fsgan_bench.analysis.report import Verdict
+
+
+def to_json(result: Verdict) -> dict[str, Any]:
+    """What ``verdict.json`` holds; null where a number is unknown."""
+    content = {
+        "thresholds": {
+            "margin": result.margin,
+            "alpha": judging.ALPHA,
+            "confidence": LEVEL,
+            "fraction_of_final_realisticness": FRACTION,
+            "kendalls_w": judging.AGREEMENT,
+            "minimum_seeds": judging.MINIMUM_SEEDS,
+            "bootstrap_replicates": REPLICATES,
+            "plateau": convergence.PLATEAU_TEST,
+        },
+        "observations": [_observation_json(each) for each in result.observations],
+        "tasks": [_comparison_json(each) for each in result.comparisons],
+        "notes": list(result.notes),
+    }
+    return json.loads(json.dumps(content), parse_constant=lambda _: None)  # type: ignore[no-any-return]
+
+
+def _observation_json(observation: Observation) -> dict[str, Any]:
+    return {
+        "name": observation.name,
+        "statement": observation.statement,
+        "verdict": observation.judgement,
+        "claims": [
+            {
+                "statement": claim.statement,
+                "verdict": claim.judgement,
+                "findings": [
+                    {
+                        "where": finding.where,
+                        "verdict": finding.judgement,
+                        "why": finding.why,
+                        "pairs": [
+                            {
+                                "first": test.first,
+                                "second": test.second,
+                                "difference": test.difference.value,
+                                "stderr": test.difference.stderr,
+                                "interval": test.difference.interval(LEVEL),
+                                "p_within_margin": test.within,
+                                "p_beyond_margin": test.beyond,
+                            }
+                            for test in finding.pairs
+                        ],
+                    }
+                    for finding in claim.findings
+                ],
+            }
+            for claim in observation.claims
+        ],
+    }
+
+
+def _comparison_json(each: Comparison) -> dict[str, Any]:
+    task = each.results.task
+    return {
+        "suite": task.suite,
+        "target": task.target,
+        "shots": task.shots,
+        "realisticness": each.quality._asdict(),
+        "diversity": each.diversity._asdict(),
+        "source_diversity": each.source,
+        "real_diversity": each.real[0] if each.real else None,
+        "decay_until_iteration": each.until,
+        "common_realisticness": each.common,
+        "methods": [
+            {
+                "label": method.label,
+                "converged": method.converged,
+                "seeds": method.seeds,
+                "probe_bootstrap": method.resampled,
+                "final_realisticness": _estimate_json(method.final),
+                "iterations_to_90": _estimate_json(method.reached),
+                "diversity_at_90": _diversity_json(each, method.when_reached),
+                "diversity_lost_per_doubling": _estimate_json(method.decay),
+                "diversity_at_matched_realisticness": _diversity_json(each, method.matched),
+                "diversity_at_realisticness": {
+                    str(level): _diversity_json(each, found) for level, found in method.at.items()
+                },
+            }
+            for method in each.methods
+        ],
+    }
+
+
+def _estimate_json(estimate: Estimate) -> dict[str, Any]:
+    spread = estimate.spread
+    return {
+        "value": spread.value,
+        "stderr": spread.stderr,
+        "interval": spread.interval(LEVEL),
+        "by_seed": [float(value) for value in estimate.values],
+    }
+
+
+def _diversity_json(each: Comparison, estimate: Estimate) -> dict[str, Any]:
+    return _estimate_json(estimate) | {"above_real": each.above_real(estimate)}
