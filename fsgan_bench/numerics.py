@@ -15,7 +15,7 @@ COMPILERS = ("g++", "clang++")
 PRECISIONS = ("fp32", "bf16", "fp16")
 COMPILES_SINCE = "2.14"
 """The first torch that is known to compile these networks: on a CPU their compiled backward pass
-writes beyond its memory in 2.6, 2.7 and 2.11, and the process aborts."""
+corrupts the heap in 2.6, 2.7 and 2.11, and the process aborts."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def test_reference_lines_of_the_reference_run_have_not_changed(tmp_path: Path) -
     for one, other in zip(ours, theirs, strict=True):
         for key in ("reference", "metric", "n", "backbone", "version"):
             assert one[key] == other[key]
+        # Another version's logistic regression stops elsewhere, by 2e-3 of the source's p_t.
+        slack = 2e-4 if one["metric"] == "realisticness" else 0.0
         for key in ("value", "stderr"):
-            # Another version's logistic regression stops elsewhere, by 2e-3 of the source's p_t.
-            assert one[key] == (other[key] and pytest.approx(other[key], rel=1e-3, abs=2e-4))
+            assert one[key] == (other[key] and pytest.approx(other[key], rel=1e-3, abs=slack))
