@@ -27,8 +27,9 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
     from fsgan_bench.memory import ALLOWANCE, rehearse
     from fsgan_bench.plan import Cell
     from fsgan_bench.recipe import Recipe
-    from fsgan_bench.registry import build_config, method_entries
+    from fsgan_bench.registry import method_entries
     from fsgan_bench.session import Session
+    from fsgan_bench.settings import build_config
     from fsgan_bench.streams import Streams
     from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 

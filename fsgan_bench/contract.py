@@ -25,17 +25,11 @@ from fsgan_bench.data.images import to_uint8
 from fsgan_bench.errors import UserError, where_blamed
 from fsgan_bench.method import Method
 from fsgan_bench.numerics import Numerics
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config
 from fsgan_bench.session import Session
-from fsgan_bench.streams import Streams
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import read_tensors, save_modules
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.trial import ARCHITECTURE, ITERATIONS, RECIPE, Bench, differences, state_of, train
 
-ITERATIONS = 6
-ARCHITECTURE = Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
-# Both regularisers run, and not in every iteration.
-RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 LARGEST_VALUE = 100.0
 
 State = dict[str, dict[str, Tensor]]
@@ -52,51 +46,6 @@ class Outcome:
     check: str
     problem: str | None
     seconds: float
-
-
-class Bench:
-    """A tiny source pair and ten few-shot images [10, 16, 16, 3] to try ``method`` on."""
-
-    def __init__(self, method: type[Method]) -> None:
-        self.method = method
-        with Streams(0).initialising("networks"):
-            self.networks = Generator(ARCHITECTURE), Discriminator(ARCHITECTURE)
-        with torch.no_grad():
-            for name, parameter in self.networks[0].named_parameters():
-                if name.endswith("noise.weight"):
-                    parameter.fill_(0.3)
-        self.images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
-
-    def start(
-        self,
-        *,
-        seed: int = 0,
-        setup: bool = True,
-        recipe: Recipe = RECIPE,
-        numerics: Numerics | None = None,
-    ) -> Session:
-        """A session before its first iteration, with the method's ``tiny`` config."""
-        session = Session(
-            self.method(build_config(self.method, self.method.tiny)),
-            *self.networks,
-            self.images,
-            recipe=recipe,
-            seed=seed,
-            iterations=ITERATIONS,
-            numerics=numerics,
-        )
-        if setup:
-            session.prepare()
-        return session
-
-
-def train(session: Session, iterations: int) -> list[dict[str, float]]:
-    """Train for some iterations; the log of each."""
-    logs = []
-    for _ in range(iterations):
-        logs.append(session.method.step(session))
-        session.iteration += 1
-    return logs
 
 
 def check_method(method: type[Method], checks: Iterable[str] = ()) -> Iterator[Outcome]:
@@ -194,7 +143,7 @@ def check_reproducibility(bench: Bench) -> None:
     _require(train(second, 4) == logs, f"the same seed gives other losses{hint}")
     _same(state_of(first), state_of(second), f"the same seed gives another state{hint}")
     train(other, 4)
-    same = _differences(state_of(first)["averaged"], state_of(other)["averaged"]) == []
+    same = differences(state_of(first)["averaged"], state_of(other)["averaged"]) == []
     _require(not same, "another seed gives the same weights")
 
 
@@ -297,14 +246,6 @@ CHECKS: Mapping[str, Callable[[Bench], None]] = {
 """The checks by the name that a report gives them, in the order they run."""
 
 
-def state_of(session: Session) -> dict[str, Any]:
-    """Copy of the state, without the constants of the optimisers, which may be None."""
-    state = copy.deepcopy(session.state_dict())
-    for side in ("generator_optimizer", "discriminator_optimizer"):
-        state[side] = state[side]["state"]
-    return state
-
-
 def _declared(session: Session) -> dict[str, set[str]]:
     method = session.method
     sides = {
@@ -336,25 +277,8 @@ def _samples(session: Session, modules: nn.ModuleDict) -> Tensor:
 
 
 def _same(ours: Any, theirs: Any, otherwise: str) -> None:
-    if different := _differences(ours, theirs):
+    if different := differences(ours, theirs):
         raise Violation(f"{otherwise} (first in {different[0]})")
-
-
-def _differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
-    """Paths at which two nested states of tensors and plain values differ."""
-    if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
-        return [] if torch.equal(ours, theirs) else [path]
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        if ours.keys() != theirs.keys():
-            return [path]
-        pairs: Any = ((key, ours[key], theirs[key]) for key in ours)
-    elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
-        if len(ours) != len(theirs):
-            return [path]
-        pairs = ((i, *pair) for i, pair in enumerate(zip(ours, theirs, strict=True)))
-    else:
-        return [] if ours == theirs else [path]
-    return [found for k, a, b in pairs for found in _differences(a, b, f"{path}.{k}".lstrip("."))]
 
 
 def _described(value: Any) -> str:

@@ -25,9 +25,9 @@ from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.pair_means import sums_bytes
 from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell
-from fsgan_bench.registry import build_config
 from fsgan_bench.scoring import HELD_BYTES
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.task import Task
 

@@ -5,29 +5,16 @@ Entry points are only imported when they are asked for, so that listing names lo
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
-import importlib.util
-import inspect
-import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import (
-    UserError,
-    check_keys,
-    check_name,
-    look_up,
-    suggest,
-    where_defined,
-    where_raised,
-)
+from fsgan_bench.errors import UserError, look_up, where_raised
+from fsgan_bench.plugins import check_class, load_plugin
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -73,7 +60,7 @@ class MethodEntry:
                 f"The method '{self.name}' of {self.origin} cannot be imported: {where}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        method = _checked(loaded, f"'{self.name}' of {self.origin}")
+        method = check_class(loaded, f"'{self.name}' of {self.origin}")
         if method.name != self.name:
             raise UserError(
                 f"The method '{self.name}' of {self.origin} calls itself '{method.name}'; its name "
@@ -177,134 +164,6 @@ def load_methods(
     if not loaded:
         raise UserError(" ".join(broken.values()))
     return loaded
-
-
-def load_plugin(path: Path) -> dict[str, type[Method]]:
-    """Run a plugin file and return the methods that it defines, by name.
-
-    Raises:
-        UserError: the file is missing, fails, or defines no method; with file and line.
-    """
-    from fsgan_bench.method import Method
-
-    if not path.is_file():
-        raise UserError(f"There is no plugin file {path}.")
-    module = _run(path.resolve())
-    named = [
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if cls.__module__ == module.__name__ and hasattr(cls, "name")
-    ]
-    methods = [_checked(cls, cls.__name__) for cls in named if issubclass(cls, Method)]
-    if not methods:
-        _ = [_checked(cls, cls.__name__) for cls in named]
-        raise UserError(
-            f"The plugin {path} defines no method: it needs a subclass of "
-            "fsgan_bench.method.Method with a name."
-        )
-    by_name = {method.name: method for method in methods}
-    for method in methods:
-        if by_name[method.name] is not method:
-            raise UserError(
-                f"The plugin {where_defined(method)}: the name '{method.name}' is taken by another "
-                "of its methods."
-            )
-    return by_name
-
-
-def _run(path: Path) -> ModuleType:
-    name = f"fsgan_bench_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"The plugin {path} is not a Python file (its name must end in .py).")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        del sys.modules[name]
-        raise UserError(f"The plugin {where_raised(error) or path}: {error.msg}.") from error
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        where = where_raised(error, str(path)) or path
-        raise UserError(f"The plugin {where}: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _checked(loaded: Any, label: str) -> type[Method]:
-    from fsgan_bench.method import Method
-
-    where = f"{label} ({where_defined(loaded)})" if inspect.isclass(loaded) else label
-    if not (inspect.isclass(loaded) and issubclass(loaded, Method)):
-        raise UserError(f"The method {where} is not a subclass of fsgan_bench.method.Method.")
-    missing = [name for name in ("name", "title", "version", "paper") if not hasattr(loaded, name)]
-    if missing:
-        raise UserError(f"The method {where} lacks the class attribute(s) {', '.join(missing)}.")
-    check_name(f"method (in {where_defined(loaded)})", loaded.name)
-    if not dataclasses.is_dataclass(loaded.Config):
-        raise UserError(f"The Config of the method {where} is no dataclass.")
-    return loaded
-
-
-def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
-    """Make a method's config from field values, given as Python values or as text.
-
-    Raises:
-        UserError: an unknown field (with a suggestion) or a value of the wrong type.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    fields = {field.name: field for field in dataclasses.fields(method.Config)}
-    check_keys(method.name, values, fields)
-    try:
-        config = TypeAdapter(method.Config).validate_python(
-            {name: _split(value, str(fields[name].type)) for name, value in values.items()}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            reason = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
-    for name in values:
-        value = getattr(config, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, float) and not math.isfinite(number):
-                raise UserError(f"{method.name}.{name} must be a finite number, not {number}.")
-    return config
-
-
-def _split(value: Any, annotation: str) -> Any:
-    if isinstance(value, str) and annotation.startswith("tuple"):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Parse ``METHOD.KEY=VALUE`` strings into values by method and key.
-
-    Raises:
-        UserError: another form, a method that is not in ``methods``, or a key given twice.
-    """
-    known = list(methods)
-    parsed: dict[str, dict[str, str]] = {}
-    for setting in settings:
-        target, equals, value = setting.partition("=")
-        method, dot, key = (part.strip() for part in target.partition("."))
-        if not (equals and dot and method and key):
-            raise UserError(f"--set takes METHOD.KEY=VALUE, not '{setting}'.")
-        if method not in known:
-            raise UserError(
-                f"--set {setting}: the method '{method}' is not in this run "
-                f"({', '.join(known)}).{suggest(method, known)}"
-            )
-        if key in parsed.setdefault(method, {}):
-            raise UserError(f"--set gives {method}.{key} twice.")
-        parsed[method][key] = value.strip()
-    return parsed
 
 
 def classifier_entry(name: str) -> Any:

@@ -22,13 +22,12 @@ from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.progress import Display
 from fsgan_bench.registry import (
     MethodEntry,
-    build_config,
     classifier_weights,
     find_methods,
     load_methods,
     method_names,
-    parse_settings,
 )
+from fsgan_bench.settings import build_config, parse_settings
 from fsgan_bench.suite import Suite, get_suite
 from fsgan_bench.task import Task, TaskRequest, load_task
 from fsgan_bench.worker import Event, Job

@@ -11,8 +11,9 @@ from torch import nn
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.registry import method_entries
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import read_tensors
 from fsgan_bench.suite import SUITES
 from fsgan_bench.task import Task, TaskRequest, load_task

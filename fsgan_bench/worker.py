@@ -90,7 +90,8 @@ def work(job: Job, events: Connection, parent: int) -> None:
     from fsgan_bench.adaptation import Adaptation, Interrupted
     from fsgan_bench.locks import Taken, owned
     from fsgan_bench.method import Method
-    from fsgan_bench.registry import build_config, method_entries
+    from fsgan_bench.registry import method_entries
+    from fsgan_bench.settings import build_config
     from fsgan_bench.task import load_task
 
     cell, files = job.cell, CellFiles(job.folder)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from baselines.tgan import TGAN
-from fsgan_bench.contract import train
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Diverged, Losses, Method
@@ -23,6 +22,7 @@ from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.trial import train
 
 Make = Callable[..., Session]
 

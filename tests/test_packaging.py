@@ -16,9 +16,10 @@ import pytest
 
 import fsgan_bench
 from fsgan_bench.data.images import Images
+from fsgan_bench.plugins import load_plugin
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, load_plugin
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 
 if sys.version_info >= (3, 11):

@@ -12,7 +12,7 @@ from fsgan_bench.analysis import trajectories
 from fsgan_bench.analysis.estimates import Estimate, difference
 from fsgan_bench.analysis.resampling import Floats
 from fsgan_bench.analysis.trajectories import Trajectory
-from fsgan_bench.figures import curves
+from fsgan_bench.figures import curves, footnotes
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.curves import Scale
 from fsgan_bench.figures.results import TaskResults
@@ -136,7 +136,7 @@ def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[st
                 notes.append(f"{title}: left out, as the source's intra-LPIPS is not known.")
                 continue
             found.append(_compare(results, one, other, source[0]))
-        notes += [f"{title}: left out: {sentence}." for sentence in curves.omissions(results)]
+        notes += [f"{title}: left out: {sentence}." for sentence in footnotes.omissions(results)]
     return found, notes
 
 

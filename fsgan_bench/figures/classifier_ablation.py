@@ -17,7 +17,8 @@ from fsgan_bench.figures import curves, legends, palette, trajectories
 from fsgan_bench.figures.canvas import chart
 from fsgan_bench.figures.curves import Curve, Variant
 from fsgan_bench.figures.entries import Column, Entry, Row, Table, table_name
-from fsgan_bench.figures.results import TaskResults, read_lines
+from fsgan_bench.figures.json_files import read_lines
+from fsgan_bench.figures.results import TaskResults
 
 PANEL_HEIGHT = 1.75
 

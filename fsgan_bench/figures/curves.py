@@ -1,4 +1,4 @@
-"""What figures and tables have in common: variants, curves, scales, and what was left out."""
+"""What figures and tables have in common: variants, their curves, and the scales of scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ PAIRED = ("correspondence", "structure")
 
 _UNCALIBRATED = ("lite0",)
 _TITLES = {"correspondence": "LPIPS to the ideal", "structure": "structural consistency"}
-_LONGEST_REASON = 90
 
 
 class Scale(NamedTuple):
@@ -270,59 +269,6 @@ def verdict(results: TaskResults, variant: Variant, on: list[Scale]) -> Verdict:
             for curve in seed_curves(results, variant, scale).values()
         ]
     )
-
-
-MARKS: dict[Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡", "unmeasured": ""}
-"""What follows a method's name in legends and tables."""
-
-
-def mark_notes(verdicts: dict[str, Verdict]) -> list[str]:
-    """Footnotes for the marks that occur."""
-    notes = {
-        "no": "† not converged: p_t had not settled over the last third of the iterations.",
-        "unknown": "‡ too few snapshots or images to tell whether p_t has converged.",
-    }
-    return [note for verdict, note in notes.items() if verdict in verdicts.values()]
-
-
-def omissions(results: TaskResults) -> list[str]:
-    """A sentence for everything that is in the run directory but could not be drawn."""
-    scored = set(zip(results.scores["variant"], results.scores["seed"], strict=True))
-    groups: dict[tuple[str, str], list[str]] = {}
-    totals = results.cells.groupby("label").size()
-    for cell in results.cells.itertuples(index=False):
-        if cell.status != DONE:
-            reason = _shorten(str(cell.reason))
-            status = str(cell.status).lower()
-            what = f"{status}: {reason}" if reason else status
-        elif (cell.variant, cell.seed) not in scored:
-            what = "not scored"
-        else:
-            continue
-        groups.setdefault((str(cell.label), what), []).append(str(cell.seed))
-    notes: list[str] = []
-    for (label, what), seeds in groups.items():
-        plural = "s" if len(seeds) > 1 else ""
-        which = f" (seed{plural} {', '.join(seeds)})" if int(totals[label]) > 1 else ""
-        notes.append(f"{label}{which} {what}")
-    return notes
-
-
-def spread_note(results: TaskResults, drawn: list[Variant], what: str) -> str:
-    """What a score and its spread, called ``what``, mean for these variants."""
-    counts = sorted({len(variant.seeds) for variant in drawn})
-    if counts == [1]:
-        stored = all((Path(folder) / "probe").is_dir() for folder in results.cells["folder"])
-        how = " by bootstrap over the probe batch" if stored else ""
-        return f"{what}: standard error{how} (one seed)."
-    number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
-    single = "; of a single seed the standard error" if 1 in counts else ""
-    return f"Means over {number} seeds. {what}: standard deviation over seeds{single}."
-
-
-def _shorten(reason: str) -> str:
-    line = next(iter(reason.splitlines()), "").rstrip(". ")
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1].rstrip() + "…"
 
 
 def _array(column: pd.Series[float]) -> Floats:

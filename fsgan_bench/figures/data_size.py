@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fsgan_bench.figures import curves, legends, palette
+from fsgan_bench.figures import curves, footnotes, legends, palette
 from fsgan_bench.figures.canvas import chart
 from fsgan_bench.figures.curves import Scale, Variant
 from fsgan_bench.figures.entries import Column, Entry, Row, Table
@@ -37,7 +37,7 @@ def figure(every: Sequence[TaskResults]) -> Figure:
     figure, panels = chart(
         _size_title(every),
         [legends.method_handles(variants), legends.reference_handles(compared)],
-        [curves.spread_note(every[0], variants, "Bars"), _SIZE_NOTE],
+        [footnotes.spread_note(every[0], variants, "Bars"), _SIZE_NOTE],
         panels=len(scales),
         panel_height=2.0,
         gap=0.6,
@@ -86,7 +86,7 @@ def table(every: Sequence[TaskResults]) -> Table:
         _size_title(every),
         [Column(s.key, f"{s.name()} ↑", f"{s.name()} ↑", True) for s in scales],
         rows,
-        [curves.spread_note(every[0], _size_variants(every), "±"), _SIZE_NOTE],
+        [footnotes.spread_note(every[0], _size_variants(every), "±"), _SIZE_NOTE],
         [],
         head="method, target images",
     )

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from fsgan_bench.figures import curves
+from fsgan_bench.figures import curves, footnotes
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.curves import Curve, Floats, Scale, Variant
 from fsgan_bench.figures.results import TaskResults
@@ -251,8 +251,8 @@ def legend(
     rows: Iterable[Row],
 ) -> list[str]:
     """Footnotes: what ± and the marks of these rows mean."""
-    notes = [curves.spread_note(results, variants, "±")] if variants else []
-    notes += curves.mark_notes(dict(verdicts))
+    notes = [footnotes.spread_note(results, variants, "±")] if variants else []
+    notes += footnotes.mark_notes(dict(verdicts))
     if any(_ABOVE_REAL in entry.note for row in rows for entry in row.entries.values()):
         notes.append(
             f"{_ABOVE_REAL.strip()} above the real target images: artefact, not diversity."

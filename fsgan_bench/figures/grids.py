@@ -15,7 +15,7 @@ from PIL import Image
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, legends, palette
+from fsgan_bench.figures import canvas, curves, footnotes, legends, palette
 from fsgan_bench.figures.curves import Variant
 from fsgan_bench.figures.results import TaskResults
 
@@ -167,7 +167,7 @@ def _snapshot_rows(results: TaskResults, variant: Variant, most: int) -> list[_R
         key=lambda file: int(file.stem),
     )
     on = curves.scales(results, "realisticness")
-    mark = curves.MARKS[curves.verdict(results, variant, on)]
+    mark = footnotes.MARKS[curves.verdict(results, variant, on)]
     rows = []
     for index in evenly(len(files), most):
         iteration = int(files[index].stem)

@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fsgan_bench.figures import curves, palette
+from fsgan_bench.figures import curves, footnotes, palette
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.curves import Scale, Variant
 from fsgan_bench.figures.palette import Look
@@ -27,7 +27,8 @@ def legends(
     """The variants, and beneath them what they are compared with, if anything."""
     of = verdicts(results, variants)
     methods: list[Artist] = [
-        _handle(variant.look, variant.label + curves.MARKS[of[variant.key]]) for variant in variants
+        _handle(variant.look, variant.label + footnotes.MARKS[of[variant.key]])
+        for variant in variants
     ]
     compared: list[Artist] = [
         _compared_handle(look, palette.REFERENCE_TITLES[name], points)
@@ -98,10 +99,10 @@ def verdicts(results: TaskResults, variants: list[Variant]) -> dict[str, Verdict
 
 def notes(results: TaskResults, variants: list[Variant], first: list[str]) -> list[str]:
     """Footnotes: these first, then what the marks mean, then what is left out."""
-    left_out = curves.omissions(results)
+    left_out = footnotes.omissions(results)
     return [
         *first,
-        *curves.mark_notes(verdicts(results, variants)),
+        *footnotes.mark_notes(verdicts(results, variants)),
         *results.task.notes,
         *([f"Left out: {'; '.join(left_out)}."] if left_out else []),
     ]

@@ -6,7 +6,6 @@ from weights or images.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from fsgan_bench.errors import UserError, check_name, one_line, printable
+from fsgan_bench.figures.json_files import read_json, read_lines, read_text
 from fsgan_bench.figures.naming import add_variants, method_order
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -182,7 +182,7 @@ def _frame(rows: list[dict[str, Any]], columns: list[str], identity: list[str]) 
 
 def _read_task(folder: Path) -> Task:
     file = folder / "task.json"
-    task = _read_json(file)
+    task = read_json(file)
     try:
         return Task(
             folder=folder,
@@ -207,8 +207,8 @@ def _read_task(folder: Path) -> Task:
 
 def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
     file = folder / "cell.json"
-    document = _read_json(file)
-    timing = _read_json(folder / "timing.json") if (folder / "timing.json").exists() else {}
+    document = read_json(file)
+    timing = read_json(folder / "timing.json") if (folder / "timing.json").exists() else {}
     try:
         cell = document["cell"]
         status, reason = _status(folder, document, task)
@@ -232,7 +232,7 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
 def _status(folder: Path, document: Mapping[str, Any], task: Task) -> tuple[str, str]:
     """The status and, if there is more to say, the reason."""
     if (folder / FAILED).exists() and not (folder / DONE).exists():
-        reason, *_ = [*_read_text(folder / FAILED).strip().splitlines(), ""]
+        reason, *_ = [*read_text(folder / FAILED).strip().splitlines(), ""]
         return FAILED, printable(reason)
     if not (folder / DONE).exists():
         return UNFINISHED, ""
@@ -249,28 +249,6 @@ def _read_scores(file: Path, status: str) -> Iterator[dict[str, Any]]:
     if file.exists():
         for number, line in read_lines(file, whole=status in (DONE, OUTDATED)):
             yield _measured(line, file, number, "iteration")
-
-
-def read_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSON-lines file, each with its line number, from 1.
-
-    Unless ``whole``, a last line without its line feed may be cut short and is then passed over.
-    Raises UserError with the line's number for anything else that is no JSON object.
-    """
-    text = _read_text(file)
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines) and not whole:
-                return
-            raise UserError(f"{file}, line {number}, is not valid JSON: {_why(error)}.") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{file}, line {number}, must be a JSON object.")
-        yield number, value
 
 
 def _measured(line: Mapping[str, Any], file: Path, number: int, key: str) -> dict[str, Any]:
@@ -306,26 +284,3 @@ def _count(value: Any, least: int, most: int = MOST) -> int:
 
 def _cause(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid JSON: {_why(error)}.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{file} must be a JSON object.")
-    return value
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-
-
-def _why(error: Exception) -> str:
-    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fsgan_bench.figures import convergence, curves
+from fsgan_bench.figures import convergence, curves, footnotes
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.curves import Curve, Scale, Variant
 from fsgan_bench.figures.entries import (
@@ -132,7 +132,7 @@ def _rows(
             if scale.metric == results.task.diversity:
                 entry = judged(entry, curves.reference(results, "real", scale), verdict)
             entries[scale.key] = entry
-        mark = curves.MARKS[verdict]
+        mark = footnotes.MARKS[verdict]
         rows.append(Row(variant.method, variant.label, mark, len(variant.seeds), entries))
     return rows
 

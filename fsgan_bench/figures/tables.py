@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fsgan_bench.figures import convergence, curves, palette, selection
+from fsgan_bench.figures import convergence, curves, footnotes, palette, selection
 from fsgan_bench.figures.convergence import Verdict
 from fsgan_bench.figures.curves import Scale, Variant
 from fsgan_bench.figures.entries import (
@@ -114,7 +114,7 @@ def _method_row(
     finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
     seconds = finished["training_seconds"].dropna().tolist()
     entries["training_seconds"] = Entry(float(np.mean(seconds)) if seconds else math.nan)
-    mark = curves.MARKS[verdict]
+    mark = footnotes.MARKS[verdict]
     return Row(variant.method, variant.label, mark, len(variant.seeds), entries)
 
 
@@ -154,4 +154,4 @@ def _remarks(results: TaskResults, rows: list[Row], verdicts: dict[str, Verdict]
     if set(verdicts.values()) - {"unmeasured"}:
         remarks.append(convergence.PLATEAU_TEST)
     remarks += results.task.notes
-    return [*remarks, *(f"Left out: {sentence}." for sentence in curves.omissions(results))]
+    return [*remarks, *(f"Left out: {sentence}." for sentence in footnotes.omissions(results))]

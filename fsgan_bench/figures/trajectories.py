@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fsgan_bench.figures import curves, legends, palette
+from fsgan_bench.figures import curves, footnotes, legends, palette
 from fsgan_bench.figures.canvas import FAINT, SMALL, WIDTH, chart
 from fsgan_bench.figures.curves import Curve, Scale, Variant
 from fsgan_bench.figures.palette import Look
@@ -34,7 +34,7 @@ def along_iterations(
     figure, panels = chart(
         results.task.title,
         legends.legends(results, variants, scales),
-        legends.notes(results, variants, [curves.spread_note(results, variants, "Bands")]),
+        legends.notes(results, variants, [footnotes.spread_note(results, variants, "Bands")]),
         panels=len(scales),
         panel_height=panel_height,
         width=_SINGLE if len(scales) == 1 else WIDTH,
@@ -60,7 +60,9 @@ def quality_against_diversity(
         legends.legends(
             results, variants, [scale for pair in pairs for scale in pair], points=True
         ),
-        legends.notes(results, variants, [meaning, curves.spread_note(results, variants, "Bars")]),
+        legends.notes(
+            results, variants, [meaning, footnotes.spread_note(results, variants, "Bars")]
+        ),
         panels=len(pairs),
         panel_height=panel_height,
         width=_SINGLE if len(pairs) == 1 else WIDTH,

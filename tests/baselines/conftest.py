@@ -13,8 +13,9 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.registry import method_entries
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 
 Start = Callable[..., Session]

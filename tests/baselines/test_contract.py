@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fsgan_bench.contract import CHECKS, Bench
+from fsgan_bench.contract import CHECKS
 from fsgan_bench.registry import method_entries
+from fsgan_bench.trial import Bench
 
 ENTRIES = method_entries()
 

@@ -14,8 +14,8 @@ from baselines.cdc import CDC, CDCConfig
 from baselines.relaxed_realism import PatchHeads, RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.errors import UserError
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
 Start = Callable[..., Session]

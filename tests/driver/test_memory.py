@@ -24,10 +24,11 @@ from fsgan_bench.method import Losses, Method
 from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.registry import method_entries
 from fsgan_bench.report import show_plan
 from fsgan_bench.runner import RunRequest, make_plan
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
 RECIPE = Recipe(batch=8, r1_every=2, path_length_every=3)

@@ -17,7 +17,8 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.numerics import Numerics
 from fsgan_bench.plan import Cell, snapshot_schedule
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries, method_names, parse_settings
+from fsgan_bench.registry import method_entries, method_names
+from fsgan_bench.settings import build_config, parse_settings
 from fsgan_bench.suite import get_suite
 
 

@@ -13,8 +13,9 @@ from fsgan_bench.adaptation import Adaptation
 from fsgan_bench.data.images import Images
 from fsgan_bench.figures import draw
 from fsgan_bench.method import Method
-from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.registry import method_entries
 from fsgan_bench.runner import RunRequest, make_plan
+from fsgan_bench.settings import build_config
 from fsgan_bench.task import Task, TaskRequest
 
 REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sketches-10shot"

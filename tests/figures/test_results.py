@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures.curves import omissions, scales, variants
+from fsgan_bench.figures.curves import scales, variants
+from fsgan_bench.figures.footnotes import omissions
 from fsgan_bench.figures.results import load
 
 

@@ -20,7 +20,8 @@ from fsgan_bench.commands.options import seed_list
 from fsgan_bench.errors import NAME, UserError, check_name
 from fsgan_bench.plan import Cell, snapshot_schedule, task_folder
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config, method_entries, parse_settings
+from fsgan_bench.registry import method_entries
+from fsgan_bench.settings import build_config, parse_settings
 from fsgan_bench.stylegan2.checkpoint import load_networks, read_tensors, save_modules
 from fsgan_bench.suite import Suite
 from fsgan_bench.suite_file import _SuiteFile, parse_suite

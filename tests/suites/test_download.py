@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 
 from fsgan_bench.adaptation import Adaptation
 from fsgan_bench.cli import main
-from fsgan_bench.registry import build_config, method_entries
+from fsgan_bench.registry import method_entries
 from fsgan_bench.runner import RunRequest, make_plan
+from fsgan_bench.settings import build_config
 
 Process = subprocess.CompletedProcess[str]
 Finished = tuple[Path, Process, Process]

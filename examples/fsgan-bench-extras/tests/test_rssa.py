@@ -20,8 +20,8 @@ from fsgan_bench.data.images import to_uint8
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Latents, Method
 from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import build_config
 from fsgan_bench.session import Session
+from fsgan_bench.settings import build_config
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator

@@ -1,0 +1,55 @@
+"""JSON that anybody may have written or damaged: values, or one sentence with file and line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.errors import UserError
+
+
+def read_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON-lines file, each with its line number, from 1.
+
+    Unless ``whole``, a last line without its line feed may be cut short and is then passed over.
+    Raises UserError with the line's number for anything else that is no JSON object.
+    """
+    text = read_text(file)
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if number == len(lines) and not whole:
+                return
+            raise UserError(f"{file}, line {number}, is not valid JSON: {_why(error)}.") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{file}, line {number}, must be a JSON object.")
+        yield number, value
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not valid JSON: {_why(error)}.") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{file} must be a JSON object.")
+    return value
+
+
+def read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _why(error: Exception) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)
