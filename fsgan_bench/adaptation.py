@@ -93,7 +93,7 @@ class Adaptation:
         saved = time.monotonic()
         while session.iteration < self.cell.iterations:
             began = time.perf_counter()
-            losses = self.method.step(session)
+            losses = _checked(self.method.step(session))
             session.iteration += 1
             self.seconds["training"] += time.perf_counter() - began
             self._log(session, losses)
@@ -231,3 +231,10 @@ class Adaptation:
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}
         self.report({"iteration": iteration, "scores": values})
+
+
+def _checked(losses: object) -> Mapping[str, float]:
+    """What a method's step returned, if it is numbers by name; else TypeError."""
+    if isinstance(losses, dict) and all(isinstance(value, float) for value in losses.values()):
+        return losses
+    raise TypeError(f"step must return numbers by name, not {losses!r:.80}")

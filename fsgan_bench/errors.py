@@ -23,8 +23,9 @@ class UserError(Exception):
 
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the choice closest to ``name``, or an empty string."""
-    close = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
 def look_up(kind: str, name: str, choices: Mapping[str, T]) -> T:
@@ -76,25 +77,47 @@ def one_line(text: object, longest: int = 300) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def what_happened(error: BaseException) -> str:
+    """An exception in one line: its type and what it says."""
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({'' if error.code is None else error.code})"
+    return one_line(f"{type(error).__name__}: {error}", longest=1000).removesuffix(":")
+
+
 def where_defined(cls: type) -> str:
-    """``FILE, line N``: where a class is written."""
-    return f"{inspect.getsourcefile(cls)}, line {inspect.getsourcelines(cls)[1]}"
+    """``FILE, line N``: where a class is written; without the line, or by module, if unknown."""
+    file = _file(cls)
+    try:
+        return f"{file}, line {inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return file or f"module {cls.__module__}"
 
 
-def where_raised(error: BaseException, file: str | None = None) -> str | None:
-    """``FILE, line N``: the innermost line of ``file`` that ``error`` passed through.
+def where_raised(error: BaseException, *files: str) -> str | None:
+    """``FILE, line N``: the innermost line of ``files`` that ``error`` passed through.
 
-    Without ``file``, the innermost line below the caller's that is not of the import system. None
+    Without ``files``, the innermost line below the caller's that is not of the import system. None
     if there is no such line. A syntax error is where its text is wrong.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)[1:]):
-        if frame.filename == file or (file is None and "importlib" not in frame.filename):
+        if frame.filename in files or (not files and "importlib" not in frame.filename):
             return f"{frame.filename}, line {frame.lineno}"
     return None
 
 
-def where_blamed(error: BaseException, cls: type) -> str:
-    """Where in the file of ``cls`` an error arose, or else where ``cls`` is written."""
-    return where_raised(error, inspect.getsourcefile(cls)) or where_defined(cls)
+def where_blamed(error: BaseException, cls: type, base: type = object) -> str:
+    """Where in the files of ``cls`` an error arose, or else where ``cls`` is written.
+
+    Its files are those of the classes that it inherits from, down to ``base``.
+    """
+    own = [each for each in cls.__mro__ if each is cls or not issubclass(base, each)]
+    return where_raised(error, *filter(None, map(_file, own))) or where_defined(cls)
+
+
+def _file(cls: type) -> str | None:
+    try:
+        return inspect.getsourcefile(cls)
+    except TypeError:
+        return None

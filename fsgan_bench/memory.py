@@ -115,7 +115,7 @@ def rehearse(
     try:
         config = build_config(method, {**cell.config, **method.shortened})
         return _rehearse(cell, method(config), architecture, sample_batch)
-    except Exception:
+    except (Exception, SystemExit):
         plain = _rehearse(cell, Method(), architecture, sample_batch)
         return replace(plain, own=False)
 

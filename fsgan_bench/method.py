@@ -264,3 +264,14 @@ def share(session: Session, latents: Latents) -> Latents:
     """The current micro-batch's share of ``latents``."""
     mix = None if latents.mix is None else session.share(latents.mix)
     return replace(latents, z=session.share(latents.z), mix=mix)
+
+
+def check_sample(images: object, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``images`` are floats of this shape, as a sampler must give."""
+    if not isinstance(images, Tensor):
+        found = type(images).__name__
+    elif tuple(images.shape) == shape and images.is_floating_point():
+        return
+    else:
+        found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    raise ValueError(f"sample must give floats {list(shape)}, not {found}")

@@ -43,10 +43,12 @@ def minimise(
 
     Raises:
         Diverged: a term or the gradient is not finite; no weight has been changed then.
+        TypeError: the terms are no dictionary of tensors of one value each.
     """
     values: defaultdict[str, float] = defaultdict(float)
     optimizer.zero_grad(set_to_none=True)
     for terms in micro_batches:
+        _check_terms(side, terms)
         for name, term in terms.items():
             value = float(term.detach())
             if not math.isfinite(value):
@@ -63,3 +65,14 @@ def minimise(
     scaler.step(optimizer)
     scaler.update()
     return dict(values)
+
+
+def _check_terms(side: str, terms: object) -> None:
+    if not isinstance(terms, dict) or not terms:
+        raise TypeError(f"the loss of the {side} must be a dictionary of terms, not {terms!r:.80}")
+    for name, term in terms.items():
+        if not (isinstance(term, Tensor) and term.numel() == 1):
+            shape = list(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            raise TypeError(
+                f"the loss term {side}/{name} must be a tensor of one value, not {shape}"
+            )

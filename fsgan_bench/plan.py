@@ -17,6 +17,9 @@ PROTOCOL = "1"
 
 _DENSITY = 1.6
 
+WORDS = ("title", "paper", "method_origin")
+"""Fields of a cell that decide nothing."""
+
 
 def snapshot_schedule(iterations: int, count: int) -> tuple[int, ...]:
     """Iterations of ``count`` snapshots from 0 to ``iterations``, denser early.
@@ -36,7 +39,8 @@ class Cell:
     Attributes:
         suite, target, shots: the task.
         method, title, paper, method_version: the method.
-        method_source: SHA-256 of the plugin file, or None.
+        method_source: SHA-256 of a third-party method's file, or None.
+        method_origin: what brings a third-party method, or None.
         config: the method's settings, all of them.
         seed: of every random draw of the training.
         iterations: length of the training.
@@ -63,6 +67,7 @@ class Cell:
     source_hash: str
     few_shot_hash: str
     numerics: Numerics = field(default_factory=Numerics)
+    method_origin: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
@@ -71,8 +76,8 @@ class Cell:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all the fields but the words, in hex."""
-        fields = {k: v for k, v in self.to_json().items() if k not in ("title", "paper")}
+        """SHA-256 of all the fields but :data:`WORDS`, in hex."""
+        fields = {k: v for k, v in self.to_json().items() if k not in WORDS}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def folder(self, task_folder: Path) -> Path:

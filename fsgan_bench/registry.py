@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, look_up, where_raised
-from fsgan_bench.plugins import check_class, load_plugin
+from fsgan_bench.errors import UserError, look_up, what_happened, where_defined, where_raised
+from fsgan_bench.plugins import ALL, NONE, check_class, load_plugin
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 METHODS_GROUP = "fsgan_bench.methods"
 CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
 OWN_DISTRIBUTION = "fsgan-bench"
-NO_METHODS = "none"
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,40 @@ class MethodEntry:
             where = where_raised(error) or self.entry_point.value
             raise UserError(
                 f"The method '{self.name}' of {self.origin} cannot be imported: {where}: "
-                f"{type(error).__name__}: {error}"
+                f"{what_happened(error)}."
             ) from error
-        method = check_class(loaded, f"'{self.name}' of {self.origin}")
+        method = check_class(loaded, f"'{self.name}' of {self.place}")
         if method.name != self.name:
             raise UserError(
-                f"The method '{self.name}' of {self.origin} calls itself '{method.name}'; its name "
+                f"The method '{self.name}' of {self.place} calls itself '{method.name}'; its name "
                 "must be that of its entry point."
             )
         return method
 
     @property
-    def source_hash(self) -> str | None:
-        """SHA-256 of a plugin's file; None for an installed method, whose version speaks for it."""
-        if self.entry_point is not None:
+    def place(self) -> str:
+        """Where it is written, for messages."""
+        if self.entry_point is None:
+            return where_defined(self.load())
+        return f"{self.origin} ({self.entry_point.value})"
+
+    @property
+    def credit(self) -> str | None:
+        """Who brings it, with the version of a distribution; None for our own methods."""
+        if not self.third_party:
             return None
-        return hashlib.sha256(Path(self.origin).read_bytes()).hexdigest()
+        if self.entry_point is None:
+            return Path(self.origin).name
+        dist = self.entry_point.dist
+        return f"{dist.name} {dist.version}" if dist else self.origin
+
+    @property
+    def source_hash(self) -> str | None:
+        """SHA-256 of a third-party method's file; None for our own, whose version speaks for it."""
+        if not self.third_party:
+            return None
+        file = sys.modules[self.load().__module__].__file__
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
 
 
 def find_methods(
@@ -106,7 +124,7 @@ def find_methods(
         taken = entries.setdefault(entry.name, entry)
         if taken.origin != entry.origin:
             broken[f"{entry.name} of {entry.origin}"] = (
-                f"The method name '{entry.name}' of {entry.origin} is already taken by "
+                f"The method name '{entry.name}' of {entry.place} is already taken by "
                 f"{taken.origin}; rename one of them."
             )
     return entries, broken
@@ -125,11 +143,11 @@ def method_names(names: str, entries: Mapping[str, MethodEntry]) -> list[str]:
     Raises:
         UserError: nothing is named.
     """
-    if names.strip() == NO_METHODS:
+    if names.strip() == NONE:
         return []
     own = [name for name, entry in entries.items() if not entry.third_party]
     parts = [part.strip() for part in names.split(",")]
-    chosen = [name for part in parts if part for name in (own if part == "all" else [part])]
+    chosen = [name for part in parts if part for name in (own if part == ALL else [part])]
     if not chosen:
         raise UserError("--methods names no method; try --methods all.")
     return list(dict.fromkeys(chosen))

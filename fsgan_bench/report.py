@@ -50,8 +50,9 @@ def show_plan(plan: Plan, console: Console) -> None:
     for task, cell in to_run:
         owner = owner_of(cell.folder(task.folder))
         elsewhere = f" (running elsewhere: {owner})" if owner else ""
+        by = f" [third party: {cell.method_origin}]" if cell.method_origin else ""
         console.print(
-            f"  {cell.title}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
+            f"  {cell.title}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
             f"{_relative(cell.folder(task.folder))}{elsewhere}",
             highlight=False,
             soft_wrap=True,

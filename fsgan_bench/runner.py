@@ -192,6 +192,7 @@ def _cell(
         paper=method.paper,
         method_version=method.version,
         method_source=entry.source_hash,
+        method_origin=entry.credit,
         config=asdict(config),
         seed=seed,
         iterations=iterations,

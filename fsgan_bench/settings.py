@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, check_keys, suggest
+from fsgan_bench.errors import UserError, check_keys, suggest, what_happened, where_blamed
 
 if TYPE_CHECKING:
     from fsgan_bench.method import Method
@@ -34,6 +34,11 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
             raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
         field = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
+    except (Exception, SystemExit) as error:
+        where = where_blamed(error, method.Config)
+        raise UserError(
+            f"The Config of {method.name} ({where}): {what_happened(error)}."
+        ) from error
     for name in values:
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):

@@ -20,7 +20,7 @@ from fsgan_bench.data.images import Images, grid, save_png, to_uint8
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.data.targets import SplitSizes
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Method
+from fsgan_bench.method import Method, check_sample
 from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
@@ -208,9 +208,12 @@ class Task:
     def _generate(
         self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
     ) -> Iterator[Images]:
+        side = self.resolution
         for z in latents.split(self.sample_batch) if len(latents) else ():
             with torch.inference_mode():
-                images = to_uint8(method.sample(modules, z.to(self.request.device)))
+                sampled = method.sample(modules, z.to(self.request.device))
+                check_sample(sampled, (len(z), 3, side, side))
+                images = to_uint8(sampled)
             yield images
 
     def prepare(self) -> None:

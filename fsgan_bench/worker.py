@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import signal
 import traceback
@@ -16,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fsgan_bench.cells import CellFiles, Keep
-from fsgan_bench.errors import UserError, where_defined, where_raised
+from fsgan_bench.errors import UserError, what_happened, where_blamed
 from fsgan_bench.plan import Cell
 from fsgan_bench.store import write_text
 from fsgan_bench.task import TaskRequest
@@ -130,10 +129,10 @@ def work(job: Job, events: Connection, parent: int) -> None:
             send("elsewhere", owner=str(taken))
         except Interrupted:
             send("stopped")
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             reason = _reason(error)
-            if author_blamed:
-                reason += _place(error, method)
+            if author_blamed and not isinstance(error, UserError | OSError | MemoryError):
+                reason += f" ({where_blamed(error, method, Method)})"
             fail(files, reason, traceback.format_exc())
             send("failed", reason=reason)
 
@@ -144,19 +143,10 @@ def fail(files: CellFiles, reason: str, trace: str = "") -> None:
         write_text(files.failed, f"{reason}\n\n{trace}")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    words = f"{type(error).__name__}: {error}"
+    words = what_happened(error)
     if isinstance(error, MemoryError) or "allocate memory" in words or "out of memory" in words:
-        return f"out of memory; fewer --jobs need less ({words.splitlines()[0]})"
+        return f"out of memory; fewer --jobs need less ({words})"
     return words
-
-
-def _place(error: Exception, method: type[Method]) -> str:
-    """`` (FILE, line N)`` if a method's file has to do with the error."""
-    from fsgan_bench.method import Diverged
-
-    raised = where_raised(error, inspect.getsourcefile(method))
-    where = raised or (where_defined(method) if isinstance(error, Diverged) else None)
-    return f" ({where})" if where else ""

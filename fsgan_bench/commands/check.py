@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fsgan_bench.commands.options import PLUGIN, show_broken
+from fsgan_bench.errors import UserError
 
 
 @click.command()
@@ -28,12 +29,15 @@ def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
     # Tiny networks are slower on several threads.
     torch.set_num_threads(1)
     entries, broken = find_methods(plugins)
-    chosen = load_methods(method_names(",".join(methods), entries), entries, broken)
+    names = method_names(",".join(methods), entries)
+    if not names:
+        raise UserError("'none' is no method to check; try 'all'.")
+    chosen = load_methods(names, entries, broken)
+    show_broken(broken)
     failed = bool(broken)
     for name, method in chosen.items():
         for outcome in check_method(method):
             verdict = "ok" if outcome.problem is None else f"FAILED: {outcome.problem}"
             click.echo(f"{name}: {outcome.check}: {verdict} ({outcome.seconds:.1f} s)")
             failed |= outcome.problem is not None
-    show_broken(broken)
     sys.exit(1 if failed else 0)

@@ -12,6 +12,7 @@ import click
 
 from fsgan_bench.commands.options import PATH
 from fsgan_bench.errors import UserError, check_folder
+from fsgan_bench.plugins import RESERVED
 from fsgan_bench.registry import method_entries
 from fsgan_bench.store import write_text
 
@@ -51,18 +52,21 @@ def new_method(name: str, package: bool, out: Path | None) -> None:
 
 
 def _values(name: str) -> dict[str, str]:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
+    words = [word.capitalize() for word in name.split("_") if word]
+    cls = "".join(words)
+    fits = re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) and name not in RESERVED
+    if not fits or keyword.iskeyword(name) or keyword.iskeyword(cls):
         raise UserError(
             f"'{name}' cannot be a method's name: it takes lower-case letters, digits and _, "
-            "starts with a letter, has at most 40 characters and is no word of Python's."
+            "starts with a letter, has at most 40 characters and is no word of Python's nor "
+            f"{' nor '.join(RESERVED)}."
         )
     if taken := method_entries().get(name):
         raise UserError(f"The method name '{name}' is already taken by {taken.origin}.")
-    words = [word for word in name.split("_") if word]
     return {
         "name": name,
-        "cls": "".join(word.capitalize() for word in words),
-        "title": " ".join(word.capitalize() for word in words),
+        "cls": cls,
+        "title": " ".join(words),
         "package": f"fsgan_bench_{name}",
         "distribution": f"fsgan-bench-{name.replace('_', '-')}",
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fsgan_bench.errors import UserError, printable
+from fsgan_bench.errors import UserError, one_line
 
 PATH = click.Path(path_type=Path)
 
@@ -66,4 +66,4 @@ def target_list(value: str) -> tuple[str, ...]:
 def show_broken(broken: Mapping[str, str]) -> None:
     """Print why methods are left out, each in red on standard error."""
     for reason in broken.values():
-        click.secho(f"Broken: {printable(reason)}", err=True, fg="red")
+        click.secho(f"Broken: {one_line(reason, longest=1000)}", err=True, fg="red")

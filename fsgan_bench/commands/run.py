@@ -20,7 +20,7 @@ from fsgan_bench.commands.options import (
     show_broken,
     target_list,
 )
-from fsgan_bench.errors import UserError, check_folder, printable
+from fsgan_bench.errors import UserError, check_folder, one_line
 from fsgan_bench.machine import check_device
 from fsgan_bench.numerics import PRECISIONS
 from fsgan_bench.store import check_writable
@@ -170,7 +170,7 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
 def show_failures(plan: Plan, failures: dict[str, str]) -> None:
     """Say which cells failed, and why."""
     for label, reason in failures.items():
-        click.echo(printable(f"{label} failed: {reason}"), err=True)
+        click.echo(one_line(f"{label} failed: {reason}", longest=1000), err=True)
     if failures:
         click.echo(
             f"{len(failures)} of {len(plan.cells)} cell(s) failed. All scores and the last states "

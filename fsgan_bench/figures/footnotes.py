@@ -23,6 +23,14 @@ def mark_notes(verdicts: dict[str, Verdict]) -> list[str]:
     return [note for verdict, note in notes.items() if verdict in verdicts.values()]
 
 
+def third_parties(results: TaskResults) -> list[str]:
+    """A footnote that names the methods of others and who brings them, if there are any."""
+    cells = results.cells
+    others = cells[cells["origin"] != ""][["title", "origin"]].drop_duplicates()
+    named = [f"{title} ({origin})" for title, origin in others.itertuples(index=False)]
+    return [f"Third party: {', '.join(named)}."] if named else []
+
+
 def omissions(results: TaskResults) -> list[str]:
     """A sentence for everything that is in the run directory but could not be drawn."""
     scored = set(zip(results.scores["variant"], results.scores["seed"], strict=True))

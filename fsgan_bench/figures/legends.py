@@ -98,11 +98,12 @@ def verdicts(results: TaskResults, variants: list[Variant]) -> dict[str, Verdict
 
 
 def notes(results: TaskResults, variants: list[Variant], first: list[str]) -> list[str]:
-    """Footnotes: these first, then what the marks mean, then what is left out."""
+    """Footnotes: these first, what the marks mean, whose methods they are, what is left out."""
     left_out = footnotes.omissions(results)
     return [
         *first,
         *footnotes.mark_notes(verdicts(results, variants)),
+        *footnotes.third_parties(results),
         *results.task.notes,
         *([f"Left out: {'; '.join(left_out)}."] if left_out else []),
     ]

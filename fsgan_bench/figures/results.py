@@ -37,7 +37,7 @@ _DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
 _CLUSTERS = ["cluster_sizes", "empty", "with_empty_as_zero"]
 
 CELL_COLUMNS = [
-    *(*_TASK, *_CELL, "title", "status", "reason", "iterations"),
+    *(*_TASK, *_CELL, "title", "origin", "status", "reason", "iterations"),
     *("training_seconds", "scoring_seconds", "folder"),
 ]
 SCORE_COLUMNS = [*_TASK, *_CELL, "title", "iteration", *_MEASURED, *_CLUSTERS]
@@ -215,6 +215,7 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
         return {
             "method": check_name("method", cell["method"]),
             "title": one_line(cell.get("title") or cell["method"]),
+            "origin": one_line(cell.get("method_origin") or ""),
             "seed": _count(cell["seed"], 0),
             "hash": str(document["hash"]),
             "iterations": _count(cell["iterations"], 0),

@@ -153,5 +153,6 @@ def _remarks(results: TaskResults, rows: list[Row], verdicts: dict[str, Verdict]
         )
     if set(verdicts.values()) - {"unmeasured"}:
         remarks.append(convergence.PLATEAU_TEST)
+    remarks += footnotes.third_parties(results)
     remarks += results.task.notes
     return [*remarks, *(f"Left out: {sentence}." for sentence in footnotes.omissions(results))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from importlib import metadata
 
-from fsgan_bench.errors import UserError, look_up, where_defined, where_raised
+from fsgan_bench.errors import UserError, look_up, what_happened, where_defined, where_raised
 from fsgan_bench.metrics.correspondence import PAIRED
 from fsgan_bench.metrics.further import FURTHER
 from fsgan_bench.metrics.scores import METRICS, Metric
@@ -57,7 +57,7 @@ def _load(point: metadata.EntryPoint, origin: str) -> Metric:
         where = where_raised(error) or point.value
         raise UserError(
             f"The metric '{point.name}' of {origin} cannot be imported: {where}: "
-            f"{type(error).__name__}: {error}"
+            f"{what_happened(error)}."
         ) from error
     label = f"The metric '{point.name}' of {origin}"
     if not (inspect.isclass(loaded) and issubclass(loaded, Metric)):
