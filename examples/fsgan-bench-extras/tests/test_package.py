@@ -1,8 +1,10 @@
-"""What pyproject.toml promises: every entry point leads to a method of its name."""
+"""What the package promises: its entry points, its own memory, and public imports alone."""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -55,3 +57,34 @@ def test_its_memory_is_predicted_by_rehearsing_itself(name: str) -> None:
 
 def test_every_method_of_the_package_has_one() -> None:
     assert {path.stem for path in FILES} == set(METHODS)
+
+
+PAGE = PYPROJECT.parents[2] / "docs" / "adding-a-method.md"
+ROWS = "\n".join(
+    re.findall(r"^\| (`(?:fsgan_bench|baselines)\..*?) \|", PAGE.read_text("utf-8"), re.M)
+)
+PUBLIC = set(re.findall(r"`([\w.]+)`", ROWS))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_imports_what_is_documented_as_public(path: Path) -> None:
+    tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    froms = [node for node in tree if isinstance(node, ast.ImportFrom)]
+    modules = plain | {node.module or "" for node in froms}
+    ours = {name for name in modules if name.partition(".")[0] in ("fsgan_bench", "baselines")}
+    assert "fsgan_bench.session" in ours
+    assert ours <= PUBLIC
+    taken = {alias.name for node in froms for alias in node.names}
+    of_others = {
+        node.attr
+        for node in tree
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "super()")
+    }
+    private = re.compile(r"_(?!_)")
+    assert not [name for name in taken | of_others if private.match(name)]
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"baselines"}))
+def test_what_is_documented_as_public_exists(name: str) -> None:
+    importlib.import_module(name)
