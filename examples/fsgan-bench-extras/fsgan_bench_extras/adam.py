@@ -92,8 +92,8 @@ def trainable(network: nn.Module) -> Iterator[nn.Parameter]:
     """All parameters but those that a layer whose kernels are all alike does not train.
 
     Biases and noise strengths always train [ours]. The published script stops the gradients of the
-    generator's noise strengths and activation biases, and trains offsets of biases instead: for a
-    bias that is the same, for a noise strength it is not [code].
+    generator's noise strengths and activation biases, and of the other biases of preserved kernels,
+    for which it trains offsets instead [code]; a trained offset is the same as a trained bias.
     """
     idle: set[nn.Parameter] = set()
     for layer in network.modules():
