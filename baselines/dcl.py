@@ -26,7 +26,8 @@ class DCLConfig(RelaxedRealismConfig):
         lambda2: weight of discriminator contrastive learning (Eq. 8); 0 ablates it.
         tau: temperature (Eq. 6).
         discriminator_cl_updates: whose weights the discriminator's contrastive loss moves. Eq. 8
-            leaves it open; our default is the generator's alone.
+            leaves it open; our default is the generator's alone. Eq. 8 reads ``max_D``; where
+            the discriminator takes part, it minimises Eq. 7 here, as the generator does.
         max_real: most few-shot images that serve as negatives in a step (our choice).
     """
 
@@ -62,6 +63,11 @@ def discriminator_contrast(target: Tensor, source: Tensor, real: Tensor, tau: fl
 
 class DCL(RelaxedRealism):
     """Relaxed realism plus ``lambda1`` Eq. 5 plus ``lambda2`` Eq. 7, layers drawn at random.
+
+    The paper leaves open which images are contrasted. Ours are those of the adversarial loss, and
+    target and source share layer noise. So styles are mixed, and in the image judge's turn latents
+    lie near anchors: two of one anchor are nearly equal and still count as negatives. The few-shot
+    images, negatives of Eq. 7, are not flipped.
 
     The log holds the bound on mutual information, ``MI >= log N - L_CL1``.
     """

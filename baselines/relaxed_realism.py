@@ -29,8 +29,9 @@ class RelaxedRealismConfig:
             are judged in all others.
         anchor_noise: standard deviation of the noise around an anchor latent.
         patch_downscales: where the patch heads look: the feature map whose side is the image's
-            divided by this. Published code uses 32x32 at 256x256 alone; several heads take turns
-            at random.
+            divided by this. Published code uses 32x32 at 256x256 alone, of the block from 64x64 the
+            second convolution before the skip is added; we take the block's output. Several heads
+            take turns at random.
     """
 
     anchor_every: int = 4
@@ -43,7 +44,11 @@ class RelaxedRealismConfig:
 
 
 class PatchHeads(nn.ModuleDict):
-    """One 3x3 convolution a layer: features [N, C, h, w] -> logit map [N, 1, h, w]."""
+    """One 3x3 convolution a layer: features [N, C, h, w] -> logit map [N, 1, h, w].
+
+    The logits are linear in the features (our choice): heads of the published code end in a biased
+    leaky ReLU, which flattens negative logits.
+    """
 
     def __init__(self, architecture: Architecture, layers: Iterable[int]) -> None:
         widths, resolution = architecture.channels, architecture.resolution

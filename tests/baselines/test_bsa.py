@@ -11,6 +11,7 @@ from torch import Tensor
 
 from baselines.bsa import Codes, matching_distance
 from fsgan_bench.data.images import Images
+from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.streams import Streams
@@ -103,6 +104,36 @@ def test_supervised_training_approaches_an_image(
     for term in ("generator/pixels", "generator/perceptual"):
         values = [log[term] for log in logs]
         assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3]), term
+
+
+def test_the_supervised_terms_by_hand(
+    start: Start, networks_32: tuple[Generator, Discriminator], images_32: Images
+) -> None:
+    settings = {"perceptual_weight": 0.3, "latent_weight": 0.7, "latent_noise": 0.5}
+    session, twin = (
+        start("bsa", networks=networks_32, images=images_32, objective="supervised", **settings)
+        for _ in range(2)
+    )
+    codes = twin.generator_side["codes"].get_parameter("z")
+    chosen = torch.randint(3, (4,), generator=twin.streams["images"])
+    z = codes[chosen] + 0.5 * twin.normal("latent_noise", 4, 8)
+    fake, real = twin.generator(z, noise=twin.noise(4)).image, twin.few_shot[chosen]
+    ours, theirs = (load_backbone("lite0", "cpu").forward(x).lpips for x in (fake, real))
+    expected = {
+        "pixels": (fake - real).abs().mean(),
+        "perceptual": 0.3 * (ours - theirs).square().sum(dim=1).mean(),
+        "latents": 0.7 * matching_distance(codes, twin.normal("latent_prior", 3, 8)),
+    }
+    terms = session.method.generator_loss(session)
+    torch.testing.assert_close(terms, expected)
+    own = session.generator_side["codes"].get_parameter("z")
+    for name, term in terms.items():
+        slopes = [
+            torch.autograd.grad(value, code, retain_graph=True)[0]
+            for value, code in ((term, own), (expected[name], codes))
+        ]
+        assert slopes[0].any()
+        torch.testing.assert_close(*slopes)
 
 
 def test_supervised_images_of_the_sampler_follow_the_latent(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import baselines.dcl
@@ -213,5 +214,53 @@ def test_which_weights_the_discriminator_contrast_moves(
         assert same == (side not in moves), side
 
 
-def test_the_default_moves_the_generator_alone() -> None:
-    assert DCL().config.discriminator_cl_updates == "generator"
+def by_hand(session: Session, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What an iteration of ``session`` computes from its draws, by plain formulas.
+
+    The adversarial loss of the discriminator, that of the generator, and Eq. 7, unweighted.
+    """
+    latents, noise = session.method.latents(session, len(real)), session.noise(len(real))
+    layer = session.streams.integer("discriminator_layer", 0, session.discriminator.n_features)
+    target, source = (
+        generator(latents.z, latents.mix, latents.crossover, noise=noise).image
+        for generator in (session.generator, session.source_generator)
+    )
+    on_real, on_fake = (session.method.judge(session, images) for images in (real, target))
+    discriminator = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
+    t, s, r = (
+        session.discriminator(images, (layer,)).features[layer].flatten(1)
+        for images in (target, source, session.few_shot)
+    )
+    terms = []
+    for i in range(len(t)):
+        same = (F.cosine_similarity(t[i], s[i], dim=0) / session.method.config.tau).exp()
+        away = [(F.cosine_similarity(t[i], x, dim=0) / session.method.config.tau).exp() for x in r]
+        terms.append(-(same / (same + sum(away))).log())
+    return discriminator, F.softplus(-on_fake).mean(), torch.stack(terms).mean()
+
+
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_both_sides_losses_by_plain_formulas(start: Start, iteration: int) -> None:
+    """Where neither network is the source any more; features are the adapting discriminator's."""
+    settings = {"discriminator_cl_updates": "both", "lambda1": 0, "lambda2": 3, "tau": 0.5}
+    session, twin = start("dcl", **settings), start("dcl", **settings)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for ours, theirs in zip(
+            [*session.generator_side.parameters(), *session.discriminator_side.parameters()],
+            [*twin.generator_side.parameters(), *twin.discriminator_side.parameters()],
+            strict=True,
+        ):
+            ours += 0.3 * torch.randn(ours.shape, generator=noise)
+            theirs.copy_(ours)
+    session.iteration = twin.iteration = iteration
+    real = session.real_batch()
+    for _ in range(3):
+        losses = session.method.discriminator_loss(session, real)
+        adversarial, _, contrast = by_hand(twin, real)
+        wanted = {"adversarial": adversarial, "discriminator_contrast": 3 * contrast}
+        torch.testing.assert_close(losses, wanted)
+        losses = session.method.generator_loss(session)
+        _, adversarial, contrast = by_hand(twin, real)
+        wanted = {"adversarial": adversarial, "discriminator_contrast": 3 * contrast}
+        torch.testing.assert_close(losses, wanted)

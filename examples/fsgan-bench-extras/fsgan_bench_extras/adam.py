@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from fsgan_bench.fisher import diagonal_fisher
 from fsgan_bench.method import Method
-from fsgan_bench.session import Session
+from fsgan_bench.session import Session, frozen_copy
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.stylegan2.ops import EqualConv2d, EqualLinear, ModulatedConv2d
@@ -71,9 +71,12 @@ class Modulation(nn.Module):
         super().__init__()
         # A modulated convolution's weight has a leading axis of length 1.
         kernels = weight.shape[1] if weight.ndim == 5 else weight.shape[0]
-        self.u = nn.Parameter(INITIAL_SCALE * torch.randn(weight.numel() // kernels))
-        self.v = nn.Parameter(INITIAL_SCALE * torch.randn(kernels))
-        self.register_buffer("preserved", torch.ones(kernels, dtype=torch.bool))
+        self.u, self.v = (
+            nn.Parameter(INITIAL_SCALE * torch.randn(n).to(weight.detach()))
+            for n in (weight.numel() // kernels, kernels)
+        )
+        preserved = torch.ones(kernels, dtype=torch.bool, device=weight.device)
+        self.register_buffer("preserved", preserved)
 
     def forward(self, weight: Tensor) -> Tensor:
         kernels = weight.reshape(len(self.v), -1)
@@ -88,8 +91,9 @@ def modulation(layer: nn.Module) -> Modulation:
 def trainable(network: nn.Module) -> Iterator[nn.Parameter]:
     """All parameters but those that a layer whose kernels are all alike does not train.
 
-    Biases and noise strengths always train: to add a trained offset to them, as the published code
-    does, is the same.
+    Biases and noise strengths always train [ours]. The published script stops the gradients of the
+    generator's noise strengths and activation biases, and of the other biases of preserved kernels,
+    for which it trains offsets instead [code]; a trained offset is the same as a trained bias.
     """
     idle: set[nn.Parameter] = set()
     for layer in network.modules():
@@ -119,8 +123,9 @@ def importance(
 ) -> list[Tensor]:
     """Fisher information of every kernel, [kernels] a layer, from the factors of its modulation.
 
-    A kernel's is that of its own factor plus the mean over the shared one [code]; that of a bias,
-    which the published code adds, is left out [ours].
+    A kernel's is that of its own factor plus the mean over the shared one [code]. Where a layer has
+    a bias, the published code adds the bias's and halves the sum; we leave out both [ours]. Halving
+    matters in the discriminator, whose convolutions with and without bias are ranked together.
 
     Args:
         modulations: of the layers asked for.
@@ -132,16 +137,25 @@ def importance(
     return [shared.mean() + own for shared, own in zip(fisher[::2], fisher[1::2], strict=True)]
 
 
-def importance_to_both(probe: Session, samples: int) -> list[list[Tensor]]:
+@dataclass(frozen=True)
+class Probe:
+    """What a probing leaves: its session, and the moving average of its discriminator."""
+
+    session: Session
+    discriminator: Discriminator
+
+
+def importance_to_both(probe: Probe, samples: int) -> list[list[Tensor]]:
     """Importance of the kernels of :func:`kernel_groups` after a probing, for one image at a time.
 
-    The generator's come from its adversarial loss, the discriminator's from its own with a
-    few-shot image beside each generated one [code]; each few-shot image serves equally often, and
-    noise and images are not redrawn or flipped [ours].
+    Both networks are the averaged ones. The generator's importance comes from its adversarial loss,
+    the discriminator's from its own with a few-shot image beside each generated one [code]; each
+    few-shot image serves equally often, and noise and images are not redrawn or flipped [ours].
     """
-    generator = cast(Generator, probe.averaged["generator"])
-    discriminator, few_shot = probe.discriminator, probe.few_shot
-    latents = probe.normal("fisher", samples, 1, probe.architecture.style_dim)
+    session, discriminator = probe.session, probe.discriminator
+    generator = cast(Generator, session.averaged["generator"])
+    few_shot = session.few_shot
+    latents = session.normal("fisher", samples, 1, session.architecture.style_dim)
 
     def generator_loss(index: int) -> Tensor:
         fake = generator(latents[index]).image
@@ -179,10 +193,11 @@ class AdAM(Method):
 
     name = "adam"
     title = "AdAM"
-    version = "1"
+    version = "2"
     paper = "Zhao et al. 2022, Few-shot image generation via adaptation-aware kernel modulation"
     Config = AdAMConfig
     tiny = {"probing_fraction": 0.5, "fisher_samples": 3}
+    shortened = {"probing_fraction": 1e-6, "fisher_samples": 1}
 
     def prepare_networks(self, session: Session) -> None:
         for layer in [*session.generator.modules(), *session.discriminator.convs.modules()]:
@@ -204,8 +219,11 @@ class AdAM(Method):
             for modulated, mask in zip(modulations, masks, strict=True):
                 modulated.preserved.copy_(mask)
 
-    def probe(self, session: Session) -> Session:
-        """Adapt the source with every kernel preserved, as it is before :meth:`setup`."""
+    def probe(self, session: Session) -> Probe:
+        """Adapt the source with every kernel preserved, as it is before :meth:`setup`.
+
+        In float32 and not compiled, whatever the session's numerics, as every set-up is.
+        """
         iterations = max(1, round(self.config.probing_fraction * session.iterations))
         probe = Session(
             AdAM(self.config),
@@ -217,7 +235,12 @@ class AdAM(Method):
             iterations=iterations,
             device=str(session.device),
         )
+        averaged = frozen_copy(probe.discriminator)
         for _ in range(iterations):
             probe.method.step(probe)
             probe.iteration += 1
-        return probe
+            with torch.no_grad():
+                pairs = zip(averaged.parameters(), probe.discriminator.parameters(), strict=True)
+                for mean, weight in pairs:
+                    mean.lerp_(weight, probe.recipe.ema_weight)
+        return Probe(probe, averaged)

@@ -38,10 +38,11 @@ class RSSAConfig(RelaxedRealismConfig):
             small differences and so all but switches the disturbance term off.
         consistency_batch: images that either loss takes: 4 [code].
         disturbance: share of a latent of its own in a disturbed one; the rest is common to the
-            batch: 0.15 [code, churches].
+            batch: 0.15 [code]. The code for faces computes these latents, but passes those that
+            have nothing in common; ours are used as for churches.
         self_correlation_up_to: largest side of feature maps in the first loss: 256 [code].
-        disturbance_up_to: largest side in the second: 128 [code]. Memory grows with the fourth
-            power of a window's side.
+        disturbance_up_to: largest side in the second: 128; of the two maps that have it the first
+            alone [code]. Memory grows with the fourth power of a window's side.
         compression: how far the ``w`` of a layer moves into the subspace: layers at the image's
             resolution, at half of it, and so on; coarser ones stay. The values are those at 256x256
             [code]; that they follow the image to other sizes is ours [ours]. Empty for none.
@@ -201,16 +202,23 @@ def invert(session: Session, steps: int) -> Tensor:
 class RSSA(RelaxedRealism):
     """Relaxed realism in a compressed latent space, plus the two consistencies of structure.
 
-    All images come through the compression, those that are scored too; the consistencies take the
-    fixed layer noise [code]. Styles are mixed [ours]; the code's compression drops the second one.
+    All images come through the compression, those that are scored too, and the consistencies take
+    the fixed layer noise [code]. Between the published scripts we choose for the disturbance term
+    [ours]: it runs in every iteration as for faces, not in every fourth as for churches, and on
+    compressed images as for churches, not on uncompressed ones as for faces. Styles are mixed
+    [ours]; the code's compression drops the second one.
     """
 
     name = "rssa"
     title = "RSSA"
-    version = "1"
-    paper = "Xiao et al. 2022, Few shot adaption via relaxed spatial structural alignment"
+    version = "2"
+    paper = (
+        "Xiao et al. 2022, Few shot generative model adaption via relaxed spatial structural "
+        "alignment"
+    )
     Config = RSSAConfig
     tiny = {**RelaxedRealism.tiny, "inversion_steps": 3}
+    shortened = {"inversion_steps": 1}
 
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:
         shares, shots = self.config.compression, len(session.images)
@@ -243,18 +251,25 @@ class RSSA(RelaxedRealism):
         if config.disturbance_weight:
             common = session.normal("disturbance", 1, shape[1])
             z = torch.lerp(common, session.normal("disturbance", *shape), config.disturbance)
-            features = self.features(session, z, config.disturbance_up_to)
+            features = self.features(session, z, config.disturbance_up_to, both=False)
             loss = disturbance_consistency(*features, distance)
             terms["disturbance"] = config.disturbance_weight * loss
         return terms
 
-    def features(self, session: Session, z: Tensor, up_to: int) -> tuple[Layers, Layers]:
-        """Source and target features of ``z`` [N, style_dim], of sides up to ``up_to``."""
+    def features(
+        self, session: Session, z: Tensor, up_to: int, *, both: bool = True
+    ) -> tuple[Layers, Layers]:
+        """Source and target features of ``z`` [N, style_dim], of sides up to ``up_to``.
+
+        Without ``both``, the second map of the side ``up_to`` is left out.
+        """
 
         def synthesise(generator: Generator) -> Layers:
             w = session.generator_side["compression"](generator.styles(z))
             features = generator.synthesise(w, features=True).features
-            return [layer for layer in features if layer.shape[-1] <= up_to]
+            kept = [layer for layer in features if layer.shape[-1] <= up_to]
+            twice = len(kept) > 1 and kept[-1].shape[-1] == up_to
+            return kept[:-1] if twice and not both else kept
 
         with torch.no_grad():
             source = synthesise(session.source_generator)

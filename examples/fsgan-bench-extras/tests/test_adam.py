@@ -23,7 +23,9 @@ from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.trial import RECIPE, Bench, state_of, train
 from fsgan_bench_extras.adam import (
     AdAM,
+    AdAMConfig,
     Modulation,
+    Probe,
     importance_to_both,
     kernel_groups,
     most_important,
@@ -197,6 +199,29 @@ def test_the_quantile_is_the_share_of_kernels_that_are_fine_tuned(quantile: floa
     assert chosen.tolist() == (pooled.numpy() > threshold).tolist()
 
 
+def test_the_defaults_are_those_that_are_documented() -> None:
+    """500 of 2,500 iterations, and the published script's 50th percentile."""
+    config = AdAMConfig()
+    assert (config.probing_fraction, config.fisher_samples, config.quantile) == (0.2, 200, 0.5)
+
+
+def test_the_groups_are_the_published_ones() -> None:
+    """Neither the 4x4 block nor fromRGB, ``convs.0`` of the discriminator, is ranked."""
+    session = start(setup=False)
+    names = {
+        module: name.removesuffix(f"{SUFFIX}.0")
+        for network in networks(session).values()
+        for name, module in network.named_modules()
+    }
+    groups = kernel_groups(session.generator, session.discriminator)
+    styled = [f"convs.{i}.conv" for i in range(4)]
+    assert [[names[m] for m in group] for group in groups] == [
+        styled,
+        [f"{name}.modulation" for name in styled],
+        [f"convs.{i}.{layer}" for i in (1, 2) for layer in ("conv1.0", "conv2.1", "skip.1")],
+    ]
+
+
 def test_each_group_of_kernels_has_its_own_threshold() -> None:
     session = start(quantile=0.75)
     for group in kernel_groups(session.generator, session.discriminator):
@@ -210,11 +235,12 @@ def test_each_group_of_kernels_has_its_own_threshold() -> None:
                 assert module.preserved.all()
 
 
-def naive_importance(probe: Session, samples: int) -> list[list[Tensor]]:
+def naive_importance(probe: Probe, samples: int) -> list[list[Tensor]]:
     """Squared gradients of single samples, in float64, added up kernel by kernel."""
-    generator = copy.deepcopy(probe.averaged["generator"]).double().requires_grad_(True)
+    few_shot = probe.session.few_shot.double()
+    generator = copy.deepcopy(probe.session.averaged["generator"]).double().requires_grad_(True)
     discriminator = copy.deepcopy(probe.discriminator).double().requires_grad_(True)
-    latents = copy.deepcopy(probe).normal("fisher", samples, 1, 8).double()
+    latents = copy.deepcopy(probe.session).normal("fisher", samples, 1, 8).double()
     groups = kernel_groups(generator, discriminator)  # type: ignore[arg-type]
     result: list[list[Tensor]] = []
     for side, group in zip(("generator", "generator", "discriminator"), groups, strict=True):
@@ -226,8 +252,7 @@ def naive_importance(probe: Session, samples: int) -> list[list[Tensor]]:
             if side == "generator":
                 loss = F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
             else:
-                image = probe.few_shot[index % len(probe.few_shot)].double()
-                real = discriminator(image[None]).logits
+                real = discriminator(few_shot[index % len(few_shot), None]).logits
                 loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
                 loss = loss + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
             loss.backward()
@@ -264,9 +289,33 @@ def test_setup_preserves_the_kernels_that_the_probing_found_important() -> None:
     assert torch.equal(masks(session), expected)
 
 
-def test_the_probing_trains_modulations_biases_and_the_discriminators_last_block() -> None:
+def test_the_probing_averages_its_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Tensor]] = []
+    step = AdAM.step
+
+    def watched(self: AdAM, session: Session) -> dict[str, float]:
+        seen.append(copy.deepcopy(session.discriminator.state_dict()))
+        return step(self, session)
+
+    monkeypatch.setattr(AdAM, "step", watched)
     session = start(setup=False)
     probe = adam(session).probe(session)
+    share = 1 - 0.5 ** (1 / 5)
+    for name, mean in probe.discriminator.named_parameters():
+        expected = seen[0][name]
+        for state in (*seen[1:], probe.session.discriminator.state_dict()):
+            expected = (1 - share) * expected + share * state[name]
+        torch.testing.assert_close(mean.detach(), expected)
+    assert len(seen) == 3
+    assert not torch.equal(
+        probe.discriminator.final_linear[1].weight,
+        probe.session.discriminator.final_linear[1].weight,
+    )
+
+
+def test_the_probing_trains_modulations_biases_and_the_discriminators_last_block() -> None:
+    session = start(setup=False)
+    probe = adam(session).probe(session).session
     assert probe.iteration == probe.iterations == 3
     for side, network in networks(probe).items():
         source = sources(session)[side]
@@ -307,7 +356,7 @@ def test_what_is_preserved_depends_on_the_target_and_on_the_seed() -> None:
 @pytest.mark.parametrize(("fraction", "expected"), [(0.2, 8), (1.5, 60), (1e-3, 1)])
 def test_the_probing_is_a_share_of_the_adaptation(fraction: float, expected: int) -> None:
     session = start(setup=False, iterations=40, probing_fraction=fraction)
-    assert adam(session).probe(session).iteration == expected
+    assert adam(session).probe(session).session.iteration == expected
 
 
 def test_the_averaged_sampler_knows_what_is_preserved() -> None:

@@ -30,6 +30,7 @@ from fsgan_bench_extras.rssa import (
     DISTANCES,
     RSSA,
     Compression,
+    RSSAConfig,
     disturbance_consistency,
     invert,
     self_correlation_consistency,
@@ -151,6 +152,15 @@ def test_large_maps_are_averaged_and_compared_within_windows(kind: str) -> None:
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
+def test_windows_begin_above_32() -> None:
+    """A map of 32x32 is compared as a whole in either loss, and one of 64x64 is not [code]."""
+    for side, whole in ((32, 32), (64, 16)):
+        ((source,), (target,)) = (random_maps(seed, (2, 1, side, side)) for seed in (0, 1))
+        for loss in (self_correlation_consistency, disturbance_consistency):
+            found = loss([source], [target], F.l1_loss)
+            assert float(found) == float(loss([source], [target], F.l1_loss, whole=whole))
+
+
 def slow_disturbance(kind: str, source: Tensor, target: Tensor, across: int) -> float:
     """Mean over pairs, windows and positions of the distance of two softmaxes over positions."""
     side = source.shape[-1] // across
@@ -263,6 +273,27 @@ def test_inversion_finds_what_the_source_can_draw() -> None:
     assert errors[0] > 2 * errors[1] > 10 * errors[2]
 
 
+def test_inversion_follows_pixels_and_features() -> None:
+    """Adam's first step is a step of its rate against the sign of every slope."""
+    session = start(compression=())
+    generator, discriminator = session.source_generator, session.source_discriminator
+    mean = generator.mean_w(start(compression=()).normal("inversion", 5120, 8))
+    w = mean.detach().repeat(SHOTS, 6, 1).requires_grad_(True)
+    drawn, images = generator.synthesise(w).image, session.few_shot
+    pixels = (drawn - images).square().mean()
+    perceptual = torch.zeros(())
+    for layer in range(discriminator.n_features):
+        ours, theirs = (discriminator(x, (layer,)).features[layer] for x in (drawn, images))
+        gaps = ours / ours.norm(dim=1, keepdim=True) - theirs / theirs.norm(dim=1, keepdim=True)
+        perceptual = perceptual + gaps.square().sum(dim=1).mean()
+    (slope,) = torch.autograd.grad(pixels + perceptual, w, retain_graph=True)
+    (without,) = torch.autograd.grad(pixels, w)
+    moved = invert(session, 1) - w.detach()
+    steep = slope.abs() > 1e-3
+    torch.testing.assert_close(moved[steep], -0.1 * slope[steep].sign(), rtol=1e-3, atol=1e-4)
+    assert (slope.sign() != without.sign())[steep].any()
+
+
 def test_every_image_comes_through_the_compression() -> None:
     session = start(compression=(1.0, 1.0))
     module, generator = compression(session), session.generator
@@ -277,9 +308,23 @@ def test_every_image_comes_through_the_compression() -> None:
     expected = source.synthesise(module(source.styles(z))).image
     torch.testing.assert_close(scored, expected)
     assert not torch.allclose(scored, source(z).image, atol=1e-3)
+    assert isinstance(session.method, RSSA)
+    compared, _ = session.method.features(session, z, 16)
+    with torch.no_grad():
+        wanted = source.synthesise(module(source.styles(z)), features=True).features
+    torch.testing.assert_close(compared, wanted)
 
 
 # The method.
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    """Of the published scripts for faces; how long the inversion takes is ours."""
+    config = RSSAConfig()
+    assert (config.self_correlation_weight, config.disturbance_weight) == (0.8, 0.4)
+    assert (config.self_correlation_up_to, config.disturbance_up_to) == (256, 128)
+    assert (config.consistency_batch, config.disturbance, config.distance) == (4, 0.15, "l1")
+    assert (config.inversion_steps, config.anchor_every, config.anchor_noise) == (200, 4, 0.1)
 
 
 def test_it_keeps_the_contract() -> None:
@@ -338,11 +383,13 @@ def test_disturbed_latents_share_most_of_themselves(monkeypatch: pytest.MonkeyPa
     seen: list[Tensor] = []
     features = RSSA.features
 
-    def watched(self: RSSA, session: Session, z: Tensor, up_to: int) -> tuple[Maps, Maps]:
+    def watched(
+        self: RSSA, session: Session, z: Tensor, up_to: int, *, both: bool = True
+    ) -> tuple[Maps, Maps]:
         seen.append(z)
-        assert up_to == 8
-        found = features(self, session, z, up_to)
-        assert [layer.shape[-1] for layer in found[0]] == [4, 8, 8]
+        found = features(self, session, z, up_to, both=both)
+        for layers in found:
+            assert [layer.shape[-1] for layer in layers] == [4, 8]
         return found
 
     monkeypatch.setattr(RSSA, "features", watched)
@@ -353,6 +400,24 @@ def test_disturbed_latents_share_most_of_themselves(monkeypatch: pytest.MonkeyPa
     assert z.shape == (200, 4, 8)
     assert float(z.var(dim=1).mean().sqrt()) == pytest.approx(0.1, rel=0.1)
     assert float(z.mean(dim=1).std()) == pytest.approx(0.9, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("up_to", "both", "sides"),
+    [
+        (256, True, [4, 8, 8, 16, 16]),
+        (256, False, [4, 8, 8, 16, 16]),
+        (16, False, [4, 8, 8, 16]),
+        (8, True, [4, 8, 8]),
+        (8, False, [4, 8]),
+        (4, False, [4]),
+    ],
+)
+def test_which_maps_are_compared(up_to: int, both: bool, sides: list[int]) -> None:
+    session = start()
+    assert isinstance(session.method, RSSA)
+    for maps in session.method.features(session, torch.zeros(2, 8), up_to, both=both):
+        assert [layer.shape[-1] for layer in maps] == sides
 
 
 @pytest.mark.parametrize(

@@ -519,10 +519,31 @@ def test_p_falls_while_they_are_not() -> None:
     assert logged == pytest.approx([0.5, 0.5, 1 / 6, 1 / 6, 0.0, 0.0, 0.0, 0.0])
 
 
+def test_the_defaults_are_those_that_are_documented() -> None:
+    """The paper's section 3, but for ``images_to_full``, which is ours."""
+    config = TGANADAConfig()
+    assert (config.target, config.every, config.initial_p) == (0.6, 4, 0.0)
+    assert config.images_to_full == 1000
+    assert config.blit and config.geometric and config.colour
+
+
 def test_by_default_p_moves_every_4_iterations() -> None:
     """By 16 of 1,000 images."""
     logged = values_of_p(start(), 9, bias=1e3)
     assert logged == pytest.approx([0.0] * 4 + [0.016] * 4 + [0.032])
+
+
+@pytest.mark.parametrize(("positive", "moves"), [(31, -1), (32, 0), (33, 1)])
+@pytest.mark.parametrize("size", [1e-3, 1e3])
+def test_p_follows_the_mean_sign_around_its_target(
+    monkeypatch: pytest.MonkeyPatch, positive: int, moves: int, size: float
+) -> None:
+    """Of 40 logits 32 positive ones make a mean sign of 0.6, the target, whatever their size."""
+    logits = torch.where(torch.arange(40) < positive, size, -size).split(4)
+    drawn = iter(batch[:, None] for batch in logits for _ in ("real", "fake"))
+    monkeypatch.setattr(TGANADA, "judge", lambda *_: next(drawn, torch.zeros(4, 1)))
+    logged = values_of_p(start(every=10, images_to_full=100, initial_p=0.5), 11, bias=0)
+    assert logged[-1] == pytest.approx(0.5 + moves * 0.4)
 
 
 def test_p_rests_at_the_target() -> None:
