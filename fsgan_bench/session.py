@@ -45,7 +45,7 @@ class Session:
         generator_side, discriminator_side: the network and the method's extra modules by name; the
             first key is ``generator`` or ``discriminator``.
         averaged: moving averages of the modules on the generator's side, by the same names.
-        images: the few-shot images, uint8 [M, H, W, 3].
+        images: the few-shot images, uint8 [M, H, W, 3]; a view that cannot be written to.
         few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
         recipe: the shared hyperparameters.
         numerics: precision, micro-batches, compiled networks.
@@ -76,7 +76,8 @@ class Session:
         self.iteration = 0
         self.iterations = iterations
         self.device = torch.device(device)
-        self.images = images
+        self.images = images.view()
+        self.images.flags.writeable = False
         self.source_generator: Generator = frozen_copy(generator).to(device)
         self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
         self.generator = copy.deepcopy(generator).to(device).train()

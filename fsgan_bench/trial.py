@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fsgan_bench.method import Method
 from fsgan_bench.numerics import Numerics
@@ -19,9 +19,13 @@ from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 
 ITERATIONS = 6
+"""Enough for both regularisers to run twice, and for stops between them and before each."""
 ARCHITECTURE = Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
 # Both regularisers run, and not in every iteration.
 RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
+
+State = dict[str, dict[str, Tensor]]
+"""Tensors by the name of a module's owner and by their own."""
 
 
 class Bench:
@@ -75,6 +79,43 @@ def state_of(session: Session) -> dict[str, Any]:
     for side in ("generator_optimizer", "discriminator_optimizer"):
         state[side] = state[side]["state"]
     return state
+
+
+def latents() -> Tensor:
+    """Three latents [3, style_dim] to sample from, always the same."""
+    return torch.randn(3, ARCHITECTURE.style_dim, generator=torch.Generator().manual_seed(3))
+
+
+def samples(session: Session, z: Tensor | None = None) -> Tensor:
+    """What the method samples from the averages, as the driver does it for a snapshot.
+
+    Args:
+        session: at any iteration.
+        z: [N, style_dim]; :func:`latents` by default.
+
+    Returns:
+        Whatever ``sample`` gives: images [N, 3, R, R] in about [-1, 1] from a sound method.
+    """
+    modules: dict[str, nn.Module] = dict(session.averaged.items())
+    with torch.inference_mode():
+        return session.method.sample(modules, latents() if z is None else z)
+
+
+def weights(session: Session) -> State:
+    """Copies of the tensors, buffers included, of both sides and of the averages.
+
+    By ``generator_side``, ``discriminator_side`` or ``averaged``, and by the name in there, which
+    begins with the module's: ``generator.style.1.weight``.
+    """
+    owners = ("generator_side", "discriminator_side", "averaged")
+    return {name: copy.deepcopy(getattr(session, name).state_dict()) for name in owners}
+
+
+def changed(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> set[str]:
+    """Names whose tensors, of any shapes, differ, or that only one of the two has."""
+    both = before.keys() & after.keys()
+    equal = {name for name in both if torch.equal(before[name], after[name])}
+    return (before.keys() | after.keys()) - equal
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
