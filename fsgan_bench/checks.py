@@ -15,6 +15,7 @@ from torch import nn
 
 from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.numerics import Numerics
+from fsgan_bench.plugins import check_class
 from fsgan_bench.session import Session
 from fsgan_bench.settings import build_config
 from fsgan_bench.trial import (
@@ -43,15 +44,11 @@ one that is all but zero counts in full; hence more than for a loss."""
 def check_metadata(bench: Bench) -> None:
     """Name, title, version, paper are there; ``Config`` is a value; ``tiny``, ``shortened`` fit."""
     method = bench.method
-    for attribute in ("name", "title", "version", "paper"):
-        text = getattr(method, attribute, None)
-        require(
-            isinstance(text, str) and bool(text.strip()) and text == text.strip(),
-            f"its {attribute} must be a text without blanks around it, not {text!r}",
-        )
-    require(dataclasses.is_dataclass(method.Config), "its Config is no dataclass")
-    config = build_config(method, {})
-    require(method().config == config, "without a config it does not take Config's defaults")
+    check_class(method, method.__name__)
+    require(
+        method().config == build_config(method, {}),
+        "without a config it does not take Config's defaults",
+    )
     frozen = method.Config.__dataclass_params__.frozen
     require(frozen, "its Config is not frozen: write @dataclass(frozen=True)")
     values: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from fsgan_bench.checks import (
     check_training,
     check_unknown_settings,
 )
-from fsgan_bench.errors import UserError, where_blamed, where_defined
+from fsgan_bench.errors import UserError, what_happened, where_blamed, where_defined
 from fsgan_bench.method import Method
 from fsgan_bench.sampler_check import check_sampler
 from fsgan_bench.trial import Bench
@@ -64,10 +64,8 @@ def check_method(method: type[Method], checks: Iterable[str] = ()) -> Iterator[O
                 CHECKS[name](bench)
         except (Violation, UserError) as error:
             problem = f"{where_defined(method)}: {error}"
-        except SystemExit as error:
-            problem = f"{where_blamed(error, method)}: it calls sys.exit"
-        except Exception as error:
-            problem = f"{where_blamed(error, method)}: {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            problem = f"{where_blamed(error, method, Method)}: {what_happened(error)}"
         yield Outcome(name, problem, time.perf_counter() - began)
 
 

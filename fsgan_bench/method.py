@@ -267,11 +267,11 @@ def share(session: Session, latents: Latents) -> Latents:
 
 
 def check_sample(images: object, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless ``images`` are floats of this shape, as a sampler must give."""
+    """Raise ValueError unless ``images`` are float32 of this shape, as a sampler must give."""
     if not isinstance(images, Tensor):
         found = type(images).__name__
-    elif tuple(images.shape) == shape and images.is_floating_point():
+    elif tuple(images.shape) == shape and images.dtype == torch.float32:
         return
     else:
         found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
-    raise ValueError(f"sample must give floats {list(shape)}, not {found}")
+    raise ValueError(f"sample must give float32 {list(shape)}, not {found}")

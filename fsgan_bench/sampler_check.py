@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
+from fsgan_bench.method import check_sample
 from fsgan_bench.stylegan2.checkpoint import read_tensors, save_modules
 from fsgan_bench.trial import ARCHITECTURE, Bench, latents, samples, train
-from fsgan_bench.violation import require
+from fsgan_bench.violation import Violation, require
 
 LARGEST_VALUE = 10.0
 """Of a sample. The tiny networks draw up to 4; images in [0, 255], or of ten times the range that
@@ -53,13 +52,13 @@ def check_sampler(bench: Bench) -> None:
     require(same, f"a stored snapshot gives other images{hint}")
 
 
-def _check_images(images: Any) -> None:
+def _check_images(images: torch.Tensor) -> None:
     """Raise Violation unless they are float32 [3, 3, R, R], finite, visible and about in range."""
     wanted = (3, 3, ARCHITECTURE.resolution, ARCHITECTURE.resolution)
-    require(
-        isinstance(images, Tensor) and images.shape == wanted and images.dtype == torch.float32,
-        f"sample must give float32 {list(wanted)}, not {_described(images)}",
-    )
+    try:
+        check_sample(images, wanted)
+    except ValueError as error:
+        raise Violation(str(error)) from error
     require(bool(images.isfinite().all()), "sample gives values that are not finite")
     largest, spread = float(images.abs().max()), float(images.std())
     require(largest < LARGEST_VALUE, f"sample gives {largest:.0f}; images lie in about [-1, 1]")
@@ -67,9 +66,3 @@ def _check_images(images: Any) -> None:
         spread > SMALLEST_SPREAD,
         f"samples spread by {spread:.2g}, less than a level of 8 bits; images lie in about [-1, 1]",
     )
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    return type(value).__name__

@@ -346,8 +346,8 @@ class Exits(Sound):
 
 
 BROKEN = [
-    (BlankTitle, "metadata", "its title must be a text"),
-    (PlainConfig, "metadata", "its Config is no dataclass"),
+    (BlankTitle, "metadata", "must be a text without blanks"),
+    (PlainConfig, "metadata", "is no dataclass"),
     (OwnDefaults, "metadata", "does not take Config's defaults"),
     (LooseConfig, "metadata", "frozen"),
     (UnknownTiny, "metadata", "its tiny does not fit its Config: sound has no setting 'wieght'"),

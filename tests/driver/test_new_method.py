@@ -67,7 +67,7 @@ def test_the_package_installs_and_passes_its_tests(folder: Path) -> None:
         for name, command in commands.items()
     }
     assert "style_lock  third party: fsgan-bench-style-lock" in done["list"]
-    assert "9 passed" in done["test"]
+    assert "11 passed" in done["test"]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,8 @@ def test_the_package_installs_and_passes_its_tests(folder: Path) -> None:
         (["tgan"], "'tgan' is already taken by fsgan-bench"),
         (["Style"], "'Style' cannot be a method's name"),
         (["class"], "'class' cannot be a method's name"),
+        (["true"], "'true' cannot be a method's name"),
+        (["all"], "'all' cannot be a method's name"),
         (["a" * 41], "at most 40 characters"),
         (["../x"], "cannot be a method's name"),
         (["fine", "--out", "fine.txt"], "ends in .py"),
