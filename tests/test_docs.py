@@ -47,7 +47,9 @@ def test_the_page_from_an_empty_file_to_a_trajectory(
     tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = []
-    for kind, text in SNIPPET.findall(PAGE.read_text(encoding="utf-8")):
+    page = PAGE.read_text(encoding="utf-8")
+    fences = re.findall(r"^\s*(?:```|~~~)", page, re.MULTILINE)
+    for kind, text in SNIPPET.findall(page):
         kinds.append(kind)
         if kind == "sh":
             for line in text.strip().splitlines():
@@ -56,6 +58,7 @@ def test_the_page_from_an_empty_file_to_a_trajectory(
             named = re.match(r"# (\S+)\n", text)
             assert named, f"a snippet names its file in the first line:\n{text}"
             (tmp_path / named[1]).write_text(text, encoding="utf-8")
+    assert len(fences) == 2 * len(kinds)
     assert kinds.count("python") == 3 and kinds.count("sh") == 5
 
     task = tmp_path / "results" / "rehearsal" / "sketches-10shot"

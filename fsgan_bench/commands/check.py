@@ -19,7 +19,7 @@ def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
 
     Trains each on tiny networks with its ``tiny`` settings: what changes is what is declared, the
     source stays as it is, the same seed gives the same bytes, a resumed training equals one that
-    was never stopped, and a snapshot gives its images back.
+    was never stopped, and a snapshot gives its images back and changes nothing.
     """
     import torch
 
