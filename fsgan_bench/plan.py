@@ -21,6 +21,12 @@ WORDS = ("title", "paper", "method_origin")
 """Fields of a cell that decide nothing."""
 
 
+def content_hash(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of all fields of a cell but :data:`WORDS`, in hex."""
+    decisive = {key: value for key, value in fields.items() if key not in WORDS}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
 def snapshot_schedule(iterations: int, count: int) -> tuple[int, ...]:
     """Iterations of ``count`` snapshots from 0 to ``iterations``, denser early.
 
@@ -76,9 +82,7 @@ class Cell:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all the fields but :data:`WORDS`, in hex."""
-        fields = {k: v for k, v in self.to_json().items() if k not in WORDS}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return content_hash(self.to_json())
 
     def folder(self, task_folder: Path) -> Path:
         """Where the cell keeps its files."""

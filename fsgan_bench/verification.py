@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from fsgan_bench.adaptation import look_at
 from fsgan_bench.cells import CellFiles
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.registry import scored_always
+from fsgan_bench.plan import content_hash
 from fsgan_bench.store import file_hash, read_lines
 from fsgan_bench.stored import find_cells, stored_sampler, stored_task
 from fsgan_bench.task import Task
@@ -123,8 +123,7 @@ def _verify_files(files: CellFiles, checked: Checked) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem(f"cell.json cannot be read: {error}")
         return None
-    fields = {k: v for k, v in cell.items() if k not in ("title", "paper", "protocol")}
-    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    digest = content_hash({key: value for key, value in cell.items() if key != "protocol"})
     if digest != name or not files.folder.name.endswith(digest[:8]):
         problem("cell.json has been changed: its hash is another than the folder's or its own")
     try:

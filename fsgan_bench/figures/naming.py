@@ -14,7 +14,17 @@ from typing import Any
 from fsgan_bench.errors import one_line
 from fsgan_bench.figures.palette import METHODS
 
-_NAMES = ("seed", "title", "paper", "suite", "target", "shots", "method", "protocol")
+_NAMES = (
+    "seed",
+    "title",
+    "paper",
+    "method_origin",
+    "suite",
+    "target",
+    "shots",
+    "method",
+    "protocol",
+)
 _LONGEST_VALUE = 16
 
 
