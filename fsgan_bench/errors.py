@@ -107,13 +107,16 @@ def where_raised(error: BaseException, *files: str) -> str | None:
     return None
 
 
-def where_blamed(error: BaseException, cls: type, base: type = object) -> str:
-    """Where in the files of ``cls`` an error arose, or else where ``cls`` is written.
-
-    Its files are those of the classes that it inherits from, down to ``base``.
-    """
+def where_raised_in(error: BaseException, cls: type, base: type = object) -> str | None:
+    """Where in the files of ``cls``, and of what it inherits down to ``base``, an error arose."""
     own = [each for each in cls.__mro__ if each is cls or not issubclass(base, each)]
-    return where_raised(error, *filter(None, map(_file, own))) or where_defined(cls)
+    files = [file for file in map(_file, own) if file]
+    return where_raised(error, *files) if files else None
+
+
+def where_blamed(error: BaseException, cls: type, base: type = object) -> str:
+    """:func:`where_raised_in`, or else where ``cls`` is written."""
+    return where_raised_in(error, cls, base) or where_defined(cls)
 
 
 def _file(cls: type) -> str | None:

@@ -17,13 +17,12 @@ PROTOCOL = "1"
 
 _DENSITY = 1.6
 
-WORDS = ("title", "paper", "method_origin")
-"""Fields of a cell that decide nothing."""
+_DESCRIPTIVE = ("title", "paper", "method_origin")
 
 
 def content_hash(fields: Mapping[str, Any]) -> str:
-    """SHA-256 of all fields of a cell but :data:`WORDS`, in hex."""
-    decisive = {key: value for key, value in fields.items() if key not in WORDS}
+    """SHA-256 of all fields of a cell but those that only describe it, in hex."""
+    decisive = {key: value for key, value in fields.items() if key not in _DESCRIPTIVE}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fsgan_bench.cells import CellFiles, Keep
-from fsgan_bench.errors import UserError, what_happened, where_blamed
+from fsgan_bench.errors import UserError, what_happened, where_blamed, where_raised_in
 from fsgan_bench.plan import Cell
 from fsgan_bench.store import write_text
 from fsgan_bench.task import TaskRequest
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds that a worker waits for its cell: others look at a lock by taking it for a moment."""
+
+_OF_OTHERS = (UserError, OSError, MemoryError)
+"""What a method is blamed for only if it comes out of its own lines."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,10 @@ def work(job: Job, events: Connection, parent: int) -> None:
             send("stopped")
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             reason = _reason(error)
-            if author_blamed and not isinstance(error, UserError | OSError | MemoryError):
-                reason += f" ({where_blamed(error, method, Method)})"
+            if author_blamed:
+                blame = where_raised_in if isinstance(error, _OF_OTHERS) else where_blamed
+                if where := blame(error, method, Method):
+                    reason += f" ({where})"
             fail(files, reason, traceback.format_exc())
             send("failed", reason=reason)
 

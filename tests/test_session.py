@@ -23,10 +23,9 @@ from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.store import load_state, save_state
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.trial import RECIPE, train
 
 MakeSession = Callable[..., Session]
-
-RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 
 
 class Plain(Method):
@@ -45,14 +44,6 @@ def make_session(networks: tuple[Generator, Discriminator], few_shot: Images) ->
         return Session(method(), *networks, images, recipe=recipe, seed=seed, iterations=10)
 
     return make
-
-
-def train(session: Session, iterations: int) -> list[dict[str, float]]:
-    logs = []
-    for _ in range(iterations):
-        logs.append(session.method.step(session))
-        session.iteration += 1
-    return logs
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsgan_bench import trial
 from fsgan_bench.data.images import Images
 from fsgan_bench.method import Method
 from fsgan_bench.recipe import Recipe
@@ -22,9 +23,6 @@ Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]
 Weights = Callable[[Session], dict[str, dict[str, Tensor]]]
 Changed = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], set[str]]
-
-# Both regularisers run, and not in every iteration.
-RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def start(networks: tuple[Generator, Discriminator], few_shot: Images) -> Start:
         *,
         seed: int = 0,
         iterations: int = 6,
-        recipe: Recipe = RECIPE,
+        recipe: Recipe = trial.RECIPE,
         networks: tuple[Generator, Discriminator] = networks,
         images: Images = few_shot,
         setup: bool = True,
@@ -76,14 +74,7 @@ def start(networks: tuple[Generator, Discriminator], few_shot: Images) -> Start:
 def train() -> Train:
     """Train a session for some iterations; returns the log of each."""
 
-    def run(session: Session, iterations: int) -> list[dict[str, float]]:
-        logs = []
-        for _ in range(iterations):
-            logs.append(session.method.step(session))
-            session.iteration += 1
-        return logs
-
-    return run
+    return trial.train
 
 
 @pytest.fixture
@@ -91,16 +82,9 @@ def weights() -> Weights:
     """Copy all parameters and buffers of a session, by module and name."""
 
     def read(session: Session) -> dict[str, dict[str, Tensor]]:
-        return {
-            name: copy.deepcopy(getattr(session, name).state_dict())
-            for name in (
-                "generator_side",
-                "discriminator_side",
-                "averaged",
-                "source_generator",
-                "source_discriminator",
-            )
-        }
+        sources = ("source_generator", "source_discriminator")
+        frozen = {name: copy.deepcopy(getattr(session, name).state_dict()) for name in sources}
+        return trial.weights(session) | frozen
 
     return read
 
@@ -111,6 +95,6 @@ def changed() -> Changed:
 
     def compare(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> set[str]:
         assert before.keys() == after.keys()
-        return {name for name in before if not torch.equal(before[name], after[name])}
+        return trial.changed(before, after)
 
     return compare

@@ -147,6 +147,13 @@ class Nothing(Late):
         return {{}}
 
 
+class Reads(Late):
+    name, title = 'reads', 'Reads'
+
+    def spoilt(self, terms):
+        return {{'mine': open('/nowhere/mine.txt')}}
+
+
 class Small(Late):
     name, title = 'small', 'Small'
 
@@ -169,7 +176,7 @@ def test_run_names_it_and_runs_the_others(
     files = [*(plugin(kind, text) for kind, (text, _) in BROKEN.items()), plugin("good", GOOD)]
     done = fsgan_bench(
         *("run", "--suite", suite, "--target", "sketches", "--out", tmp_path / "out"),
-        *("--methods", "good,raises,quits,nan,nothing,small,early,mine"),
+        *("--methods", "good,raises,quits,nan,nothing,reads,small,early,mine"),
         *("--set", "mine.weight=1", "--allow-weak-classifier"),
         *(part for file in (*files, late) for part in ("--plugin", file)),
     )
@@ -181,8 +188,9 @@ def test_run_names_it_and_runs_the_others(
     assert f"Quits failed: it calls sys.exit() ({late}, line 23)" in done.stderr
     assert f"Nan failed: Diverged: the loss term generator/mine is nan ({late}, " in done.stderr
     assert "Nothing failed: TypeError: the loss of the generator must be a dict" in done.stderr
+    assert f"'/nowhere/mine.txt' ({late}, line 44)" in done.stderr
     assert "Small failed: ValueError: sample must give float32 [40, 3, 32, 32], not" in done.stderr
-    assert f"Early failed: it calls sys.exit(4) ({late}, line 51)" in done.stderr
+    assert f"Early failed: it calls sys.exit(4) ({late}, line 58)" in done.stderr
     assert "Traceback" not in done.stderr
     (cell,) = (tmp_path / "out" / "tiny" / "sketches-4shot" / "good").iterdir()
     assert (cell / "DONE").exists()

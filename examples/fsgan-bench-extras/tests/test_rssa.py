@@ -19,13 +19,13 @@ from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.images import to_uint8
 from fsgan_bench.errors import UserError
 from fsgan_bench.method import Latents, Method
-from fsgan_bench.recipe import Recipe
 from fsgan_bench.session import Session
 from fsgan_bench.settings import build_config
 from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.suite import get_suite
+from fsgan_bench.trial import RECIPE, train
 from fsgan_bench_extras.rssa import (
     DISTANCES,
     RSSA,
@@ -40,7 +40,6 @@ Maps = list[Tensor]
 
 # Wider than the 3 shots, so that their latents span a proper subspace.
 ARCHITECTURE = Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
-RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 SHOTS = 3
 
 kinds = pytest.mark.parametrize("kind", ["l1", "smooth_l1"])
@@ -65,14 +64,6 @@ def start(method: type[Method] = RSSA, **settings: Any) -> Session:
     session = Session(method(config), *networks, images, recipe=RECIPE, seed=0, iterations=6)
     session.prepare()
     return session
-
-
-def train(session: Session, iterations: int) -> list[dict[str, float]]:
-    logs = []
-    for _ in range(iterations):
-        logs.append(session.method.step(session))
-        session.iteration += 1
-    return logs
 
 
 def compression(session: Session) -> Compression:
