@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsgan_bench.method import Losses, Method
-from fsgan_bench.metrics.features import load_backbone
-from fsgan_bench.session import Session
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.training.method import Losses, Method
+from fsgan_bench.training.session import Session
 
 SCALES_AND_SHIFTS = ("modulation.weight", "modulation.bias", "activate.bias")
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
-from fsgan_bench.method import Losses
-from fsgan_bench.session import Session
+from fsgan_bench.training.method import Losses
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
-from fsgan_bench.method import Latents, Losses
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Synthesis
+from fsgan_bench.training.method import Latents, Losses
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

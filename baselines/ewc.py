@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fsgan_bench.fisher import diagonal_fisher
-from fsgan_bench.method import Losses, Method
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.losses import generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.training.fisher import diagonal_fisher
+from fsgan_bench.training.method import Losses, Method
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

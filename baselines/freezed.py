@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fsgan_bench.method import Method
-from fsgan_bench.session import Session
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

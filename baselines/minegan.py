@@ -8,8 +8,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from fsgan_bench.method import Latents, Method
-from fsgan_bench.session import Session
+from fsgan_bench.training.method import Latents, Method
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Latents, Method
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator
 from fsgan_bench.stylegan2.ops import EqualConv2d
+from fsgan_bench.training.method import Latents, Method
+from fsgan_bench.training.session import Session
 
 
 @dataclass(frozen=True)

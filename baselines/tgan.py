@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsgan_bench.method import Method
+from fsgan_bench.training.method import Method
 
 
 class TGAN(Method):

@@ -23,15 +23,15 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
     GiB of memory at the peak, used and predicted."""
     import numpy as np
 
-    from fsgan_bench.machine import peak_resident, prepare, resident
-    from fsgan_bench.memory import ALLOWANCE, rehearse
-    from fsgan_bench.plan import Cell
-    from fsgan_bench.recipe import Recipe
-    from fsgan_bench.registry import method_entries
-    from fsgan_bench.session import Session
-    from fsgan_bench.settings import build_config
-    from fsgan_bench.streams import Streams
+    from fsgan_bench.driver.memory import ALLOWANCE, rehearse
+    from fsgan_bench.plugins.registry import method_entries
+    from fsgan_bench.plugins.settings import build_config
+    from fsgan_bench.results.cell import Cell
     from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+    from fsgan_bench.system.machine import peak_resident, prepare, resident
+    from fsgan_bench.training.recipe import Recipe
+    from fsgan_bench.training.session import Session
+    from fsgan_bench.training.streams import Streams
 
     prepare(threads)
     widths = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128}
@@ -75,7 +75,7 @@ def main(
     methods: str, iterations: int, threads: int, batch: int, precision: str, accumulate: int
 ) -> None:
     """Print a table: seconds of each iteration and peak memory, a method a row."""
-    from fsgan_bench.numerics import Numerics
+    from fsgan_bench.training.numerics import Numerics
 
     numerics = Numerics(precision, accumulate)
     numbered = [f"iteration {i + 1}" for i in range(iterations)]

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fsgan_bench.metrics.backbone import Features
+    from fsgan_bench.features.backbone import Features
 
 SIDE = 256
 BLOCK = 16
@@ -31,10 +31,10 @@ def main(images: int, shots: int, threads: int) -> None:
     """Score random images as a snapshot is scored, and print what that took."""
     import numpy as np
 
-    from fsgan_bench.machine import peak_resident, prepare
-    from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-    from fsgan_bench.metrics.scores import Yardstick
-    from fsgan_bench.scoring import Scorer
+    from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
+    from fsgan_bench.metrics.metric import Yardstick
+    from fsgan_bench.metrics.scorer import Scorer
+    from fsgan_bench.system.machine import peak_resident, prepare
 
     class Counting(LpipsNetwork):
         """Counts the images that pass through it."""

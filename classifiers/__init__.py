@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from fsgan_bench.metrics.weights import WEIGHTS, Weights
+from fsgan_bench.features.weights import WEIGHTS, Weights
 
 
 def weights(name: str) -> list[Weights]:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from classifiers.base import Parameters
 from fsgan_bench.data.cache import cache_dir
-from fsgan_bench.store import write_atomic, write_json
+from fsgan_bench.system.files import write_atomic, write_json
 
 
 def folder_of(digest: str) -> Path:

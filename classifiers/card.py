@@ -13,7 +13,7 @@ from classifiers.base import Classifier, Scores
 from classifiers.data import Group, TrainingData
 from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images
-from fsgan_bench.streams import stream_seed
+from fsgan_bench.training.streams import stream_seed
 
 BLEND_STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CALIBRATION_BINS = 10

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fsgan_bench.data.images import Images, check_images, set_hash
 from fsgan_bench.data.splits import check_disjoint, deduplicate
 from fsgan_bench.errors import UserError, suggest
-from fsgan_bench.streams import stream_seed
+from fsgan_bench.training.streams import stream_seed
 
 HELD_OUT = 0.25
 """Share of every set that is kept for the card."""

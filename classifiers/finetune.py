@@ -24,8 +24,8 @@ from classifiers.data import TrainingData
 from classifiers.logistic import LogisticConfig, fit_head
 from classifiers.pretrained import InputFormat, head_input, head_of, pretrained_network
 from fsgan_bench.data.images import Images, check_images, to_tensor
-from fsgan_bench.metrics.backbone import weights_digest
-from fsgan_bench.streams import Streams, stream_seed
+from fsgan_bench.features.backbone import weights_digest
+from fsgan_bench.training.streams import Streams, stream_seed
 
 _SCORING_BATCH = 64
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from classifiers.base import Parameters, Scores, TrunkClassifier
 from classifiers.data import TrainingData
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.backbone import Backbone
-from fsgan_bench.metrics.features import load_backbone
+from fsgan_bench.features.backbone import Backbone
+from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.frechet import FeatureArray
 
 TRUNK = "lite0"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fsgan_bench.errors import UserError, suggest
-from fsgan_bench.metrics.lite0 import build_lite0
-from fsgan_bench.metrics.weights import WEIGHTS, Weights, find
+from fsgan_bench.features.lite0 import build_lite0
+from fsgan_bench.features.weights import WEIGHTS, Weights, find
 
 SHIPPED = "tf_efficientnet_lite0"
 

@@ -1,6 +1,6 @@
 """``python -m fsgan_bench``."""
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -61,8 +61,8 @@ def architecture() -> Architecture:
 @pytest.fixture
 def networks(architecture: Architecture) -> tuple[Generator, Discriminator]:
     """A pair of ``architecture`` with weights of its own seed."""
-    from fsgan_bench.streams import Streams
     from fsgan_bench.stylegan2.networks import Discriminator, Generator
+    from fsgan_bench.training.streams import Streams
 
     with Streams(0).initialising("networks"):
         return Generator(architecture), Discriminator(architecture)

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from fsgan_bench import checks
-from fsgan_bench.contract import CHECKS, check_method
+from fsgan_bench.contract.run import CHECKS, check_method, checks
+from fsgan_bench.contract.trial import Bench
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Method
-from fsgan_bench.streams import Streams
-from fsgan_bench.trial import Bench
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.streams import Streams
 
 
 class Sound(Method):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 
 PAGE = Path(__file__).parent.parent / "docs" / "adding-a-method.md"
 SNIPPET = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)

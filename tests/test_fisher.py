@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fsgan_bench.fisher import diagonal_fisher
+from fsgan_bench.training.fisher import diagonal_fisher
 
 
 def test_it_is_the_mean_over_samples_of_the_squared_gradient() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from baselines.tgan import TGAN
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.streams import Streams
+from fsgan_bench.contract.trial import train
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.trial import train
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
 
 WIDTHS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128}
 SHAPE = Architecture(256, style_dim=512, mapping_layers=8, channels=WIDTHS)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench import locks
-from fsgan_bench.locks import OWNER, Taken, owned, owner_of
+from fsgan_bench.system import locks
+from fsgan_bench.system.locks import OWNER, Taken, owned, owner_of
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from fsgan_bench.locks import owned
+from fsgan_bench.system.locks import owned
 with owned(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -27,7 +27,7 @@ with owned(Path(sys.argv[1])):
 COUNT = """
 import sys, time
 from pathlib import Path
-from fsgan_bench.locks import owned
+from fsgan_bench.system.locks import owned
 folder = Path(sys.argv[1])
 for _ in range(50):
     with owned(folder, patience=-1):

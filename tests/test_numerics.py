@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from baselines.tgan import TGAN
+from fsgan_bench.contract.trial import train
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Diverged, Losses, Method
-from fsgan_bench.numerics import COMPILERS, COMPILES_SINCE, Numerics
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.trial import train
+from fsgan_bench.training.method import Diverged, Losses, Method
+from fsgan_bench.training.numerics import COMPILERS, COMPILES_SINCE, Numerics
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
 
 Make = Callable[..., Session]
 

@@ -16,11 +16,11 @@ import pytest
 
 import fsgan_bench
 from fsgan_bench.data.images import Images
-from fsgan_bench.plugins import load_plugin
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
+from fsgan_bench.plugins.method_files import load_plugin
+from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -109,7 +109,7 @@ def test_import_loads_no_torch() -> None:
 
 def test_help_loads_no_torch() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from fsgan_bench.cli import main; "
+        "import sys; from click.testing import CliRunner; from fsgan_bench.cli.main import main; "
         "outcome = CliRunner().invoke(main, ['--help']); "
         "print(outcome.exit_code, 'torch' in sys.modules)"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench.paths import exists
+from fsgan_bench.system.paths import exists
 
 
 def test_what_cannot_be_reached_is_not_there(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from PIL import Image
 
 from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.images import Images, set_hash
+from fsgan_bench.driver.pretraining import PretrainConfig, pretrain
 from fsgan_bench.errors import UserError
-from fsgan_bench.pretrain import PretrainConfig, pretrain
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.store import load_state
 from fsgan_bench.stylegan2.checkpoint import load_source, read_tensors
 from fsgan_bench.stylegan2.networks import Architecture
+from fsgan_bench.system.files import load_state
+from fsgan_bench.training.recipe import Recipe
 
 CONFIG = PretrainConfig(
     architecture=Architecture(32, 8, 2, {4: 8, 8: 8, 16: 4, 32: 2}),

@@ -13,17 +13,17 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench import scoring
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics import backbone as backbone_module
-from fsgan_bench.metrics.backbone import Backbone, Features
-from fsgan_bench.metrics.features import load_backbone
+from fsgan_bench.features import backbone as backbone_module
+from fsgan_bench.features.backbone import Backbone, Features
+from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.metrics import scorer as scoring
 from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips
-from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-from fsgan_bench.metrics.probe import ProbeValues
-from fsgan_bench.metrics.scores import METRICS, NO_CLASSIFIER, NO_REFERENCE, Yardstick
-from fsgan_bench.scoring import Score, Scorer
+from fsgan_bench.metrics.metric import METRICS, NO_CLASSIFIER, NO_REFERENCE, Yardstick
+from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.metrics.scorer import Score, Scorer
 
 
 def pictures(count: int, seed: int, size: int = 64) -> Images:
@@ -256,10 +256,10 @@ def test_only_inception_makes_a_frechet_distance_fid() -> None:
 
 MEASURE = """
 import numpy as np
-from fsgan_bench.machine import peak_resident
-from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-from fsgan_bench.metrics.scores import Yardstick
-from fsgan_bench.scoring import Scorer
+from fsgan_bench.system.machine import peak_resident
+from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
+from fsgan_bench.metrics.metric import Yardstick
+from fsgan_bench.metrics.scorer import Scorer
 
 backbone = LpipsNetwork("squeeze", build_lpips("squeeze", seed=0))
 blocks = np.random.default_rng(0).integers(0, 256, (164, 16, 16, 3), dtype=np.uint8)

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.utils import parametrize
 
+from fsgan_bench.contract.trial import RECIPE, train
 from fsgan_bench.data.images import Images, to_tensor
-from fsgan_bench.method import Diverged, Losses, Method
-from fsgan_bench.optimisation import minimise
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.store import load_state, save_state
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
-from fsgan_bench.trial import RECIPE, train
+from fsgan_bench.system.files import load_state, save_state
+from fsgan_bench.training.method import Diverged, Losses, Method
+from fsgan_bench.training.optimisation import minimise
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 MakeSession = Callable[..., Session]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from fsgan_bench import store
 from fsgan_bench.errors import UserError
+from fsgan_bench.system import files as store
 
 OLD = "the old content"
 

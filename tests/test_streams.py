@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fsgan_bench.streams import Streams, stream_seed
+from fsgan_bench.training.streams import Streams, stream_seed
 
 NAMES = ("latents", "noise", "images")
 

@@ -32,16 +32,16 @@ from rich.console import Console
 from rich.table import Table
 
 # Imported here for the forked processes.
-from fsgan_bench.adaptation import Adaptation  # noqa: F401
-from fsgan_bench.cells import CellFiles
-from fsgan_bench.locks import LOCK
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.store import file_hash, previous_state, read_lines
-from fsgan_bench.streams import Streams
+from fsgan_bench.driver.adaptation import Adaptation  # noqa: F401
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.task import load_task
+from fsgan_bench.driver.worker import Job, work
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.task import load_task
-from fsgan_bench.worker import Job, work
+from fsgan_bench.system.files import file_hash, previous_state, read_lines
+from fsgan_bench.system.locks import LOCK
+from fsgan_bench.training.streams import Streams
 
 SUITE = """
 name = "torture"

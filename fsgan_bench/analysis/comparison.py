@@ -10,12 +10,13 @@ import numpy as np
 
 from fsgan_bench.analysis import trajectories
 from fsgan_bench.analysis.estimates import Estimate, difference
-from fsgan_bench.analysis.resampling import Floats
 from fsgan_bench.analysis.trajectories import Trajectory
-from fsgan_bench.figures import curves, footnotes
-from fsgan_bench.figures.convergence import Verdict
-from fsgan_bench.figures.curves import Scale
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results import notes as footnotes
+from fsgan_bench.results.convergence import Verdict
+from fsgan_bench.results.curves import Scale
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.resampling import Floats
 
 FRACTION = 0.9
 """Of the final realisticness: what counts as having reached it."""

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from fsgan_bench.analysis.resampling import Floats
+from fsgan_bench.results.resampling import Floats
 
 
 @dataclass(frozen=True, eq=False)

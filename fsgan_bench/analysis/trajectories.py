@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from fsgan_bench.analysis.resampling import Floats
-from fsgan_bench.figures import curves
-from fsgan_bench.figures.curves import Scale, Variant
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results.curves import Scale, Variant
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.resampling import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Images: sets, containers, splits, filters and the avatars domains."""

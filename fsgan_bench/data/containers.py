@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.paths import exists
+from fsgan_bench.system.paths import exists
 
 if TYPE_CHECKING:
     from lmdb import Environment, Transaction

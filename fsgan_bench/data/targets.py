@@ -13,7 +13,7 @@ from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.data.splits import Splits, avatar_splits
-from fsgan_bench.paths import exists
+from fsgan_bench.system.paths import exists
 
 NON_TARGET_START = 200_000
 SOURCE_IMAGES = "source"

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from PIL import Image
 
-from fsgan_bench.store import write_atomic
+from fsgan_bench.system.files import write_atomic
 
 DPI = 200
 WIDTH = 7.0

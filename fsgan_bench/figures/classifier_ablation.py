@@ -13,12 +13,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from fsgan_bench.figures import curves, legends, palette, trajectories
+from fsgan_bench.figures import legends, palette, trajectories
 from fsgan_bench.figures.canvas import chart
-from fsgan_bench.figures.curves import Curve, Variant
-from fsgan_bench.figures.entries import Column, Entry, Row, Table, table_name
-from fsgan_bench.figures.json_files import read_lines
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results.curves import Curve, Variant
+from fsgan_bench.results.json_files import read_lines
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.tables.model import Column, Entry, Row, Table, table_name
 
 PANEL_HEIGHT = 1.75
 
@@ -75,7 +76,7 @@ class Judgements:
 def read_judgements(
     results: TaskResults, file: Path, titles: Mapping[str, str], cards: Mapping[str, Any]
 ) -> Judgements:
-    """Read the scores that ``fsgan_bench.ablation`` wrote, of the cells in ``results``."""
+    """Read what ``fsgan_bench.snapshots.judge_again`` wrote, of the cells in ``results``."""
     lines = [line for _, line in read_lines(file)]
     scores = pd.DataFrame([line for line in lines if "cell" in line]).rename(
         columns={"cell": "hash"}

@@ -9,12 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fsgan_bench.figures import curves, footnotes, legends, palette
+from fsgan_bench.figures import legends, palette
 from fsgan_bench.figures.canvas import chart
-from fsgan_bench.figures.curves import Scale, Variant
-from fsgan_bench.figures.entries import Column, Entry, Row, Table
 from fsgan_bench.figures.palette import Look
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results import notes as footnotes
+from fsgan_bench.results.curves import Scale, Variant
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.tables.model import Column, Entry, Row, Table
 
 _SIZE_NOTE = (
     "Intra-LPIPS is over as many clusters as there are target images: more clusters are narrower, "

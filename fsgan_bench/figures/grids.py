@@ -15,9 +15,11 @@ from PIL import Image
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, footnotes, legends, palette
-from fsgan_bench.figures.curves import Variant
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.figures import canvas, legends, palette
+from fsgan_bench.results import curves
+from fsgan_bench.results import notes as footnotes
+from fsgan_bench.results.curves import Variant
+from fsgan_bench.results.reader import TaskResults
 
 STRIP_ROWS, STRIP_COLUMNS = 2, 8
 

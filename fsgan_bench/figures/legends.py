@@ -8,11 +8,13 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fsgan_bench.figures import curves, footnotes, palette
-from fsgan_bench.figures.convergence import Verdict
-from fsgan_bench.figures.curves import Scale, Variant
+from fsgan_bench.figures import palette
 from fsgan_bench.figures.palette import Look
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results import notes as footnotes
+from fsgan_bench.results.convergence import Verdict
+from fsgan_bench.results.curves import Scale, Variant
+from fsgan_bench.results.reader import TaskResults
 
 MARKER_SIZE = 3.4
 """Of a snapshot on a line, in points."""

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fsgan_bench.figures import curves, footnotes, legends, palette
+from fsgan_bench.figures import legends, palette
 from fsgan_bench.figures.canvas import FAINT, SMALL, WIDTH, chart
-from fsgan_bench.figures.curves import Curve, Scale, Variant
 from fsgan_bench.figures.palette import Look
-from fsgan_bench.figures.results import TaskResults
+from fsgan_bench.results import curves
+from fsgan_bench.results import notes as footnotes
+from fsgan_bench.results.curves import Curve, Scale, Variant
+from fsgan_bench.results.reader import TaskResults
 
 _BAND_ALPHA = 0.16
 _TICKS = 6

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.scores import Measured, Metric, Value, Yardstick
+from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
 
 EDGE_SIGMA = 1.0
 """Pixels: deviation of the Gaussian whose derivatives are the edges."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from fsgan_bench.metrics.kernel import kernel_distance
 from fsgan_bench.metrics.manifold import NEIGHBOURS, Manifolds
-from fsgan_bench.metrics.scores import NO_REFERENCE, Measured, Metric, Value, Yardstick
+from fsgan_bench.metrics.metric import NO_REFERENCE, Measured, Metric, Value, Yardstick
 
 NO_HELD_OUT = "the target has no real images beside the few-shot ones"
 FEW_NEIGHBOURS = f"the target has no more than {NEIGHBOURS} real images to compare with"

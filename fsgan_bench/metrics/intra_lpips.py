@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench.metrics.names import IntraProtocol
+from fsgan_bench.features.names import IntraProtocol
 from fsgan_bench.metrics.pair_means import PairMeans, chunk_length, squares
-from fsgan_bench.metrics.probe import CDC2021_CLUSTER_LIMIT, choose
+from fsgan_bench.metrics.per_image import CDC2021_CLUSTER_LIMIT, choose
 
 PROTOCOLS: tuple[IntraProtocol, ...] = get_args(IntraProtocol)
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from fsgan_bench.errors import UserError, look_up, what_happened, where_defined, where_raised
 from fsgan_bench.metrics.correspondence import PAIRED
 from fsgan_bench.metrics.further import FURTHER
-from fsgan_bench.metrics.scores import METRICS, Metric
+from fsgan_bench.metrics.metric import METRICS, Metric
 
 ALWAYS: dict[str, Metric] = {**METRICS, **PAIRED}
 """What every snapshot is scored by, as far as its task can be; others can be added."""
@@ -61,7 +61,7 @@ def _load(point: metadata.EntryPoint, origin: str) -> Metric:
         ) from error
     label = f"The metric '{point.name}' of {origin}"
     if not (inspect.isclass(loaded) and issubclass(loaded, Metric)):
-        raise UserError(f"{label} is not a subclass of fsgan_bench.metrics.scores.Metric.")
+        raise UserError(f"{label} is not a subclass of fsgan_bench.metrics.metric.Metric.")
     label += f" ({where_defined(loaded)})"
     if missing := [name for name in _ATTRIBUTES if not hasattr(loaded, name)]:
         raise UserError(f"{label} lacks the class attribute(s) {', '.join(missing)}.")

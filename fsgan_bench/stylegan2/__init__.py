@@ -1,0 +1,1 @@
+"""StyleGAN2: networks, operations, losses and the files that hold them."""

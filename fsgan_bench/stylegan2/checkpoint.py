@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError, check_folder
-from fsgan_bench.paths import exists
-from fsgan_bench.store import file_hash, write_atomic
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.stylegan2.nvidia import read_nvidia
+from fsgan_bench.system.files import file_hash, write_atomic
+from fsgan_bench.system.paths import exists
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 

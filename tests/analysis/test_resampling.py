@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fsgan_bench.analysis import resampling
-from fsgan_bench.analysis.resampling import Floats, intra_lpips_draws, mean_draws, resamples
-from fsgan_bench.metrics.probe import ProbeValues, choose
+from fsgan_bench.metrics.per_image import ProbeValues, choose
+from fsgan_bench.results import resampling
+from fsgan_bench.results.resampling import Floats, intra_lpips_draws, mean_draws, resamples
 
 
 def clusters(sizes: list[int], seed: int = 0) -> tuple[Floats, Floats, Floats]:

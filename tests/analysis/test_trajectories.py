@@ -12,7 +12,7 @@ from fsgan_bench.analysis.trajectories import (
     iterations_to,
     mean_over_levels,
 )
-from fsgan_bench.figures.convergence import first_reaching
+from fsgan_bench.results.convergence import first_reaching
 
 ITERATIONS = np.array([0.0, 10, 20, 40, 80])
 QUALITY = np.array([0.1, 0.2, 0.6, 0.8, 0.8])

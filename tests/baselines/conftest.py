@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsgan_bench import trial
+from fsgan_bench.contract.run import trial
 from fsgan_bench.data.images import Images
-from fsgan_bench.method import Method
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import method_entries
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

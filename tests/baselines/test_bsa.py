@@ -11,11 +11,11 @@ from torch import Tensor
 
 from baselines.bsa import Codes, matching_distance
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.features import load_backbone
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.streams import Streams
+from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

@@ -11,7 +11,7 @@ from torch import Tensor
 import baselines.cdc
 from baselines.cdc import CDC, distance_consistency
 from fsgan_bench.errors import UserError
-from fsgan_bench.session import Session
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

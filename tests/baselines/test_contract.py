@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fsgan_bench.contract import CHECKS
-from fsgan_bench.registry import method_entries
-from fsgan_bench.trial import Bench
+from fsgan_bench.contract.run import CHECKS
+from fsgan_bench.contract.trial import Bench
+from fsgan_bench.plugins.registry import method_entries
 
 ENTRIES = method_entries()
 

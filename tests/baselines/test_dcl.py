@@ -15,7 +15,7 @@ from torch import Tensor
 import baselines.dcl
 from baselines.dcl import DCL, discriminator_contrast, generator_contrast
 from fsgan_bench.data.images import to_tensor
-from fsgan_bench.session import Session
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

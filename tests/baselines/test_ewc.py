@@ -13,8 +13,8 @@ from torch import Tensor
 
 from baselines.ewc import EWC, EWCConfig, fisher_information
 from fsgan_bench.errors import UserError
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from baselines.freezed import FreezeD, FreezeDConfig
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.minegan import MineGAN, Miner
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fsgan_bench.memory import rehearse
-from fsgan_bench.plan import Cell
-from fsgan_bench.registry import method_entries
-from fsgan_bench.settings import build_config
-from fsgan_bench.trial import ARCHITECTURE, RECIPE
+from fsgan_bench.contract.trial import ARCHITECTURE, RECIPE
+from fsgan_bench.driver.memory import rehearse
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.results.cell import Cell
 
 METHODS = {name: entry.load() for name, entry in method_entries().items() if not entry.third_party}
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from baselines.cdc import CDC, CDCConfig
 from baselines.relaxed_realism import PatchHeads, RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.errors import UserError
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
+from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
 Train = Callable[[Session, int], list[dict[str, float]]]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 
 def test_everything_trains_but_fixed_noise_and_blur(

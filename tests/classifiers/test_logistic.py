@@ -11,7 +11,7 @@ from classifiers.logistic import LogisticClassifier, LogisticConfig, LogisticTra
 from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.filters import pencil
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.features import load_backbone
+from fsgan_bench.features.networks import load_backbone
 
 
 def test_new_images_are_told_apart(classifier: Classifier) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.streams import Streams
 
 SUITE = """
 name = "tiny"
@@ -34,7 +34,7 @@ snapshots = 3
 BROKEN_PLUGIN = '''
 """A method that fails in the middle."""
 import torch
-from fsgan_bench.method import Method
+from fsgan_bench.training.method import Method
 
 
 class Broken(Method):
@@ -82,11 +82,11 @@ import sys
 import sklearn.linear_model
 import timm
 
-import fsgan_bench.adaptation
-import fsgan_bench.figures
-import fsgan_bench.report
-import fsgan_bench.runner
-from fsgan_bench.cli import main
+import fsgan_bench.driver.adaptation
+import fsgan_bench.figures.drawing
+import fsgan_bench.cli.report
+import fsgan_bench.driver.run
+from fsgan_bench.cli.main import main
 
 for line in sys.stdin:
     process = os.fork()

@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 import torch
 
-from fsgan_bench.adaptation import Adaptation, Interrupted
-from fsgan_bench.cells import KEEPS, CellFiles, Keep
-from fsgan_bench.disk import snapshot_bytes, state_bytes, stored_bytes
+from fsgan_bench.driver.adaptation import Adaptation, Interrupted
+from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
-from fsgan_bench.machine import resident
-from fsgan_bench.method import Losses, Method
-from fsgan_bench.plan import Cell, snapshot_schedule
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.session import Session
-from fsgan_bench.store import check_writable, previous_state, read_lines, save_state
+from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.results.layout import KEEPS, CellFiles, Keep
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.task import Task
+from fsgan_bench.system.files import check_writable, previous_state, read_lines, save_state
+from fsgan_bench.system.machine import resident
+from fsgan_bench.training.method import Losses, Method
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 GROWTH_BYTES = 8 << 20
 """What the memory of a cell may grow by from its 10th to its 20th scoring, noise included."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 
@@ -37,7 +37,7 @@ def test_help_and_version_load_no_torch() -> None:
     import sys
 
     code = (
-        "import sys\nfrom fsgan_bench.cli import main\n"
+        "import sys\nfrom fsgan_bench.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
     )
@@ -49,7 +49,7 @@ def test_missing_weights_stop_a_run_before_any_training(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("FSGAN_BENCH_WEIGHTS", raising=False)
-    monkeypatch.setattr("fsgan_bench.metrics.weights.CLEAN_FID_FOLDER", tmp_path)
+    monkeypatch.setattr("fsgan_bench.features.weights.CLEAN_FID_FOLDER", tmp_path)
     networks = (
         'lpips_backbone = "vgg"\nfrechet_backbone = "inception"\n'
         'classifier = "timm:mobilenetv3_small_050"\n[recipe]'

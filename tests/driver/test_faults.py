@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench.locks import OWNER
+from fsgan_bench.system.locks import OWNER
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import torch
 
-from fsgan_bench.method import Method
+from fsgan_bench.training.method import Method
 
 FAULTY = Path(__file__).with_name("faulty")
 

@@ -18,18 +18,18 @@ from rich.console import Console
 from rich.filesize import decimal
 from torch import Tensor, nn
 
-from fsgan_bench.machine import free_memory, peak_resident, resident
-from fsgan_bench.memory import LiveBytes, needs, rehearse
-from fsgan_bench.method import Losses, Method
-from fsgan_bench.numerics import Numerics
-from fsgan_bench.plan import Cell
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import method_entries
-from fsgan_bench.report import show_plan
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
+from fsgan_bench.cli.report import show_plan
+from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.results.cell import Cell
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.system.machine import free_memory, peak_resident, resident
+from fsgan_bench.training.method import Losses, Method
+from fsgan_bench.training.numerics import Numerics
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 
 RECIPE = Recipe(batch=8, r1_every=2, path_length_every=3)
 SHAPE = Architecture(32, 16, 2, {4: 16, 8: 16, 16: 16, 32: 8})
@@ -147,12 +147,12 @@ def test_sampling_is_the_methods_own() -> None:
 
 
 PROGRAM = """
-from fsgan_bench.machine import peak_resident, prepare, resident
-from fsgan_bench.memory import rehearse
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.session import Session
+from fsgan_bench.system.machine import peak_resident, prepare, resident
+from fsgan_bench.driver.memory import rehearse
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.plan import Cell
+from fsgan_bench.results.cell import Cell
 from baselines.tgan import TGAN
 import numpy as np
 prepare(1)
@@ -186,7 +186,9 @@ def test_a_plan_says_what_it_needs_and_warns(
     (need,) = needs(plan.to_run, plan.methods)
     assert need.own and need.peak >= need.training > resident() / 2
     for free, warns in ((need.peak // 2, True), (need.peak * 2, False)):
-        monkeypatch.setattr("fsgan_bench.machine.free_memory", lambda _device, free=free: free)
+        monkeypatch.setattr(
+            "fsgan_bench.system.machine.free_memory", lambda _device, free=free: free
+        )
         console = Console(file=io.StringIO(), width=200)
         show_plan(plan, console)
         text = console.file.getvalue()  # type: ignore[attr-defined]

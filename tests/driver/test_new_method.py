@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 
 
 @pytest.fixture

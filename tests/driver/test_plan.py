@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
-from fsgan_bench.numerics import Numerics
-from fsgan_bench.plan import Cell, snapshot_schedule
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import method_entries, method_names
-from fsgan_bench.settings import build_config, parse_settings
-from fsgan_bench.suite import get_suite
+from fsgan_bench.plugins.registry import method_entries, method_names
+from fsgan_bench.plugins.settings import build_config, parse_settings
+from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.suites.model import get_suite
+from fsgan_bench.training.numerics import Numerics
+from fsgan_bench.training.recipe import Recipe
 
 
 @given(st.integers(1, 5000), st.integers(2, 60))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
-from fsgan_bench.registry import method_entries
+from fsgan_bench.cli.main import main
+from fsgan_bench.plugins.registry import method_entries
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
-HEAD = "from fsgan_bench.method import Method\n\n\n"
+HEAD = "from fsgan_bench.training.method import Method\n\n\n"
 
 MINE = f"{HEAD}class Mine(Method):\n    name, title, version, paper = 'mine', 'M', '1', 'p'\n"
 
@@ -28,7 +28,7 @@ BROKEN = {
     "empty": ("", "empty.py defines no method"),
     "base": (
         "class Mine:\n    name, title, version, paper = 'mine', 'M', '1', 'p'\n",
-        "base.py, line 1) is not a subclass of fsgan_bench.method.Method",
+        "base.py, line 1) is not a subclass of fsgan_bench.Method",
     ),
     "attributes": (
         f"{HEAD}class Mine(Method):\n    name = 'mine'\n",

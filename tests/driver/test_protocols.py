@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fsgan_bench.adaptation import Adaptation
 from fsgan_bench.data.images import Images
-from fsgan_bench.figures import draw
-from fsgan_bench.method import Method
-from fsgan_bench.registry import method_entries
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.settings import build_config
-from fsgan_bench.task import Task, TaskRequest
+from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.task import Task, TaskRequest
+from fsgan_bench.figures.drawing import draw
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.training.method import Method
 
 REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sketches-10shot"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fsgan_bench import reproduce
-from fsgan_bench.ablation import JUDGES, judgements_file
-from fsgan_bench.cli import main
-from fsgan_bench.plan import Cell
-from fsgan_bench.reproduce import PARTS, ReproduceRequest, plan_reproduction
-from fsgan_bench.runner import RunRequest
-from fsgan_bench.store import read_lines
-from fsgan_bench.suite import get_suite
+from fsgan_bench.cli.main import main
+from fsgan_bench.driver.run import RunRequest
+from fsgan_bench.reproduction import plan as reproduce
+from fsgan_bench.reproduction.plan import PARTS, ReproduceRequest, plan_reproduction
+from fsgan_bench.results.cell import Cell
+from fsgan_bench.snapshots.judge_again import JUDGES, judgements_file
+from fsgan_bench.suites.model import get_suite
+from fsgan_bench.system.files import read_lines
 
 DRAWN = ["trajectories.png", "correspondence.pdf", "same_noise_grid.png", "table.md", "table.tex"]
 DRAWN += ["selection.csv", "verdict.json", "dcl_ablation/trajectories.png", "data_size.png"]

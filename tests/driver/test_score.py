@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fsgan_bench.metrics.probe import ProbeValues
+from fsgan_bench.metrics.per_image import ProbeValues
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fsgan_bench.adaptation import Adaptation
-from fsgan_bench.cells import CellFiles
+from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.task import load_task
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Method
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.store import file_hash
-from fsgan_bench.task import load_task
-from fsgan_bench.verification import Checked, verify_runs
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.snapshots.verify import Checked, verify_runs
+from fsgan_bench.system.files import file_hash
+from fsgan_bench.training.method import Method
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fsgan_bench.figures.convergence import first_reaching, overall, plateau
+from fsgan_bench.results.convergence import first_reaching, overall, plateau
 
 ITERATIONS = np.arange(0, 1001, 100)
 LITTLE = np.full(len(ITERATIONS), 0.005)

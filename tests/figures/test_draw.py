@@ -13,9 +13,11 @@ from matplotlib.colors import same_color, to_rgb
 from PIL import Image
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, curves, draw, grids, trajectories
+from fsgan_bench.figures import canvas, grids, trajectories
+from fsgan_bench.figures.drawing import draw
 from fsgan_bench.figures.palette import ARTEFACT, METHODS, REFERENCES
-from fsgan_bench.figures.results import load
+from fsgan_bench.results import curves
+from fsgan_bench.results.reader import load
 
 SNAPSHOTS = [0, 50, 100, 200, 300, 400]
 FONTS = canvas._STYLE["pdf.fonttype"]
@@ -307,7 +309,7 @@ def test_several_tasks_into_one_folder(writer: Any, tmp_path: Path) -> None:
 
 def test_drawing_needs_neither_torch_nor_pyplot() -> None:
     code = (
-        "import sys, fsgan_bench.figures;"
+        "import sys, fsgan_bench.figures.drawing;"
         "print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

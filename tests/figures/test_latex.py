@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from fsgan_bench.figures import selection
-from fsgan_bench.figures.entries import Column, Entry, Row, Table
-from fsgan_bench.figures.latex import PREAMBLE, escape, latex
-from fsgan_bench.figures.results import load
-from fsgan_bench.figures.tables import tables
+from fsgan_bench.results.reader import load
+from fsgan_bench.tables import selection
+from fsgan_bench.tables.latex import PREAMBLE, escape, latex
+from fsgan_bench.tables.model import Column, Entry, Row, Table
+from fsgan_bench.tables.scores import tables
 
 PDFLATEX = shutil.which("pdflatex")
 NASTY = [

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from fsgan_bench.figures import literature, table_texts
-from fsgan_bench.figures.entries import Table
-from fsgan_bench.figures.results import load
-from fsgan_bench.figures.tables import tables
+from fsgan_bench.figures.drawing import table_texts
+from fsgan_bench.results.reader import load
+from fsgan_bench.tables import literature
+from fsgan_bench.tables.model import Table
+from fsgan_bench.tables.scores import tables
 
 SKETCHES = "DPMs-ANT (Wang et al. ICML 2024) appendix Table 4"
 INTRA, FID = "intra_lpips_cdc2021_vgg", "fid_inception"

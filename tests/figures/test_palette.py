@@ -7,8 +7,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from fsgan_bench.figures.naming import method_order
 from fsgan_bench.figures.palette import METHODS, REFERENCES, method_look
+from fsgan_bench.results.naming import method_order
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 SIGHT = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures.curves import scales, variants
-from fsgan_bench.figures.footnotes import omissions
-from fsgan_bench.figures.results import load
+from fsgan_bench.results.curves import scales, variants
+from fsgan_bench.results.notes import omissions
+from fsgan_bench.results.reader import load
 
 
 def test_scores_are_tidy(writer: Any) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from fsgan_bench.figures import selection, table_texts, tables
-from fsgan_bench.figures.entries import Row, Table
-from fsgan_bench.figures.results import load
+from fsgan_bench.figures.drawing import table_texts
+from fsgan_bench.results.reader import load
+from fsgan_bench.tables import scores as tables
+from fsgan_bench.tables import selection
+from fsgan_bench.tables.model import Row, Table
 
 P_T, DIVERSITY, DISTANCE = "realisticness_lite0", "intra_lpips_lite0", "fd_lite0"
 STEPS = [0, 100, 200, 300]

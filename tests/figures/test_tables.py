@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fsgan_bench.figures.entries import Table
-from fsgan_bench.figures.rendering import csv_text, markdown, plain_lines, print_tables
-from fsgan_bench.figures.results import load
-from fsgan_bench.figures.tables import tables
+from fsgan_bench.results.reader import load
+from fsgan_bench.tables.model import Table
+from fsgan_bench.tables.rendering import csv_text, markdown, plain_lines, print_tables
+from fsgan_bench.tables.scores import tables
 
 P_T, DIVERSITY, EARLY = (
     "realisticness_lite0",

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from fsgan_bench.analysis.claims import Judgement
 from fsgan_bench.analysis.document import to_json
-from fsgan_bench.analysis.observations import Judgement
-from fsgan_bench.analysis.report import Verdict, markdown, verdict, write
-from fsgan_bench.analysis.resampling import draws
-from fsgan_bench.cli import main
+from fsgan_bench.analysis.verdict import Verdict, markdown, verdict, write
+from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import curves, load
-from fsgan_bench.figures.tables import tables
-from fsgan_bench.metrics.probe import ProbeValues
+from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.results import curves
+from fsgan_bench.results.reader import load
+from fsgan_bench.results.resampling import draws
+from fsgan_bench.tables.scores import tables
 
 SOURCE, REAL, START = 0.747, 0.502, 0.06
 """Intra-LPIPS of the source and of real images, and the source's p_t, of the writer's task."""
@@ -222,7 +223,7 @@ def test_nothing_to_judge_is_one_sentence(writer: Any, tmp_path: Path) -> None:
 def test_loads_no_torch_and_draws_the_same_numbers_again(writer: Any) -> None:
     result = judged(writer, shaped(), seeds=2, methods=METHODS[:2])
     program = (
-        "import sys; from fsgan_bench.cli import main\n"
+        "import sys; from fsgan_bench.cli.main import main\n"
         f"main(['verdict', {str(writer.folder)!r}, '--json'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )

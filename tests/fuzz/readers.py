@@ -23,7 +23,7 @@ from fsgan_bench.data.sources import _square
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.grids import read_strip
 from fsgan_bench.stylegan2.checkpoint import load_networks
-from fsgan_bench.suite_file import parse_suite
+from fsgan_bench.suites.file import parse_suite
 
 MAX_BYTES = 2**16
 
@@ -100,8 +100,8 @@ def seeds() -> dict[str, list[bytes]]:
     import torch
     from safetensors.torch import save
 
-    from fsgan_bench.streams import Streams
     from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+    from fsgan_bench.training.streams import Streams
 
     shape = Architecture(8, style_dim=2, mapping_layers=1, channels={4: 1, 8: 1})
     with Streams(0).initialising("networks"):

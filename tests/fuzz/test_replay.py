@@ -10,7 +10,7 @@ import readers
 
 from fsgan_bench.data.containers import open_entries
 from fsgan_bench.stylegan2.checkpoint import load_networks
-from fsgan_bench.suite_file import parse_suite
+from fsgan_bench.suites.file import parse_suite
 
 CORPUS = Path(__file__).parent / "corpus"
 MUTATIONS = 150

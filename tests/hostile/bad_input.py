@@ -19,7 +19,7 @@ from unittest.mock import patch
 import world
 from click.testing import CliRunner, Result
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 
 LONGEST = 700
 """Characters of the longest sentence, without the paths in it."""
@@ -463,7 +463,10 @@ def no_training() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise AssertionError("it was carried out")
 
-    with patch("fsgan_bench.task.Task.prepare", stop), patch("fsgan_bench.pretrain.pretrain", stop):
+    with (
+        patch("fsgan_bench.driver.task.Task.prepare", stop),
+        patch("fsgan_bench.driver.pretraining.pretrain", stop),
+    ):
         yield
 
 

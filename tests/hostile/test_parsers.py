@@ -16,15 +16,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsgan_bench.commands.options import seed_list
+from fsgan_bench.cli.options import seed_list
 from fsgan_bench.errors import NAME, UserError, check_name
-from fsgan_bench.plan import Cell, snapshot_schedule, task_folder
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.registry import method_entries
-from fsgan_bench.settings import build_config, parse_settings
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config, parse_settings
+from fsgan_bench.results.cell import Cell, snapshot_schedule, task_folder
 from fsgan_bench.stylegan2.checkpoint import load_networks, read_tensors, save_modules
-from fsgan_bench.suite import Suite
-from fsgan_bench.suite_file import _SuiteFile, parse_suite
+from fsgan_bench.suites.file import _SuiteFile, parse_suite
+from fsgan_bench.suites.model import Suite
+from fsgan_bench.training.recipe import Recipe
 
 FILE = Path("/somewhere/suite.toml")
 NAMES = st.from_regex(re.compile(NAME, re.ASCII), fullmatch=True)

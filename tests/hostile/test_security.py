@@ -19,14 +19,15 @@ import torch
 import world
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.data.cache import cached_images
 from fsgan_bench.data.images import save_png
 from fsgan_bench.errors import UserError, check_name, printable
-from fsgan_bench.figures import load, rendering
-from fsgan_bench.figures.tables import tables
-from fsgan_bench.store import load_state, write_text
+from fsgan_bench.results.reader import load
 from fsgan_bench.stylegan2.checkpoint import load_networks
+from fsgan_bench.system.files import load_state, write_text
+from fsgan_bench.tables import rendering
+from fsgan_bench.tables.scores import tables
 
 NASTY = "a|b\n$c_{d}$ [red]e[/red] \x1b[31mf\x1b]0;g\x07 <b>h</b> `i` *j* ![k](l)"
 
@@ -173,7 +174,8 @@ def test_a_link_in_a_results_folder_is_not_followed_out_of_it(tmp_path: Path) ->
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_files_under_way_are_private(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom fsgan_bench.store import write_atomic\n"
+        "import os, sys\nfrom pathlib import Path\n"
+        "from fsgan_bench.system.files import write_atomic\n"
         "os.umask(0)\n"
         "def write(p):\n    p.write_text('x'); print(oct(p.stat().st_mode & 0o777))\n"
         "write_atomic(Path(sys.argv[1]), write)\n"

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.streams import Streams
 
 SIDE = 32
 SHAPE = Architecture(SIDE, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4, 32: 4})
@@ -247,7 +247,7 @@ def _suites(world: Path) -> None:
 
 def _plugins(folder: Path) -> None:
     folder.mkdir()
-    head = "from fsgan_bench.method import Method\n\nclass Mine(Method):\n    "
+    head = "from fsgan_bench.training.method import Method\n\nclass Mine(Method):\n    "
     texts = {
         "syntax.py": "class Method(:\n",
         "import.py": "import nonexistent_package\n",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsgan_bench.metrics import weights
+from fsgan_bench.features import weights
 
 # The tensors of these tests are so small that a second thread only costs time.
 torch.set_num_threads(1)

@@ -19,13 +19,13 @@ from torchvision import models
 
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.errors import UserError
-from fsgan_bench.metrics.backbone import Backbone, lpips_vector
-from fsgan_bench.metrics.features import BACKBONES, load_backbone
-from fsgan_bench.metrics.inception import Inception, InceptionLegacy, build_inception_legacy
+from fsgan_bench.features.backbone import Backbone, lpips_vector
+from fsgan_bench.features.inception import Inception, InceptionLegacy, build_inception_legacy
+from fsgan_bench.features.lite0 import build_lite0
+from fsgan_bench.features.lpips import LPIPS_NAMES, LpipsNetwork, build_lpips
+from fsgan_bench.features.names import LpipsName
+from fsgan_bench.features.networks import BACKBONES, load_backbone
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
-from fsgan_bench.metrics.lite0 import build_lite0
-from fsgan_bench.metrics.lpips_networks import LPIPS_NAMES, LpipsNetwork, build_lpips
-from fsgan_bench.metrics.names import LpipsName
 
 Publish = Callable[[str, Path], None]
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from fsgan_bench import scoring
 from fsgan_bench.data.images import Images
-from fsgan_bench.metrics.backbone import Backbone
+from fsgan_bench.features.backbone import Backbone
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.metrics import scorer as scoring
 from fsgan_bench.metrics.correspondence import (
     EDGE_SIGMA,
     edge_maps,
     paired_lpips,
     structural_consistency,
 )
-from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
+from fsgan_bench.metrics.metric import Yardstick
 from fsgan_bench.metrics.registry import find_metrics
-from fsgan_bench.metrics.scores import Yardstick
-from fsgan_bench.scoring import Scorer
+from fsgan_bench.metrics.scorer import Scorer
 
 
 def pictures(count: int, seed: int, size: int = 32) -> Images:

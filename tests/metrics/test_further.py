@@ -14,16 +14,16 @@ from torch import Tensor
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
+from fsgan_bench.features.backbone import Backbone
+from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics import registry
-from fsgan_bench.metrics.backbone import Backbone
-from fsgan_bench.metrics.features import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.kernel import kernel_distance
 from fsgan_bench.metrics.manifold import Manifolds
+from fsgan_bench.metrics.metric import METRICS, Metric, Value, Yardstick
 from fsgan_bench.metrics.registry import choose_metrics, find_metrics
-from fsgan_bench.metrics.scores import METRICS, Metric, Value, Yardstick
-from fsgan_bench.scoring import Scorer
+from fsgan_bench.metrics.scorer import Scorer
 
 
 def points(count: int, seed: int, shift: float = 0.0, width: int = 8) -> Tensor:
@@ -161,7 +161,7 @@ def test_only_the_passes_that_a_metric_needs_are_made(
     def no_pass(*_: object, **__: object) -> None:
         raise AssertionError("a pass in vain")
 
-    monkeypatch.setattr("fsgan_bench.scoring.streamed_intra_lpips", no_pass)
+    monkeypatch.setattr("fsgan_bench.metrics.scorer.streamed_intra_lpips", no_pass)
     assert scorer.score(pictures(20, 5), metrics=choose_metrics("kid")).probe is None
 
 

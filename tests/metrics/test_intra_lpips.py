@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.data.images import to_tensor
+from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
+from fsgan_bench.features.names import IntraProtocol
 from fsgan_bench.metrics.intra_lpips import (
     PROTOCOLS,
     Rows,
@@ -24,8 +26,6 @@ from fsgan_bench.metrics.intra_lpips import (
     pairwise_lpips,
     streamed_intra_lpips,
 )
-from fsgan_bench.metrics.lpips_networks import LpipsNetwork, build_lpips
-from fsgan_bench.metrics.names import IntraProtocol
 
 
 def line(*positions: float) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.metrics.probe import ProbeValues, choose
+from fsgan_bench.metrics.per_image import ProbeValues, choose
 
 
 def made_up(count: int = 1000) -> ProbeValues:

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision import models
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
-from fsgan_bench.metrics import weights
-from fsgan_bench.metrics.features import load_backbone
-from fsgan_bench.metrics.lpips_networks import (
+from fsgan_bench.features import weights
+from fsgan_bench.features.lpips import (
     HEADS_DIGESTS,
     LPIPS_NAMES,
     LpipsName,
@@ -34,10 +33,11 @@ from fsgan_bench.metrics.lpips_networks import (
     build_lpips,
     check_heads,
 )
-from fsgan_bench.metrics.names import FrechetBackbone
-from fsgan_bench.metrics.scores import METRICS
-from fsgan_bench.metrics.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
-from fsgan_bench.suite import get_suite
+from fsgan_bench.features.names import FrechetBackbone
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.features.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
+from fsgan_bench.metrics.metric import METRICS
+from fsgan_bench.suites.model import get_suite
 
 Publish = Callable[[str, Path], None]
 
@@ -318,7 +318,7 @@ def test_an_unknown_suite_is_one_sentence() -> None:
 
 def test_the_list_loads_no_torch() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from fsgan_bench.cli import main; "
+        "import sys; from click.testing import CliRunner; from fsgan_bench.cli.main import main; "
         "outcome = CliRunner().invoke(main, ['weights']); "
         "print(outcome.exit_code, 'torch' in sys.modules)"
     )

@@ -12,9 +12,8 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
-from fsgan_bench.store import file_hash
 from fsgan_bench.stylegan2.checkpoint import (
     convert,
     load_source,
@@ -24,6 +23,7 @@ from fsgan_bench.stylegan2.checkpoint import (
     save_source,
 )
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.system.files import file_hash
 
 Pair = tuple[Generator, Discriminator]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.streams import Streams
 
 ODD_WIDTHS = {4: 5, 8: 7, 16: 3, 32: 6, 64: 2}
 RESOLUTIONS = [8, 16, 64]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench.streams import Streams
 from fsgan_bench.stylegan2.networks import ConvLayer
 from fsgan_bench.stylegan2.ops import (
     Blur,
@@ -19,6 +18,7 @@ from fsgan_bench.stylegan2.ops import (
     Upsample,
     blur_kernel,
 )
+from fsgan_bench.training.streams import Streams
 
 Array = NDArray[np.float64]
 KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fsgan_bench.adaptation import Adaptation
-from fsgan_bench.cli import main
-from fsgan_bench.registry import method_entries
-from fsgan_bench.runner import RunRequest, make_plan
-from fsgan_bench.settings import build_config
+from fsgan_bench.cli.main import main
+from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
 
 Process = subprocess.CompletedProcess[str]
 Finished = tuple[Path, Process, Process]

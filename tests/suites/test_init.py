@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import FileImages
-from fsgan_bench.suite import get_suite
+from fsgan_bench.suites.model import get_suite
 
 
 @pytest.fixture

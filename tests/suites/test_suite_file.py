@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.cli import main
+from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import AvatarImages, FileImages
 from fsgan_bench.errors import UserError
-from fsgan_bench.recipe import Recipe
-from fsgan_bench.suite import Budget, Suite, get_suite
+from fsgan_bench.suites.model import Budget, Suite, get_suite
+from fsgan_bench.training.recipe import Recipe
 
 OWN = 'name = "mine"\nbase = "paper"\nsource = "model.pt"\n'
 

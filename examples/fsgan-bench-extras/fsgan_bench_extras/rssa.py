@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
-from fsgan_bench.method import Latents, Losses
-from fsgan_bench.session import Session
 from fsgan_bench.stylegan2.networks import Architecture, Generator, Synthesis
+from fsgan_bench.training.method import Latents, Losses
+from fsgan_bench.training.session import Session
 
 Layers = list[Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench.memory import rehearse
-from fsgan_bench.method import Method
-from fsgan_bench.plan import Cell
-from fsgan_bench.settings import build_config
-from fsgan_bench.trial import ARCHITECTURE, RECIPE
+from fsgan_bench.contract.trial import ARCHITECTURE, RECIPE
+from fsgan_bench.driver.memory import rehearse
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.results.cell import Cell
+from fsgan_bench.training.method import Method
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,7 +73,7 @@ def test_it_imports_what_is_documented_as_public(path: Path) -> None:
     froms = [node for node in tree if isinstance(node, ast.ImportFrom)]
     modules = plain | {node.module or "" for node in froms}
     ours = {name for name in modules if name.partition(".")[0] in ("fsgan_bench", "baselines")}
-    assert "fsgan_bench.session" in ours
+    assert "fsgan_bench.training.session" in ours
     assert ours <= PUBLIC
     taken = {alias.name for node in froms for alias in node.names}
     of_others = {

@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.cdc import CDC
-from fsgan_bench.contract import check_method
+from fsgan_bench.contract.run import check_method
+from fsgan_bench.contract.trial import RECIPE, train
 from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.images import to_uint8
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Latents, Method
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
-from fsgan_bench.streams import Streams
+from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.suite import get_suite
-from fsgan_bench.trial import RECIPE, train
+from fsgan_bench.suites.model import get_suite
+from fsgan_bench.training.method import Latents, Method
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
 from fsgan_bench_extras.rssa import (
     DISTANCES,
     RSSA,

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench.contract import CHECKS
+from fsgan_bench.contract.run import CHECKS
+from fsgan_bench.contract.trial import RECIPE, Bench, state_of, train
 from fsgan_bench.errors import UserError
-from fsgan_bench.method import Method
-from fsgan_bench.registry import method_entries
-from fsgan_bench.session import Session
-from fsgan_bench.settings import build_config
-from fsgan_bench.trial import RECIPE, Bench, state_of, train
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.session import Session
 from fsgan_bench_extras import tgan_ada
 from fsgan_bench_extras.tgan_ada import (
     SYM6,

@@ -1,0 +1,236 @@
+"""The verdict as Markdown and on a console."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fsgan_bench.analysis import claims as judging
+from fsgan_bench.analysis.claims import Observation
+from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, Method, comparisons
+from fsgan_bench.analysis.document import to_json
+from fsgan_bench.analysis.estimates import Estimate
+from fsgan_bench.errors import UserError
+from fsgan_bench.results import convergence
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.resampling import REPLICATES
+from fsgan_bench.system.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NONE = "-"
+_PERCENT = f"{100 * FRACTION:.0f} %"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Both observations, the comparisons they rest on, and what was left out."""
+
+    observations: tuple[Observation, ...]
+    comparisons: tuple[Comparison, ...]
+    margin: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs, and a table if ``rows`` are there; the first row is its head."""
+
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def verdict(every: Sequence[TaskResults], margin: float = judging.MARGIN) -> Verdict:
+    """Judge the observations by these tasks.
+
+    Raises:
+        UserError: no task has a finished run with both scores.
+    """
+    found, notes = comparisons(every)
+    if not found:
+        raise UserError(f"There is nothing to judge. {' '.join(notes)}")
+    return Verdict(judging.judge(found, margin), tuple(found), margin, (*notes, *_caveats(found)))
+
+
+def write(result: Verdict, out: Path | None = None) -> list[Path]:
+    """Write ``verdict.md`` and ``verdict.json`` beside the figures, or into ``out``.
+
+    Of several tasks they go into ``figures`` in the folder that these have in common.
+    """
+    folders = list(dict.fromkeys(each.results.task.folder for each in result.comparisons))
+    folder = out or Path(os.path.commonpath(folders)) / "figures"
+    paths = [folder / "verdict.md", folder / "verdict.json"]
+    write_text(paths[0], markdown(result))
+    write_json(paths[1], to_json(result))
+    return paths
+
+
+def sections(result: Verdict) -> list[Section]:
+    """What there is to say, in order."""
+    found = []
+    for observation in result.observations:
+        rows = [("claim", "where", "verdict", "why")]
+        for claim in observation.claims:
+            for number, finding in enumerate(claim.findings):
+                statement = claim.statement if number == 0 else ""
+                rows.append((statement, finding.where, finding.judgement, finding.why))
+        heading = f"{observation.name}: {observation.judgement}"
+        found.append(Section(heading, (observation.statement,), tuple(rows)))
+    for each in result.comparisons:
+        found += [_methods(each), *_levels(each)]
+    return [*found, Section("How this was judged", (*_rules(result), *result.notes))]
+
+
+def markdown(result: Verdict) -> str:
+    """The report as a page of Markdown."""
+    lines = ["# Verdict", ""]
+    for section in sections(result):
+        lines += [f"## {section.heading}", ""]
+        for paragraph in section.paragraphs:
+            lines += [paragraph, ""]
+        if section.rows:
+            head, *body = section.rows
+            rule = "|".join(["", *("---" for _ in head), ""])
+            lines += [_row(head), rule, *(_row(row) for row in body), ""]
+    return "\n".join(lines)
+
+
+def show(result: Verdict, console: Console) -> None:
+    """Print the report."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    for section in sections(result):
+        console.print(Text(section.heading, style="bold"))
+        for paragraph in section.paragraphs:
+            console.print(Text(paragraph, style="dim"))
+        if section.rows:
+            head, *body = section.rows
+            table = Table(*head, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+            for row in body:
+                table.add_row(*(Text(cell.strip("*"), _style(cell)) for cell in row))
+            console.print(table)
+
+
+def _methods(each: Comparison) -> Section:
+    best = each.best({m.label: m.matched for m in each.methods})
+    head = (
+        "method",
+        "converged",
+        "seeds",
+        "final p_t",
+        f"iterations to {_PERCENT}",
+        f"diversity at {_PERCENT}",
+        "lost a doubling",
+        "at matched p_t",
+    )
+    rows = [
+        (
+            method.label,
+            method.converged,
+            str(method.seeds),
+            _shown(method.final),
+            _shown(method.reached, 0),
+            _diversity(each, method.when_reached),
+            _shown(method.decay),
+            _bold(_diversity(each, method.matched), method.label in best),
+        )
+        for method in each.methods
+    ]
+    return Section(f"{each.title}: the methods", _meaning(each), (head, *rows))
+
+
+def _meaning(each: Comparison) -> tuple[str, ...]:
+    sentences = [
+        f"p_t is {each.quality.name()}. Diversity is {each.diversity.name()} relative to the "
+        f"source generator's {each.source:.3f}; 'lost a doubling' is the part lost while "
+        f"1 + iterations double, up to {each.until:,.0f}."
+    ]
+    if each.common:
+        low, high = each.common
+        sentences.append(
+            f"Matched p_t: the mean over {low:.2f} to {high:.2f}, which every run passes through; "
+            "more than real images have counts as theirs."
+        )
+    if each.real:
+        sentences.append(f"Real target images have {each.real[0]:.3f}; § is above, an artefact.")
+    return (" ".join(sentences),)
+
+
+def _levels(each: Comparison) -> list[Section]:
+    levels = list(each.methods[0].at) if each.methods else []
+    if not levels:
+        return []
+    rows: list[tuple[str, ...]] = [("method", *(f"p_t {level:g}" for level in levels))]
+    best = {level: each.best({m.label: m.at[level] for m in each.methods}) for level in levels}
+    for method in each.methods:
+        cells = (
+            _bold(_diversity(each, method.at[level]), method.label in best[level])
+            for level in levels
+        )
+        rows.append((method.label, *cells))
+    return [Section(f"{each.title}: diversity where p_t is first reached", (), tuple(rows))]
+
+
+def _rules(result: Verdict) -> tuple[str, ...]:
+    margin, alpha = result.margin, judging.ALPHA
+    return (
+        f"Two methods are equivalent if two one-sided tests (TOST) at {alpha:g} put their "
+        f"difference within ±{margin:g}; they differ if it is shown to be larger, at {alpha:g} "
+        "over all pairs (Holm). A claim about all methods is supported if all pairs are "
+        "equivalent; a claim that methods differ if some pair differs; each is not supported if "
+        "the other is.",
+        "± and intervals: standard errors from the seeds and from a bootstrap over the probe "
+        f"batch, paired as all methods see the same latents ({REPLICATES:,} replicates), together; "
+        f"Student's t, {100 * LEVEL:.0f} %. Fewer than {judging.MINIMUM_SEEDS} seeds decide "
+        "nothing. Orders: Kendall's tau within the tasks and Kendall's W, by permutation.",
+        "Bold: most diverse, or not shown to be less; what lies above real images is no candidate. "
+        "An observation is supported if all its claims are, and not if one is not, on any task.",
+        convergence.PLATEAU_TEST,
+    )
+
+
+def _caveats(found: Sequence[Comparison]) -> list[str]:
+    methods: list[Method] = [method for each in found for method in each.methods]
+    notes = []
+    if not all(method.resampled for method in methods):
+        notes.append(
+            "Some snapshots have no per-image values (probe/*.npz), so uncertainty is the seeds' "
+            "spread alone; with one seed that of p_t is its standard error, that of diversity "
+            "unknown."
+        )
+    if any(method.seeds == 1 for method in methods):
+        notes.append("With one seed, ± covers the choice of the latents, not how trainings differ.")
+    return notes
+
+
+def _shown(estimate: Estimate, decimals: int = 3) -> str:
+    spread = estimate.spread
+    if not math.isfinite(spread.value):
+        return _NONE
+    error = f" ± {spread.stderr:,.{decimals}f}" if math.isfinite(spread.stderr) else ""
+    return f"{spread.value:,.{decimals}f}{error}"
+
+
+def _diversity(each: Comparison, estimate: Estimate) -> str:
+    return _shown(estimate) + (" §" if each.above_real(estimate) else "")
+
+
+def _bold(text: str, wanted: bool) -> str:
+    return f"**{text}**" if wanted else text
+
+
+def _style(cell: str) -> str:
+    colours = {"supported": "green", "not supported": "red", "undecided": "yellow"}
+    return "bold" if cell.startswith("**") else colours.get(cell, "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,24 @@
+"""``fsgan-bench convert``: a checkpoint in another layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fsgan_bench.cli.options import PATH
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=PATH)
+@click.argument("target", metavar="OUT", type=PATH)
+def convert(source: Path, target: Path) -> None:
+    """Write the checkpoint IN (.safetensors, .pt or NVIDIA's .pkl) as OUT (.safetensors or .pt).
+
+    The moving-average generator and the discriminator, if there is one, keep every bit; optimiser
+    states and the raw generator are left out.
+    """
+    from fsgan_bench.stylegan2.checkpoint import convert as write
+
+    write(source, target)
+    click.echo(target)

@@ -1,0 +1,58 @@
+"""``fsgan-bench data``: what a suite's files are, and a suite from files of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.options import DATA, PATH
+
+
+@click.group()
+def data() -> None:
+    """Look after the files that suites are made of."""
+
+
+@data.command()
+@click.option("--suite", default="ffhq", show_default=True, help="A suite, or its TOML file.")
+@DATA
+def status(suite: str, data: Path | None) -> None:
+    """Say what of a suite's files is there, what is missing, and what that prevents."""
+    from fsgan_bench.suites.status import show_status
+
+    show_status(suite, data, make_console())
+
+
+@data.command()
+@click.argument("file", metavar="FILE.toml", type=PATH)
+@click.option("--source", type=PATH, required=True, help="Pretrained model: .pt, .pkl, ...")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]PATH",
+    help="Few-shot images: a folder, a zip or an LMDB; may be repeated.",
+)
+@click.option(
+    "--real",
+    "reals",
+    multiple=True,
+    metavar="[NAME=]PATH",
+    help="More real images of a target, for realisticness and the Frechet distance.",
+)
+@click.option("--source-images", type=PATH, help="Real images of the source's domain.")
+def init(
+    file: Path,
+    source: Path,
+    targets: tuple[str, ...],
+    reals: tuple[str, ...],
+    source_images: Path | None,
+) -> None:
+    """Write a suite of your own model and images to FILE.toml, if it can be run."""
+    from fsgan_bench.suites.create import write_suite
+
+    for line in write_suite(file, source, targets, reals, source_images):
+        click.echo(line)

@@ -1,0 +1,111 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fsgan_bench import __version__
+from fsgan_bench.cli.check import check
+from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.convert import convert
+from fsgan_bench.cli.data import data
+from fsgan_bench.cli.new_method import new_method
+from fsgan_bench.cli.options import PATH, PLUGIN, show_broken
+from fsgan_bench.cli.pretrain import pretrain
+from fsgan_bench.cli.reproduce import reproduce
+from fsgan_bench.cli.run import run
+from fsgan_bench.cli.score import score
+from fsgan_bench.cli.verdict import verdict
+from fsgan_bench.cli.verify import verify
+from fsgan_bench.cli.weights import weights
+from fsgan_bench.errors import UserError, check_folder, printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Threads that spin while they wait lose most of their time on a machine that does other work too;
+# OpenMP reads this when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk may do to a command at any time: it is full, over quota, read-only or broken."""
+
+
+class SentenceGroup(click.Group):
+    """Turns a :class:`UserError` into one sentence and exit code 2, a failing disk into 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"Error: {printable(str(error))}", err=True)
+            context.exit(2)
+        except OSError as error:
+            if error.errno in STORAGE:
+                click.echo(f"Error: {error}; the same command continues from here.", err=True)
+                context.exit(1)
+            if error.filename is None:
+                raise
+            where = printable(str(error.filename))
+            click.echo(f"Error: {where} cannot be used: {error.strerror}.", err=True)
+            context.exit(2)
+
+
+@click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fsgan-bench")
+def main() -> None:
+    """Compare methods that adapt a pretrained GAN to a few images.
+
+    Every method runs under one driver; every snapshot is scored on one fixed probe batch.
+    """
+
+
+@main.command(name="list")
+@click.argument("what", type=click.Choice(["methods", "targets", "suites", "metrics"]))
+@click.option(
+    "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
+)
+@PLUGIN
+def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
+    """List what can be named."""
+    from fsgan_bench.cli import report
+
+    broken = report.show_list(what, suite, plugins, make_console())
+    show_broken(broken)
+    sys.exit(2 if broken else 0)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, help="Folder to draw into.  [default: beside each run]")
+def figures(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Redraw figures and tables of RUNS (result folders) from their files alone."""
+    from fsgan_bench.figures.drawing import draw
+
+    if out is not None:
+        check_folder("--out", out)
+    for path in draw(list(runs), out):
+        click.echo(path)
+
+
+main.add_command(check)
+main.add_command(convert)
+main.add_command(data)
+main.add_command(new_method)
+main.add_command(pretrain)
+main.add_command(reproduce)
+main.add_command(run)
+main.add_command(score)
+main.add_command(verdict)
+main.add_command(verify)
+main.add_command(weights)
+
+if __name__ == "__main__":
+    main()

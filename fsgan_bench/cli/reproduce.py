@@ -1,0 +1,111 @@
+"""``fsgan-bench reproduce``: the paper's figures and tables, from nothing or from what is there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.options import DATA, PATH, PLUGIN, seed_list, show_broken, target_list
+from fsgan_bench.cli.run import carry_out, show_failures
+from fsgan_bench.errors import check_folder, look_up
+from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
+from fsgan_bench.system.machine import check_device
+
+ALL = "all"
+
+
+def _seeds(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    return None if value is None else seed_list(context, option, value)
+
+
+@click.command()
+@click.argument("parts", nargs=-1, metavar="[PART...]")
+@click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
+@DATA
+@click.option("--target", "targets", help="Comma-separated.  [default: the budget's number]")
+@click.option("--seeds", callback=_seeds, help="As 0,1,2 or 0-2.  [default: the budget's number]")
+@click.option("--budget", default="quick", show_default=True, help="quick, standard or full.")
+@click.option(
+    "--methods", default="all", show_default=True, help="To compare; yours with --plugin."
+)
+@PLUGIN
+@click.option(
+    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+)
+@click.option(
+    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    help="Cells at a time, the cores shared out among them.  [default: one a core]",
+)
+@click.option(
+    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
+)
+def reproduce(
+    parts: tuple[str, ...],
+    targets: str | None,
+    seeds: tuple[int, ...] | None,
+    budget: str,
+    dry_run: bool,
+    **options: Any,
+) -> None:
+    """Run what is missing for the paper's figures and tables, and draw them.
+
+    PART is trajectories, grids, tables, classifier-ablation, dcl-ablation, data-size, or all (the
+    default). Cells are those of fsgan-bench run: finished ones are taken as they are, and with
+    nothing missing everything is drawn again from the files.
+
+    quick: one target, three seeds, ablations with one. standard: three targets, three seeds in the
+    ablations too, two methods' data sizes. full: all targets, five seeds, all methods' data sizes.
+    """
+    from fsgan_bench.cli import report
+    from fsgan_bench.driver.run import RunRequest
+    from fsgan_bench.reproduction.plan import (
+        PARTS,
+        SCOPES,
+        ReproduceRequest,
+        draw_reproduction,
+        plan_reproduction,
+    )
+
+    for part in parts:
+        look_up("part", part, dict.fromkeys((*PARTS, ALL)))
+    look_up("budget", budget, SCOPES)
+    check_device(options["device"])
+    check_folder("--out", options["out"])
+    everything = not parts or ALL in parts
+    request = ReproduceRequest(
+        parts=PARTS if everything else tuple(part for part in PARTS if part in parts),
+        budget=budget,
+        targets=None if targets is None else target_list(targets),
+        seeds=seeds,
+        run=RunRequest(targets=(), **options),
+    )
+    console = make_console()
+    with console.status("planning"):
+        found = plan_reproduction(request)
+    report.show_plan(found.plan, console)
+    for note in found.notes:
+        click.echo(note, err=True)
+    show_broken(found.plan.broken)
+    if dry_run:
+        sys.exit(1 if found.plan.broken else 0)
+    failures = carry_out(found.plan, console)
+    for path in draw_reproduction(request, found, say=lambda line: click.echo(line, err=True)):
+        click.echo(path)
+    show_failures(found.plan, failures)
+    show_broken(found.plan.broken)
+    sys.exit(1 if failures or found.plan.broken else 0)

@@ -1,0 +1,179 @@
+"""``fsgan-bench run``: adapt, score, tabulate and draw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.options import (
+    DATA,
+    PATH,
+    PLUGIN,
+    Number,
+    seed_list,
+    show_broken,
+    target_list,
+)
+from fsgan_bench.errors import UserError, check_folder, one_line
+from fsgan_bench.results.layout import KEEPS
+from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS, MAX_SNAPSHOTS
+from fsgan_bench.system.files import check_writable
+from fsgan_bench.system.machine import check_device
+from fsgan_bench.training.numerics import PRECISIONS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fsgan_bench.driver.run import Plan
+
+
+@click.command()
+@click.option(
+    "--methods",
+    required=True,
+    help="Comma-separated names; 'all' for the built-in ones, 'none' to score the source alone.",
+)
+@click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
+@click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
+@DATA
+@click.option("--budget", help="Budget of the suite.  [default: its first]")
+@click.option(
+    "--shots", type=click.IntRange(1, MAX_SHOTS), help="Few-shot images.  [default: the suite's]"
+)
+@click.option(
+    "--seeds", default="0", show_default=True, callback=seed_list, help="As 0,1,2 or 0-2."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+)
+@click.option(
+    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.KEY=VALUE",
+    help="A method's setting; may be repeated.",
+)
+@PLUGIN
+@click.option(
+    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Of the networks' convolutions in training; scoring is always fp32.",
+)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Micro-batches that a batch is computed in, to save memory.",
+)
+@click.option("--compile", is_flag=True, help="Translate the networks with torch.compile.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    help="Cells at a time, the cores shared out among them.  [default: one a core]",
+)
+@click.option(
+    "--cell-timeout",
+    type=Number(min=1),
+    metavar="SECONDS",
+    help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
+)
+@click.option(
+    "--keep-snapshots",
+    "keep",
+    type=click.Choice(KEEPS),
+    default="scored",
+    show_default=True,
+    help="Which snapshots stay on disk; 'all' keeps the final training state besides.",
+)
+@click.option(
+    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
+)
+def run(targets: str, dry_run: bool, **options: Any) -> None:
+    """Adapt, score, tabulate and draw; finished cells are skipped."""
+    from fsgan_bench.cli import report
+    from fsgan_bench.driver.run import RunRequest, make_plan, start_over
+
+    names = target_list(targets)
+    check_device(options["device"])
+    check_folder("--out", options["out"])
+    console = make_console()
+    request = RunRequest(targets=names, **options)
+    with console.status("planning"):
+        plan = make_plan(request)
+    report.show_plan(plan, console)
+    show_broken(plan.broken)
+    if dry_run:
+        sys.exit(1 if plan.broken else 0)
+    if request.fresh:
+        start_over(plan)
+    failures = carry_out(plan, console)
+    undrawn = False
+    try:
+        report.show_results(plan, console)
+    except (OSError, UserError) as error:
+        click.echo(
+            f"The figures could not be drawn; fsgan-bench figures {request.out} draws them later: "
+            f"{error}",
+            err=True,
+        )
+        undrawn = True
+    show_failures(plan, failures)
+    show_broken(plan.broken)
+    sys.exit(1 if failures or plan.broken or undrawn else 0)
+
+
+def carry_out(plan: Plan, console: Console) -> dict[str, str]:
+    """Prepare the tasks and run the cells that are not done; the reasons of those that failed.
+
+    After a signal it says how to go on, and ends the process with the signal's exit code.
+    """
+    from fsgan_bench.cli.progress import Display
+    from fsgan_bench.driver.executors import Signalled
+    from fsgan_bench.driver.run import run_plan
+    from fsgan_bench.system.locks import owned
+
+    if plan.to_prepare:
+        check_writable(plan.request.out)
+    for task in plan.to_prepare:
+        with (
+            console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
+            owned(task.folder, patience=-1),
+        ):
+            task.prepare()
+        for note in task.notes:
+            click.echo(f"{task.target.name}: {note}", err=True)
+    if not plan.to_run:
+        return {}
+    try:
+        return run_plan(plan, Display(console))
+    except Signalled as signal:
+        click.echo("Stopped. Every cell's state is saved; the same command continues.", err=True)
+        sys.exit(128 + signal.number)
+
+
+def show_failures(plan: Plan, failures: dict[str, str]) -> None:
+    """Say which cells failed, and why."""
+    for label, reason in failures.items():
+        click.echo(one_line(f"{label} failed: {reason}", longest=1000), err=True)
+    if failures:
+        click.echo(
+            f"{len(failures)} of {len(plan.cells)} cell(s) failed. All scores and the last states "
+            "are kept; the same command continues them.",
+            err=True,
+        )

@@ -1,1 +1,0 @@
-"""Commands of the command line, one a module; ``cli`` puts them together."""

@@ -1,0 +1,1 @@
+"""Carries out a plan: cells, their workers, and what they will cost."""

@@ -1,0 +1,105 @@
+"""How long cells will take: from what cells of the same kind took on this machine before.
+
+Where a method has not run yet, one plain iteration is timed in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.data.cache import cache_dir
+from fsgan_bench.driver.task import Task
+from fsgan_bench.results.cell import Cell
+from fsgan_bench.system.files import write_json
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.session import Session
+
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds an iteration and seconds a scored snapshot."""
+
+    iteration: float
+    snapshot: float
+
+    def seconds(self, cell: Cell) -> float:
+        return self.iteration * cell.iterations + self.snapshot * len(cell.snapshots)
+
+
+def pace_file() -> Path:
+    return cache_dir() / "pace.json"
+
+
+def known_paces() -> dict[str, dict[str, float]]:
+    """Paces on record, by key; {} if there are none or the file is damaged."""
+    try:
+        stored: Any = json.loads(pace_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def pace_key(cell: Cell, method: str, device: str, threads: int) -> str:
+    numerics = "".join(f"/{name}={value}" for name, value in cell.numerics.changes.items())
+    return f"{cell.suite}/{method}/batch{cell.recipe.batch}/{device}/{threads}{numerics}"
+
+
+def record(cell: Cell, key: str, training_seconds: float, scoring_seconds: float) -> None:
+    """Remember what a finished cell took."""
+    paces = known_paces()
+    paces[key] = {
+        "iteration": training_seconds / cell.iterations,
+        "snapshot": scoring_seconds / len(cell.snapshots),
+    }
+    _store(paces)
+
+
+def expected(cell: Cell, task: Task, threads: int) -> tuple[Pace, bool]:
+    """The pace to expect of ``cell``, and whether it was seen before (else: timed just now)."""
+    device = task.request.device
+    paces = known_paces()
+    for name, seen in ((cell.method, True), (PLAIN, False)):
+        known = paces.get(pace_key(cell, name, device, threads))
+        if known is not None:
+            return Pace(**known), seen
+    pace = _time_plain(cell, task)
+    _store(paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
+    return pace, False
+
+
+def _store(paces: dict[str, dict[str, float]]) -> None:
+    """Put paces on record; a folder that cannot be written to only costs a worse estimate."""
+    with contextlib.suppress(OSError):
+        write_json(pace_file(), paces)
+
+
+def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
+    """Time plain fine-tuning, and generating an eighth of the probe batch."""
+    method = Method()
+    session = Session(
+        method,
+        *task.source.pair,
+        task.splits.few_shot,
+        recipe=cell.recipe,
+        seed=cell.seed,
+        iterations=cell.iterations,
+        device=task.request.device,
+        numerics=replace(cell.numerics, compile=False),
+    )
+    session.iteration = 1
+    method.step(session)
+    began = time.perf_counter()
+    for _ in range(repeats):
+        method.step(session)
+    iteration = (time.perf_counter() - began) / repeats
+    began = time.perf_counter()
+    share = len(task.probe) // 8
+    task.generate(method, {"generator": session.averaged["generator"]}, share)
+    return Pace(iteration, 2 * 8 * (time.perf_counter() - began))

@@ -1,0 +1,278 @@
+"""Training a source model: plain StyleGAN2 on a folder or a built-in domain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fsgan_bench import __version__
+from fsgan_bench.data.avatars import DOMAINS, draw
+from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
+from fsgan_bench.data.sources import load_images
+from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.system import machine
+from fsgan_bench.system.files import commit, recover_state, save_state, write_json
+from fsgan_bench.system.paths import exists
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
+
+Say = Callable[[str], None]
+
+HELD_OUT_START = 1_000_000
+"""First index of the held-out images of a built-in domain."""
+
+
+class Pretraining(Method):
+    """Plain StyleGAN2 training: the base method on many images, from random weights."""
+
+    name = "pretraining"
+    title = "Pretraining"
+    version = "1"
+    paper = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What decides a pretraining run.
+
+    Attributes:
+        architecture: shape of the pair.
+        recipe: hyperparameters of the training.
+        iterations: length of the run.
+        seed: seed of the initial weights and of every draw.
+        evaluate_every: iterations between evaluations (sample grid, Frechet distance, saved pair).
+        save_every: iterations between saved training states.
+        samples: generated images for the Frechet distance.
+        init: SHA-256 of the pair that the run starts from; None for random weights.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    iterations: int
+    seed: int = 0
+    evaluate_every: int = 500
+    save_every: int = 100
+    samples: int = 2000
+    init: str | None = None
+
+
+def pretrain(
+    images: Images,
+    held_out: Images,
+    config: PretrainConfig,
+    out: Path,
+    *,
+    init: Source | None = None,
+    device: str = "cpu",
+    say: Say = print,
+) -> Path:
+    """Train a pair on ``images`` and keep the best by Frechet distance to ``held_out``.
+
+    A run that was interrupted continues from ``out/state.pt`` to the same weights, bit for bit.
+
+    Args:
+        images: training images, uint8 [N, R, R, 3].
+        held_out: images that are not trained on, uint8 [M, R, R, 3].
+        config: all hyperparameters.
+        out: folder for ``state.pt``, ``grids/``, ``best.safetensors`` with ``best.json``,
+            its card, and ``best.png``, its images beside real ones.
+        init: pair to start from in place of random weights; ``config.init`` is its hash.
+        device: ``cpu`` or ``cuda``.
+        say: receives progress lines.
+
+    Returns:
+        Path of the best pair.
+
+    Raises:
+        UserError: ``out`` holds a run with another config or other images.
+    """
+    from fsgan_bench.features.networks import load_backbone
+    from fsgan_bench.metrics.frechet import FrechetReference
+
+    backbone = load_backbone("lite0")
+    reference = FrechetReference(backbone.pooled(held_out))
+    card = _card(config, images, held_out)
+    session = _new_session(images, config, init, device)
+    state_path, best_path = out / "state.pt", out / "best.safetensors"
+    records: list[dict[str, float]] = []
+    if state := recover_state(state_path, say):
+        if state["fingerprint"] != card["fingerprint"]:
+            raise UserError(
+                f"{out} holds a run with other images or another config; choose another folder."
+            )
+        session.load_state_dict(state["session"])
+        records = state["records"]
+        say(f"continuing at iteration {session.iteration}")
+    probe = torch.randn(
+        config.samples, config.architecture.style_dim, generator=Streams(config.seed)["probe"]
+    )
+    began, first = time.monotonic(), session.iteration
+    while session.iteration < config.iterations:
+        losses = session.method.step(session)
+        session.iteration += 1
+        done = session.iteration
+        if done % config.evaluate_every == 0 or done == config.iterations:
+            fakes = sample(session, probe)
+            distance = reference.distance(backbone.pooled(fakes))
+            best = min((record["fd_lite0"] for record in records), default=float("inf"))
+            records.append({"iteration": done, "fd_lite0": distance})
+            save_grid(fakes[:64], out / "grids" / f"{done:06d}.png", columns=8)
+            say(f"iteration {done}: fd_lite0 {distance:.3f}")
+            if distance < best:
+                now = card | {"iteration": done, "fd_lite0": distance, "commit": commit()}
+                averaged: Any = session.averaged["generator"]
+                save_source(best_path, averaged, session.discriminator, now)
+                write_json(out / "best.json", now | {"history": records})
+                save_comparison(fakes, held_out, out / "best.png")
+        if done % config.save_every == 0 or done == config.iterations:
+            pace = (time.monotonic() - began) / (done - first)
+            left = timedelta(seconds=round(pace * (config.iterations - done)))
+            terms = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            say(f"iteration {done}/{config.iterations}  {pace:.2f} s/it  left {left}  {terms}")
+            state = {
+                "fingerprint": card["fingerprint"],
+                "session": session.state_dict(),
+                "records": records,
+            }
+            save_state(state_path, state)
+    return best_path
+
+
+def pretrain_from_options(
+    *,
+    data: str,
+    out: Path,
+    resolution: int,
+    n_images: int,
+    held_out: int,
+    style_dim: int,
+    mapping_layers: int,
+    channels: str,
+    iterations: int,
+    batch: int,
+    learning_rate: float,
+    r1_gamma: float,
+    ema_half_life: float,
+    evaluate_every: int,
+    seed: int,
+    init: Path | None,
+    threads: int | None,
+    device: str,
+    say: Say,
+) -> Path:
+    """:func:`pretrain` as the command line asks for it.
+
+    Raises:
+        UserError: an option does not fit, or the images cannot be had.
+    """
+    machine.prepare(threads or machine.cores())
+    try:
+        widths = [int(width) for width in channels.split(",")]
+        sides = [4 << i for i in range(len(widths))]
+        architecture = Architecture(
+            resolution, style_dim, mapping_layers, dict(zip(sides, widths, strict=True))
+        )
+    except ValueError as error:
+        raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
+    start = None if init is None else load_source(init)
+    if start is not None and start.pair[0].architecture != architecture:
+        raise UserError(
+            f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
+            f"--channels ask for: {start.generator.architecture}."
+        )
+    try:
+        recipe = Recipe(
+            batch=batch,
+            learning_rate=learning_rate,
+            r1_gamma=r1_gamma,
+            path_length_every=0,
+            ema_half_life=ema_half_life,
+        )
+    except ValueError as error:
+        field, _, rest = str(error).partition(" ")
+        raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
+    if data not in DOMAINS and (exists(data) or Path(data).name != data):
+        everything = load_images(data, resolution, repeats="drop")
+        if len(everything) < held_out + 2:
+            raise UserError(
+                f"{data} holds {len(everything)} different images, too few to keep "
+                f"{held_out} of them out of the training; lower --held-out."
+            )
+        training, kept = everything[held_out:], everything[:held_out]
+    else:
+        training = draw(data, 0, n_images, resolution)
+        kept = draw(data, HELD_OUT_START, held_out, resolution)
+    config = PretrainConfig(
+        architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
+    )
+    return pretrain(training, kept, config, out, init=start, device=device, say=say)
+
+
+def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> None:
+    """Save a grid: up to ``most`` generated images on the left, as many real ones on the right."""
+    count = min(len(fakes), len(real), most)
+    columns = min(8, count)
+    rows = count // columns
+    shape = (rows, columns, *fakes.shape[1:])
+    halves = [images[: rows * columns].reshape(shape) for images in (fakes, real)]
+    gap = np.full_like(halves[0][:, :1], 255)
+    tiles = np.concatenate([halves[0], gap, halves[1]], axis=1)
+    save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=2 * columns + 1)
+
+
+@torch.inference_mode()
+def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
+    """Images of the averaged generator for ``z``, uint8 [N, R, R, 3]."""
+    modules: Mapping[str, Any] = dict(session.averaged.items())
+    return to_uint8(
+        torch.cat(
+            [session.method.sample(modules, part.to(session.device)) for part in z.split(batch)]
+        )
+    )
+
+
+def _new_session(
+    images: Images, config: PretrainConfig, init: Source | None, device: str
+) -> Session:
+    if init is None:
+        with Streams(config.seed).initialising("networks"):
+            networks = Generator(config.architecture), Discriminator(config.architecture)
+    else:
+        networks = init.pair
+    return Session(
+        Pretraining(),
+        *networks,
+        images,
+        recipe=config.recipe,
+        seed=config.seed,
+        iterations=config.iterations,
+        device=device,
+    )
+
+
+def _card(config: PretrainConfig, images: Images, held_out: Images) -> dict[str, Any]:
+    settings = asdict(config)
+    data = {
+        "training_images": len(images),
+        "training_set": set_hash(images),
+        "held_out_images": len(held_out),
+        "held_out_set": set_hash(held_out),
+    }
+    fixed = {k: v for k, v in settings.items() if k not in ("iterations", "save_every")}
+    return {
+        "fsgan_bench": __version__,
+        "config": settings,
+        "data": data,
+        "fingerprint": repr((fixed, data)),
+    }

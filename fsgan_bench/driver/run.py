@@ -1,0 +1,297 @@
+"""Runs a plan: skips what is done, shares out the cores, collects failures, draws what came out."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.cli.progress import Display
+from fsgan_bench.driver import pace
+from fsgan_bench.driver.executors import run_jobs
+from fsgan_bench.driver.task import Task, TaskRequest, load_task
+from fsgan_bench.driver.worker import Event, Job
+from fsgan_bench.errors import UserError
+from fsgan_bench.features.weights import require
+from fsgan_bench.plugins.registry import (
+    MethodEntry,
+    classifier_weights,
+    find_methods,
+    load_methods,
+    method_names,
+)
+from fsgan_bench.plugins.settings import build_config, parse_settings
+from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
+from fsgan_bench.system.machine import cores
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.numerics import Numerics
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; see ``fsgan-bench run --help`` for each field."""
+
+    methods: str
+    targets: tuple[str, ...]
+    suite: str = "avatars"
+    data: Path | None = None
+    budget: str | None = None
+    shots: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    iterations: int | None = None
+    snapshots: int | None = None
+    settings: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    out: Path = Path("results")
+    fresh: bool = False
+    device: str = "cpu"
+    jobs: int | None = None
+    allow_weak_classifier: bool = False
+    keep: Keep = "scored"
+    cell_timeout: float | None = None
+    precision: str = "fp32"
+    accumulate: int = 1
+    compile: bool = False
+
+    @property
+    def numerics(self) -> Numerics:
+        return Numerics(self.precision, self.accumulate, self.compile)
+
+    def task(self, target: str, shots: int) -> TaskRequest:
+        """The request of a target's task."""
+        return TaskRequest(
+            suite=self.suite,
+            target=target,
+            shots=shots,
+            root=self.out.resolve(),
+            data=self.data,
+            device=self.device,
+            allow_weak_classifier=self.allow_weak_classifier,
+        )
+
+
+@dataclass
+class Plan:
+    """Cells to run and cells that are done, and the tasks that they belong to.
+
+    Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
+    the request is left out, as somebody else's method is broken, and why.
+    """
+
+    request: RunRequest
+    tasks: list[Task]
+    cells: list[tuple[Task, Cell]]
+    methods: Mapping[str, type[Method]]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    cached: set[str] = field(default_factory=set)
+
+    @property
+    def to_run(self) -> list[tuple[Task, Cell]]:
+        return [(task, cell) for task, cell in self.cells if cell.hash not in self.cached]
+
+    @property
+    def to_prepare(self) -> list[Task]:
+        """Tasks whose reference lines are needed now."""
+        return self.tasks if self.to_run or not self.methods else []
+
+    @property
+    def jobs(self) -> int:
+        """Cells at a time: one a core is fastest on a CPU, one in all on a GPU, unless told."""
+        return self.request.jobs or (cores() if self.request.device == "cpu" else 1)
+
+    @property
+    def workers(self) -> int:
+        return max(1, min(self.jobs, len(self.to_run)))
+
+    @property
+    def threads(self) -> int:
+        """Threads of a cell; as rounding depends on them, the same however many are left."""
+        return max(1, cores() // self.jobs)
+
+
+def make_plan(request: RunRequest) -> Plan:
+    """Resolve names and settings into cells.
+
+    Raises:
+        UserError: anything in the request that cannot be carried out.
+    """
+    suite = get_suite(request.suite, request.data)
+    classifier = classifier_weights(suite.classifier)
+    entries, broken = find_methods(request.plugins)
+    names = method_names(request.methods, entries)
+    methods = load_methods(names, entries, broken) if names else {}
+    settings = parse_settings(request.settings, names)
+    check_numerics(request, suite, methods.values())
+    if len(set(request.seeds)) != len(request.seeds):
+        raise UserError("--seeds names a seed twice.")
+    shots = request.shots if request.shots is not None else suite.default_shots
+    tasks, cells = [], []
+    for target in request.targets:
+        task = load_task(request.task(suite.target(target).name, shots))
+        tasks.append(task)
+        if methods:
+            _ = task.source.pair
+        for name, method in methods.items():
+            for seed in request.seeds:
+                config = build_config(method, settings.get(name, {}))
+                cell = _cell(request, suite, task, entries[name], method, config, seed)
+                cells.append((task, cell))
+    plan = Plan(request, tasks, cells, methods, broken)
+    if not request.fresh:
+        plan.cached = {
+            cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
+        }
+    if plan.to_prepare:
+        require(suite.backbones, classifier)
+    for task in plan.to_prepare:
+        task.check_resolution()
+    return plan
+
+
+def check_numerics(request: RunRequest, suite: Suite, methods: Iterable[type[Method]]) -> None:
+    """Refuse a precision that the device lacks, and micro-batches where they are not exact.
+
+    Raises:
+        UserError: the first thing that cannot be carried out.
+    """
+    request.numerics.check(suite.recipe.batch, request.device)
+    if request.accumulate == 1:
+        return
+    for method in methods:
+        if not method.accumulates:
+            raise UserError(
+                f"--accumulate: micro-batches may change what '{method.name}' computes, as its "
+                "losses are no plain means over the images of a batch; run it without."
+            )
+
+
+def _cell(
+    request: RunRequest,
+    suite: Suite,
+    task: Task,
+    entry: MethodEntry,
+    method: type[Method],
+    config: Any,
+    seed: int,
+) -> Cell:
+    budget = suite.budget(request.budget, task.target.name)
+    iterations = budget.iterations if request.iterations is None else request.iterations
+    count = budget.snapshots if request.snapshots is None else request.snapshots
+    return Cell(
+        suite=suite.name,
+        target=task.target.name,
+        shots=task.request.shots,
+        method=entry.name,
+        title=method.title,
+        paper=method.paper,
+        method_version=method.version,
+        method_source=entry.source_hash,
+        method_origin=entry.credit,
+        config=asdict(config),
+        seed=seed,
+        iterations=iterations,
+        snapshots=snapshot_schedule(iterations, count),
+        recipe=suite.recipe,
+        source_hash=task.source.hash,
+        few_shot_hash=task.splits.few_shot_hash,
+        numerics=request.numerics,
+    )
+
+
+def start_over(plan: Plan) -> None:
+    """Delete what is stored of the plan's cells, and nothing else (``--fresh``).
+
+    Raises:
+        UserError: another run works on one of them; nothing has been deleted then.
+    """
+    folders = [cell.folder(task.folder) for task, cell in plan.cells]
+    folders = [folder for folder in folders if folder.exists()]
+    for folder in folders:
+        if owner := owner_of(folder):
+            raise UserError(f"--fresh: {folder} is in use by {owner}; stop that run first.")
+    for folder in folders:
+        _empty(folder)
+
+
+def _empty(folder: Path) -> None:
+    """Delete all that is in a cell's folder, but for the lock that others may wait at."""
+    try:
+        with owned(folder):
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
+    except Taken as taken:
+        raise UserError(f"--fresh: {folder} is in use by {taken}; stop that run first.") from None
+
+
+def run_plan(plan: Plan, display: Display) -> dict[str, str]:
+    """Carry out what is not done yet.
+
+    Returns:
+        Reason by label of the cells that failed.
+
+    Raises:
+        Signalled: the user interrupted; the same request continues.
+    """
+    labels = _labels(plan.cells)
+    jobs = [
+        Job(
+            cell,
+            cell.folder(task.folder),
+            task.request,
+            plan.request.plugins,
+            plan.threads,
+            plan.request.keep,
+        )
+        for task, cell in plan.to_run
+    ]
+    for task, cell in plan.cells:
+        if cell.hash in plan.cached:
+            CellFiles(cell.folder(task.folder)).drop_states()
+    cells = {job.cell.hash: job.cell for job in jobs}
+    failures: dict[str, str] = {}
+
+    def on_event(event: Event) -> None:
+        if event.kind == "failed":
+            failures[labels[event.cell]] = event.news["reason"]
+        elif event.kind == "done":
+            cell = cells[event.cell]
+            key = pace.pace_key(cell, cell.method, plan.request.device, plan.threads)
+            pace.record(cell, key, event.news["training"], event.news["scoring"])
+        display.show(labels[event.cell], event)
+
+    with display:
+        display.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
+        run_jobs(jobs, plan.workers, on_event, plan.request.cell_timeout)
+    return failures
+
+
+def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
+    """A short name for each cell: what distinguishes it in this plan."""
+
+    def several(values: Iterable[Any]) -> bool:
+        return len(set(values)) > 1
+
+    targets = several(cell.target for _, cell in cells)
+    shots = several(cell.shots for _, cell in cells)
+    seeds = several(cell.seed for _, cell in cells)
+    labels = {
+        cell.hash: cell.title
+        + (f" {cell.target}" if targets else "")
+        + (f" {cell.shots} shots" if shots else "")
+        + (f" seed {cell.seed}" if seeds else "")
+        for _, cell in cells
+    }
+    counts = Counter(labels.values())
+    return {
+        digest: label if counts[label] == 1 else f"{label} ({digest[:8]})"
+        for digest, label in labels.items()
+    }

@@ -1,0 +1,317 @@
+"""A task: source, target and shots, with all that its cells share, prepared once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fsgan_bench.data.cache import cache_dir, cached_images
+from fsgan_bench.data.file_splits import FileSplits
+from fsgan_bench.data.images import Images, grid, save_png, to_uint8
+from fsgan_bench.data.splits import Splits
+from fsgan_bench.data.targets import SplitSizes
+from fsgan_bench.errors import UserError
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.metrics.frechet import FrechetReference
+from fsgan_bench.metrics.intra_lpips import distance_to_nearest
+from fsgan_bench.metrics.metric import Yardstick
+from fsgan_bench.metrics.scorer import Scorer
+from fsgan_bench.plugins.registry import classifier_entry
+from fsgan_bench.results.cell import PROTOCOL, task_folder
+from fsgan_bench.stylegan2.checkpoint import Source, load_source
+from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.system.files import read_lines, write_json, write_lines
+from fsgan_bench.training.method import Method, check_sample
+from fsgan_bench.training.streams import Streams
+
+STRIP_COLUMNS = 8
+STRIP_TILES = 16
+PIXELS_PER_BATCH = 50 * 64 * 64
+"""Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What names a task, small enough to be sent to a worker process.
+
+    Attributes:
+        suite: its name or file.
+        target, shots: the rest of the task.
+        root: root of all results.
+        data: folder of the suite's files, see ``fsgan_bench.suites.model.get_suite``.
+        device: ``cpu`` or ``cuda``.
+        allow_weak_classifier: score even with a classifier that fails its checks.
+    """
+
+    suite: str
+    target: str
+    shots: int
+    root: Path
+    data: Path | None = None
+    device: str = "cpu"
+    allow_weak_classifier: bool = False
+
+
+class Task:
+    """Everything that the cells of a task share. What is expensive is made on first use."""
+
+    def __init__(self, request: TaskRequest) -> None:
+        self.request = request
+        self.suite: Suite = get_suite(request.suite, request.data)
+        self.target = self.suite.target(request.target)
+        self.suite.check_files(self.target)
+        self.folder = task_folder(request.root, self.suite.name, request.target, request.shots)
+
+    @functools.cached_property
+    def source(self) -> Source:
+        source = load_source(self.suite.source.path)
+        source.generator.to(self.request.device)
+        if source.discriminator is not None:
+            source.discriminator.to(self.request.device)
+        return source
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        suite = self.suite
+        sizes = SplitSizes(
+            self.request.shots, suite.classifier_size, suite.reference_size, suite.probe_size
+        )
+        return self.target.images.splits(sizes, suite.few_shot_seed, self.resolution)
+
+    @property
+    def resolution(self) -> int:
+        return self.source.generator.architecture.resolution
+
+    def check_resolution(self) -> None:
+        """Raise UserError if the source's images are too small for a network that scores them."""
+        for name in sorted(self.suite.backbones):
+            least = load_backbone(name, self.request.device).min_size
+            if self.resolution < least:
+                raise UserError(
+                    f"The suite '{self.suite.name}' cannot be scored: its source draws images of "
+                    f"{self.resolution} pixels a side, and the feature network '{name}' needs "
+                    f"at least {least}."
+                )
+
+    @property
+    def sample_batch(self) -> int:
+        """Images that are generated at a time."""
+        return max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+
+    @functools.cached_property
+    def probe(self) -> Tensor:
+        """The fixed probe batch of latents, [probe_size, style_dim]."""
+        return self._latents[: self.suite.probe_size]
+
+    @functools.cached_property
+    def _latents(self) -> Tensor:
+        """The probe batch, and further latents if the Frechet distance takes more."""
+        stream = Streams(self.suite.probe_seed)["probe"]
+        probe, dim = self.suite.probe_size, self.source.generator.architecture.style_dim
+        further = (self.suite.frechet_samples or probe) - probe
+        return torch.cat([torch.randn(n, dim, generator=stream) for n in (probe, further)])
+
+    @functools.cached_property
+    def classifier(self) -> Any:
+        """The realisticness classifier, from the cache or trained now.
+
+        None if there are no images of the target, or of anything else, that it could learn from.
+
+        Raises:
+            UserError: it fails its checks and nobody said that it may.
+        """
+        target = self.splits.classifier
+        if len(target) == 0:
+            return None
+        others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
+        if not others:
+            return None
+        get_classifier = classifier_entry(self.suite.classifier)
+        classifier = get_classifier(
+            self.suite.classifier,
+            target,
+            others,
+            source=next(iter(others)),
+            ideal=self.target.images.ideal,
+            device=self.request.device,
+        )
+        classifier.check_usable(allow=self.request.allow_weak_classifier)
+        return classifier
+
+    @functools.cached_property
+    def source_images(self) -> Images:
+        """What the source generator draws for the probe batch, kept between runs."""
+        shape = (len(self.probe), self.resolution, self.resolution, 3)
+        name = f"{self.source.hash[:16]}-{tensor_hash(self.probe)[:16]}.npy"
+        return cached_images(
+            cache_dir() / "source" / name,
+            shape,
+            lambda: self.generate(Method(), {"generator": self.source.generator}),
+        )
+
+    @property
+    def classifier_hash(self) -> str | None:
+        return None if self.classifier is None else str(self.classifier.hash)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each metric that is left out or needs care, and for images left out."""
+        left_out = self.splits.notes if isinstance(self.splits, FileSplits) else ()
+        return (*self.scorer.notes, *left_out)
+
+    @functools.cached_property
+    def scorer(self) -> Scorer:
+        device, reference = self.request.device, self.splits.reference
+        lpips = load_backbone(self.suite.lpips_backbone, device)
+        frechet = load_backbone(self.suite.frechet_backbone, device)
+        few_shot = lpips.features(self.splits.few_shot).lpips
+        real = frechet.pooled(reference) if len(reference) > 1 else None
+        held_out, ideal = self.splits.held_out, self.target.images.ideal
+
+        @functools.cache
+        def real_nearest() -> NDArray[np.float32]:
+            batches = (part.lpips for part in lpips.batches(held_out))
+            return np.concatenate([distance_to_nearest(part, few_shot) for part in batches])
+
+        yardstick = Yardstick(
+            few_shot=few_shot,
+            classifier=self.classifier,
+            reference=FrechetReference(real) if real is not None else None,
+            real=real,
+            real_nearest=real_nearest if len(held_out) > 0 else None,
+            source=lambda: self.source_images,
+            ideal=None if ideal is None else lambda: ideal(self.source_images),
+        )
+        return Scorer(lpips, frechet, yardstick)
+
+    def generate(
+        self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None
+    ) -> Images:
+        """Images of the probe batch, or of its first ``count``, 8 bit: uint8 [N, R, R, 3]."""
+        return np.concatenate(list(self._generate(method, modules, self.probe[:count])))
+
+    def generate_further(
+        self, method: Method, modules: Mapping[str, nn.Module]
+    ) -> Iterator[Images]:
+        """What the Frechet distance takes beyond the probe batch, in batches [B, R, R, 3]."""
+        return self._generate(method, modules, self._latents[self.suite.probe_size :])
+
+    def _generate(
+        self, method: Method, modules: Mapping[str, nn.Module], latents: Tensor
+    ) -> Iterator[Images]:
+        side = self.resolution
+        for z in latents.split(self.sample_batch) if len(latents) else ():
+            with torch.inference_mode():
+                sampled = method.sample(modules, z.to(self.request.device))
+                check_sample(sampled, (len(z), 3, side, side))
+                images = to_uint8(sampled)
+            yield images
+
+    def prepare(self) -> None:
+        """Write what is known before any training: task.json, the card, reference lines, strips."""
+        description = self.description()
+        write_json(self.folder / "task.json", description)
+        if self.classifier is not None:
+            write_json(self.folder / "classifier.json", self.classifier.card)
+        stored = read_lines(self.folder / "references.jsonl")
+        decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
+        stamp = {key: description[key] for key in decisive} | {
+            "source_hash": self.source.hash,
+            "networks": [version for _, version in self.scorer.networks.values()],
+            "frechet_samples": len(self._latents),
+        }
+        if stored and all(line.get("stamp") == stamp for line in stored):
+            return
+        lines: list[dict[str, Any]] = []
+        for name, (images, further) in self.references().items():
+            save_strip(images, self.folder / "strips" / f"{name}.png")
+            scored = self.scorer.score(images, further, paired=name != "real")
+            if scored.probe is not None:
+                scored.probe.save(self.folder / "probe" / f"{name}.npz")
+            lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
+        save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
+        write_lines(self.folder / "references.jsonl", lines)
+
+    def references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
+        """Images of each reference line, and further ones for the Frechet distance."""
+        method, modules = Method(), {"generator": self.source.generator}
+        source = self.generate(method, modules)
+        references: dict[str, tuple[Images, Iterable[Images]]] = {
+            "source": (source, self.generate_further(method, modules))
+        }
+        if len(self.splits.held_out) > 0:
+            references["real"] = (self.splits.held_out, ())
+        ideal = self.target.images.ideal
+        if ideal is not None:
+            references["ideal"] = (
+                ideal(source),
+                map(ideal, self.generate_further(method, modules)),
+            )
+        return references
+
+    def description(self) -> dict[str, Any]:
+        """What ``task.json`` holds; every hash is taken anew from what the task is made of."""
+        request = self.request
+        return {
+            "suite": self.suite.name,
+            "target": request.target,
+            "target_title": self.target.title,
+            "source_title": self.suite.source_title,
+            "shots": request.shots,
+            "resolution": self.resolution,
+            "source": {"hash": self.source.hash, "card": dict(self.source.card)},
+            "few_shot_hash": self.splits.few_shot_hash,
+            **self._few_shot_record(),
+            "reference_hash": self.splits.reference_hash,
+            "probe_hash": tensor_hash(self.probe),
+            "classifier_hash": self.classifier_hash,
+            "protocol": PROTOCOL,
+            "lpips_protocol": self.suite.lpips_protocol,
+            "notes": list(self.notes),
+            "attribution": self.target.images.attribution,
+        }
+
+    def _few_shot_record(self) -> dict[str, Any]:
+        """Which files the few-shot images are, where they are files."""
+        if not isinstance(self.splits, FileSplits):
+            return {}
+        return {
+            "few_shot": list(self.splits.few_shot_names),
+            "few_shot_pool": self.splits.pool_size,
+            "real_images": self.splits.real_size,
+        }
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's bytes, in hex."""
+    return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+
+
+def save_strip(images: Images, path: Path) -> None:
+    """Save the first 16 images as 2 rows of 8, without borders; missing tiles are white."""
+    tiles = np.full((STRIP_TILES, *images.shape[1:]), 255, dtype=np.uint8)
+    count = min(len(images), STRIP_TILES)
+    tiles[:count] = images[:count]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(grid(tiles, STRIP_COLUMNS, padding=0), path)
+
+
+@functools.lru_cache(maxsize=2)
+def load_task(request: TaskRequest) -> Task:
+    """The task of a request, kept for the cells that follow in this process.
+
+    Raises:
+        UserError: suite, target or shots are not to be had.
+    """
+    if request.shots < 1:
+        raise UserError(f"--shots must be at least 1, not {request.shots}.")
+    return Task(request)

@@ -1,0 +1,203 @@
+"""Scoring: one batch of images -> every metric, one pass of each network over the images."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fsgan_bench.data.images import Images
+from fsgan_bench.features.backbone import Backbone
+from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
+from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
+from fsgan_bench.metrics.metric import METRICS, Measured, Metric, Role, Yardstick
+from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.metrics.registry import ALWAYS
+from fsgan_bench.results.cell import PROTOCOL
+
+HELD_BYTES = 2**29
+"""LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one set of images, as a line of ``scores.jsonl`` stores it.
+
+    ``seconds`` is the metric's own time, ``shared_seconds`` that of the passes over the images
+    which its features come from and which other metrics may have in common with it.
+    """
+
+    metric: str
+    value: float | None
+    stderr: float | None
+    n: int
+    backbone: str
+    version: str
+    seconds: float
+    shared_seconds: float
+    detail: dict[str, Any]
+
+    def to_json(self, **position: Any) -> dict[str, Any]:
+        """The line, led by what was scored (``iteration=100`` or ``reference="source"``)."""
+        return {**position, **vars(self)}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a batch of images, and what they say of each of them, if it was clustered."""
+
+    scores: list[Score]
+    probe: ProbeValues | None
+
+
+class Scorer:
+    """Scores image sets against one task's yardstick.
+
+    ``lpips`` and ``frechet`` may be one backbone; then one pass serves both, and the classifier
+    too if it looks through the same. ``notes`` holds a sentence for every metric that the task goes
+    without and for every one whose values need care.
+    """
+
+    def __init__(self, lpips: Backbone, frechet: Backbone, yardstick: Yardstick) -> None:
+        self.lpips = lpips
+        self.frechet = frechet
+        self.yardstick = yardstick
+        self.networks: dict[Role, tuple[str, str]] = {
+            "classifier": self._classifier_network(),
+            "lpips": (lpips.name, lpips.version),
+            "frechet": (frechet.name, frechet.version),
+            "edges": ("edges", EDGES),
+        }
+
+    def score(
+        self,
+        images: Images,
+        further: Iterable[Images] = (),
+        metrics: Sequence[Metric] | None = None,
+        *,
+        paired: bool = True,
+    ) -> Scored:
+        """Score ``images``, uint8 [N, R, R, 3]; ``further`` images count for Frechet alone.
+
+        ``metrics`` are by default those of every snapshot; without ``paired`` those are left out
+        that need images of the probe batch, a latent each, in order. An undefined value (no cluster
+        with two members, say) is stored as None. Beside the images and a batch of each network,
+        memory holds pooled features, 4 d bytes for each image and further image, and LPIPS
+        features: 4 N D bytes up to ``HELD_BYTES``; where they are larger they are streamed and
+        memory does not depend on N, see ``metrics.intra_lpips.streamed_intra_lpips``.
+        """
+        wanted = ALWAYS.values() if metrics is None else metrics
+        possible = [
+            metric
+            for metric in wanted
+            if not metric.missing(self.yardstick) and (paired or not metric.paired)
+        ]
+        measured, seconds = self._measure(images, further, possible)
+        scores = []
+        each: dict[str, NDArray[Any]] = {}
+        for metric in possible:
+            began = time.perf_counter()
+            value = metric(measured, self.yardstick)
+            name, backbone, version = self.identity(metric)
+            network = self.networks[metric.role][1]
+            scores.append(
+                Score(
+                    metric=name,
+                    value=_finite(value.value),
+                    stderr=_finite(value.stderr),
+                    n=value.n,
+                    backbone=backbone,
+                    version=version,
+                    seconds=round(time.perf_counter() - began, 4),
+                    shared_seconds=round(seconds.get(network, 0.0), 4),
+                    detail={key: _finite(item) for key, item in value.detail.items()},
+                )
+            )
+            if value.each is not None:
+                each[name] = value.each
+        if measured.clusters is None:
+            return Scored(scores, None)
+        versions = {score.metric: score.version for score in scores if score.metric in each}
+        return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
+
+    def identity(self, metric: Metric) -> tuple[str, str, str]:
+        """What tells a metric's scores from others: stored name, backbone, version."""
+        backbone, network = self.networks[metric.role]
+        version = f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
+        return metric.stored_as(backbone), backbone, version
+
+    @property
+    def notes(self) -> list[str]:
+        notes = []
+        for metric in METRICS.values():
+            if reason := metric.missing(self.yardstick):
+                notes.append(f"{self.identity(metric)[0]} is left out: {reason}.")
+            elif warning := metric.warning(self.yardstick):
+                notes.append(f"{self.identity(metric)[0]} {warning}.")
+        return notes
+
+    def _measure(
+        self, images: Images, further: Iterable[Images], metrics: Sequence[Metric]
+    ) -> tuple[Measured, dict[str, float]]:
+        """What the networks make of the images, and the seconds of each, by its version."""
+        roles = {metric.role for metric in metrics}
+        seconds: dict[str, float] = {}
+        pooled: dict[str, Tensor] = {}
+        clusters = to_ideal = None
+        if "lpips" in roles:
+            began = time.perf_counter()
+            rows, lpips_pooled = self._rows(images)
+            clusters = streamed_intra_lpips(rows, self.yardstick.few_shot, distances=True)
+            pooled[self.lpips.version] = lpips_pooled
+            if any(metric.paired and metric.role == "lpips" for metric in metrics):
+                to_ideal = paired_lpips(rows(None), self._ideal_rows(None))
+            seconds[self.lpips.version] = time.perf_counter() - began
+        frechet = torch.empty(0, self.frechet.pooled_dim)
+        if "frechet" in roles:
+            began = time.perf_counter()
+            version = self.frechet.version
+            if version not in pooled:
+                pooled[version] = self.frechet.pooled(images)
+            frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
+            seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
+        return Measured(images, clusters, pooled, frechet, to_ideal), seconds
+
+    @functools.cached_property
+    def _ideal_rows(self) -> Rows:
+        assert self.yardstick.ideal is not None
+        return self._rows(self.yardstick.ideal())[0]
+
+    def _rows(self, images: Images) -> tuple[Rows, Tensor]:
+        """Passes over the LPIPS features, and the pooled ones, which are there after the first."""
+        if 4 * len(images) * self.yardstick.few_shot.shape[1] <= HELD_BYTES:
+            features = self.lpips.features(images)
+            return held_rows(features.lpips), features.pooled
+        pooled = torch.empty(len(images), self.lpips.pooled_dim, device=self.lpips.device)
+
+        def rows(indices: NDArray[np.intp] | None) -> Iterable[Tensor]:
+            if indices is None:
+                return self.lpips.lpips_batches(images, pooled)
+            return (part.lpips for part in self.lpips.batches(images, chosen=indices))
+
+        return rows, pooled
+
+    def _classifier_network(self) -> tuple[str, str]:
+        """Name and version of what the classifier looks through; empty without one."""
+        classifier = self.yardstick.classifier
+        if classifier is None:
+            return "", ""
+        trunk = getattr(classifier, "trunk", "")
+        name = trunk.partition("/")[0] or classifier.card["name"]
+        return name, trunk or classifier.card["backbone"]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""What other packages and files bring: methods, metrics and classifiers by name."""

@@ -1,0 +1,211 @@
+"""Everything that has a name: methods and classifiers, found by entry points and plugin files.
+
+Entry points are only imported when they are asked for, so that listing names loads no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fsgan_bench.errors import UserError, look_up, what_happened, where_defined, where_raised
+from fsgan_bench.plugins.method_files import ALL, NONE, check_class, load_plugin
+
+if TYPE_CHECKING:
+    from fsgan_bench.features.weights import Weights
+    from fsgan_bench.training.method import Method
+
+METHODS_GROUP = "fsgan_bench.methods"
+CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
+OWN_DISTRIBUTION = "fsgan-bench"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method that can be named.
+
+    Attributes:
+        name: what ``--methods`` takes.
+        origin: the distribution or the plugin file that brings it.
+        entry_point: where it is imported from, or None for a plugin file.
+    """
+
+    name: str
+    origin: str
+    entry_point: metadata.EntryPoint | None = None
+
+    @property
+    def third_party(self) -> bool:
+        return self.origin != OWN_DISTRIBUTION
+
+    def load(self) -> type[Method]:
+        """Import the class.
+
+        Raises:
+            UserError: it cannot be imported or is no method.
+        """
+        if self.entry_point is None:
+            return load_plugin(Path(self.origin))[self.name]
+        try:
+            loaded = self.entry_point.load()
+        except (Exception, SystemExit) as error:
+            where = where_raised(error) or self.entry_point.value
+            raise UserError(
+                f"The method '{self.name}' of {self.origin} cannot be imported: {where}: "
+                f"{what_happened(error)}."
+            ) from error
+        method = check_class(loaded, f"'{self.name}' of {self.place}")
+        if method.name != self.name:
+            raise UserError(
+                f"The method '{self.name}' of {self.place} calls itself '{method.name}'; its name "
+                "must be that of its entry point."
+            )
+        return method
+
+    @property
+    def place(self) -> str:
+        """Where it is written, for messages."""
+        if self.entry_point is None:
+            return where_defined(self.load())
+        return f"{self.origin} ({self.entry_point.value})"
+
+    @property
+    def credit(self) -> str | None:
+        """Who brings it, with the version of a distribution; None for our own methods."""
+        if not self.third_party:
+            return None
+        if self.entry_point is None:
+            return Path(self.origin).name
+        dist = self.entry_point.dist
+        return f"{dist.name} {dist.version}" if dist else self.origin
+
+    @property
+    def source_hash(self) -> str | None:
+        """SHA-256 of a third-party method's file; None for our own, whose version speaks for it."""
+        if not self.third_party:
+            return None
+        file = sys.modules[self.load().__module__].__file__
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+
+
+def find_methods(
+    plugins: Sequence[Path] = (),
+) -> tuple[dict[str, MethodEntry], dict[str, str]]:
+    """All methods by name: our own, then those of other packages, then those of plugin files.
+
+    Returns:
+        What works, and why the rest does not: a sentence by plugin file or by method and origin.
+        A broken plugin or package of somebody else takes nothing away from the others.
+
+    Raises:
+        UserError: a plugin file does not exist.
+    """
+    named = [
+        MethodEntry(point.name, point.dist.name if point.dist else "unknown", point)
+        for point in metadata.entry_points(group=METHODS_GROUP)
+    ]
+    named.sort(key=lambda entry: entry.third_party)
+    broken: dict[str, str] = {}
+    for plugin in plugins:
+        if not plugin.is_file():
+            raise UserError(f"There is no plugin file {plugin}.")
+        try:
+            named += [MethodEntry(name, str(plugin)) for name in load_plugin(plugin)]
+        except UserError as error:
+            broken[str(plugin)] = str(error)
+    entries: dict[str, MethodEntry] = {}
+    for entry in named:
+        taken = entries.setdefault(entry.name, entry)
+        if taken.origin != entry.origin:
+            broken[f"{entry.name} of {entry.origin}"] = (
+                f"The method name '{entry.name}' of {entry.place} is already taken by "
+                f"{taken.origin}; rename one of them."
+            )
+    return entries, broken
+
+
+def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:
+    """The methods of :func:`find_methods` that can be named."""
+    return find_methods(plugins)[0]
+
+
+def method_names(names: str, entries: Mapping[str, MethodEntry]) -> list[str]:
+    """Split a comma-separated list; ``all`` stands for the methods that come with fsgan-bench.
+
+    The list ``none`` is empty: the source is scored and nothing adapted.
+
+    Raises:
+        UserError: nothing is named.
+    """
+    if names.strip() == NONE:
+        return []
+    own = [name for name, entry in entries.items() if not entry.third_party]
+    parts = [part.strip() for part in names.split(",")]
+    chosen = [name for part in parts if part for name in (own if part == ALL else [part])]
+    if not chosen:
+        raise UserError("--methods names no method; try --methods all.")
+    return list(dict.fromkeys(chosen))
+
+
+def load_methods(
+    names: Iterable[str], entries: Mapping[str, MethodEntry], broken: dict[str, str]
+) -> dict[str, type[Method]]:
+    """Import the named methods; what somebody else broke is left out and added to ``broken``.
+
+    Args:
+        names: what to import.
+        entries, broken: as :func:`find_methods` returns them. While a plugin file is broken, an
+            unknown name counts as one of its methods.
+
+    Raises:
+        UserError: a name is unknown, one of our own methods cannot be imported, or nothing of what
+            is named works.
+    """
+    unreadable = bool(broken)
+    loaded: dict[str, type[Method]] = {}
+    for name in names:
+        try:
+            entry = look_up("method", name, entries)
+            loaded[name] = entry.load()
+        except UserError as error:
+            if name in entries and not entries[name].third_party:
+                raise
+            if name not in entries and not unreadable:
+                raise
+            broken[name] = str(error)
+    if not loaded:
+        raise UserError(" ".join(broken.values()))
+    return loaded
+
+
+def classifier_entry(name: str) -> Any:
+    """Load the classifier factory that ``name`` (or its part before a colon) stands for.
+
+    Raises:
+        UserError: there is no such classifier.
+    """
+    return _classifier_point(name).load()
+
+
+def classifier_weights(name: str) -> tuple[Weights, ...]:
+    """The pretrained weights of the classifier ``name``, without loading torch for it.
+
+    They are what ``weights(name)`` returns, a function of the top-level package of the factory;
+    where there is none, nobody can tell before the classifier is made.
+
+    Raises:
+        UserError: there is no such classifier.
+    """
+    package = importlib.import_module(_classifier_point(name).module.partition(".")[0])
+    return tuple(package.weights(name)) if hasattr(package, "weights") else ()
+
+
+def _classifier_point(name: str) -> metadata.EntryPoint:
+    points = {point.name: point for point in metadata.entry_points(group=CLASSIFIERS_GROUP)}
+    return look_up("classifier", name.partition(":")[0], points)

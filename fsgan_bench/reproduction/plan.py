@@ -1,0 +1,224 @@
+"""The paper's figures and tables for a suite: which cells they need, and what is drawn of which.
+
+Zhao et al. 2022: the trajectories are Fig. 2, the ablations Fig. 6. Cells lie where
+``fsgan-bench run`` puts them and are shared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar, get_args
+
+from fsgan_bench.analysis import verdict as report
+from fsgan_bench.driver.run import Plan, RunRequest, make_plan
+from fsgan_bench.driver.task import Task, TaskRequest, load_task
+from fsgan_bench.errors import UserError
+from fsgan_bench.figures.drawing import KINDS, draw
+from fsgan_bench.reproduction import drawings as reproduction
+from fsgan_bench.results.cell import Cell
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.reader import load
+from fsgan_bench.snapshots.judge_again import JUDGES, judge_again, judgements_file
+from fsgan_bench.suites.model import Suite, get_suite
+
+T = TypeVar("T")
+
+Part: TypeAlias = Literal[
+    "trajectories", "grids", "tables", "classifier-ablation", "dcl-ablation", "data-size"
+]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+COMPARED: tuple[Part, ...] = ("trajectories", "grids", "tables")
+"""Parts that are drawn from all methods' cells."""
+
+SHOTS = (1, 5, 10, 50, 100)
+"""Of the part data-size."""
+
+CONTRASTIVE: tuple[tuple[str, ...], ...] = ((), ("dcl.lambda2=0",), ("dcl.lambda1=0",))
+"""Settings of the part dcl-ablation: both losses, the generator's alone, the discriminator's."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much of everything a budget pays for.
+
+    Attributes:
+        targets: the first so many of the suite; None: all.
+        seeds: of every method.
+        ablation_seeds: the first so many of them, in the three ablations.
+        sized: methods whose data size is varied.
+    """
+
+    targets: int | None
+    seeds: int
+    ablation_seeds: int
+    sized: str
+
+
+SCOPES: dict[str, Scope] = {
+    "quick": Scope(targets=1, seeds=3, ablation_seeds=1, sized="dcl"),
+    "standard": Scope(targets=3, seeds=3, ablation_seeds=3, sized="tgan,dcl"),
+    "full": Scope(targets=None, seeds=5, ablation_seeds=5, sized="all"),
+}
+"""By the budget's name; cells train as the suite's budget of that name says, or its longest."""
+
+
+@dataclass(frozen=True)
+class ReproduceRequest:
+    """What is asked for.
+
+    Attributes:
+        parts: which of ``PARTS``.
+        budget: a name of ``SCOPES``.
+        targets, seeds: in place of the scope's; ablations take the first target only.
+        run: everything else, as for ``fsgan-bench run``.
+    """
+
+    parts: tuple[Part, ...]
+    budget: str
+    targets: tuple[str, ...] | None
+    seeds: tuple[int, ...] | None
+    run: RunRequest
+
+
+@dataclass
+class Reproduction:
+    """The plan of all cells together, and the folders of those that each drawing takes.
+
+    Attributes:
+        plan: every cell once.
+        task: the first target with the suite's number of shots, where the ablations are drawn.
+        compared: cells of all methods, by the folder of their task.
+        contrastive: cells of the part dcl-ablation.
+        sized: cells of the part data-size.
+        rejudged: cells whose snapshots the part classifier-ablation scores again.
+        notes: what is left out, and why.
+    """
+
+    plan: Plan
+    task: Task
+    compared: dict[Path, list[Path]] = field(default_factory=dict)
+    contrastive: list[Path] = field(default_factory=list)
+    sized: list[Path] = field(default_factory=list)
+    rejudged: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan_reproduction(request: ReproduceRequest) -> Reproduction:
+    """Find out which cells are needed, and which of them are there.
+
+    Raises:
+        UserError: anything in the request that cannot be carried out.
+    """
+    suite = get_suite(request.run.suite, request.run.data)
+    scope = SCOPES[request.budget]
+    targets = request.targets or tuple(suite.targets)[: scope.targets]
+    seeds = request.seeds or tuple(range(scope.seeds))
+    budget = _budget(suite, request.budget, targets[0])
+    whole = replace(request.run, targets=targets, seeds=seeds, budget=budget)
+    few = replace(whole, targets=targets[:1], seeds=seeds[: scope.ablation_seeds])
+    plans = _Plans()
+    compared: dict[Path, list[Path]] = {}
+    notes: list[str] = []
+    contrastive: list[Path] = []
+    sized: list[Path] = []
+    if not set(COMPARED).isdisjoint(request.parts):
+        for task, cell in plans.add(whole):
+            compared.setdefault(task.folder, []).append(cell.folder(task.folder))
+    rejudged = plans.folders(few) if "classifier-ablation" in request.parts else []
+    if "dcl-ablation" in request.parts:
+        for settings in CONTRASTIVE:
+            contrastive += plans.folders(replace(few, methods="dcl", settings=settings))
+    if "data-size" in request.parts:
+        for shots in SHOTS:
+            try:
+                sized += plans.folders(replace(few, methods=scope.sized, shots=shots))
+            except UserError as error:
+                notes.append(f"data-size: {shots} shots are left out: {error}")
+    task = load_task(whole.task(targets[0], suite.default_shots))
+    return Reproduction(plans.merged(whole), task, compared, contrastive, sized, rejudged, notes)
+
+
+def draw_reproduction(
+    request: ReproduceRequest, found: Reproduction, say: Callable[[str], None]
+) -> list[Path]:
+    """Draw every part that has finished cells, into ``figures`` of its task; the files written.
+
+    The classifier ablation scores its snapshots first, as far as that is not done; ``say`` receives
+    a sentence for whatever is left out. The verdict on the paper's observations goes with the
+    tables, data sizes into the folder that their tasks have in common.
+    """
+    written: list[Path] = []
+    folder = found.task.folder / "figures"
+    kinds = [kind for kind in KINDS if kind in request.parts]
+    for task_folder, cells in found.compared.items():
+        if finished := _finished(cells):
+            written += draw(finished, task_folder / "figures", kinds)
+    everything = _finished(cell for cells in found.compared.values() for cell in cells)
+    if "tables" in kinds and everything:
+        written += report.write(report.verdict(load(everything)))
+    if contrastive := _finished(found.contrastive):
+        written += draw(contrastive, folder / "dcl_ablation")
+    if sized := _finished(found.sized):
+        written += reproduction.draw_sizes(sized, folder)
+    if judged := _finished(found.rejudged):
+        judge_again(
+            found.task,
+            judged,
+            plugins=request.run.plugins,
+            jobs=found.plan.jobs,
+            threads=found.plan.threads,
+            say=say,
+        )
+        titles = {judge.key: judge.title for judge in JUDGES}
+        file = judgements_file(found.task.folder)
+        written += reproduction.draw_classifiers(judged, file, titles)
+    return written
+
+
+def _finished(cells: Iterable[Path]) -> list[Path]:
+    return [cell for cell in cells if CellFiles(cell).done.exists()]
+
+
+def _budget(suite: Suite, name: str, target: str) -> str:
+    budgets = {**suite.budgets, **suite.target(target).budgets}
+    return name if name in budgets else max(budgets, key=lambda each: budgets[each].iterations)
+
+
+class _Plans:
+    """Plans put together, each cell and each task once."""
+
+    def __init__(self) -> None:
+        self.parts: list[Plan] = []
+        self.tasks: dict[TaskRequest, Task] = {}
+        self.cells: dict[Path, tuple[Task, Cell]] = {}
+
+    def add(self, request: RunRequest) -> list[tuple[Task, Cell]]:
+        """The cells of a request."""
+        plan = make_plan(request)
+        self.parts.append(plan)
+        found = [(self.tasks.setdefault(task.request, task), cell) for task, cell in plan.cells]
+        for task, cell in found:
+            self.cells.setdefault(cell.folder(task.folder), (task, cell))
+        return found
+
+    def folders(self, request: RunRequest) -> list[Path]:
+        """Those of the cells of a request."""
+        return [cell.folder(task.folder) for task, cell in self.add(request)]
+
+    def merged(self, request: RunRequest) -> Plan:
+        return Plan(
+            request,
+            list(self.tasks.values()),
+            list(self.cells.values()),
+            _union(plan.methods for plan in self.parts),
+            _union(plan.broken for plan in self.parts),
+            {digest for plan in self.parts for digest in plan.cached},
+        )
+
+
+def _union(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    return {key: value for part in parts for key, value in part.items()}

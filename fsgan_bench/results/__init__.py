@@ -1,0 +1,1 @@
+"""Run folders: what is where, and the one reader that makes tables of them."""

@@ -1,0 +1,1 @@
+"""Stored snapshots, brought back to be scored or verified without training."""

@@ -1,0 +1,223 @@
+"""The classifier ablation (Zhao et al. 2022, Fig. 6 left): stored snapshots, judged by others.
+
+Each judge learns the target against other non-targets than the suite's own classifier, or is
+another network. What it makes of pure noise and of the reference images is stored beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from fsgan_bench.data.images import Images
+from fsgan_bench.driver.task import Task, TaskRequest, load_task
+from fsgan_bench.errors import UserError
+from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.metrics.metric import FeatureClassifier
+from fsgan_bench.plugins.registry import classifier_entry
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.snapshots.restore import stored_sampler
+from fsgan_bench.system import machine
+from fsgan_bench.system.files import read_lines, write_json, write_lines
+
+FINE_TUNED = "timm:tf_efficientnet_lite0"
+
+GREYED = ("grey-faces", "grey source")
+"""Non-targets that are the source's images without colour."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier of the ablation: its title, its name in the registry, and what it rejects."""
+
+    key: str
+    title: str
+    classifier: str | None
+    rejects: Callable[[list[str]], list[str]]
+
+
+JUDGES: tuple[Judge, ...] = (
+    Judge("mixture", "mixture (the suite's classifier)", None, lambda names: names),
+    Judge("source", "source alone", None, lambda names: names[:1]),
+    Judge(
+        "others",
+        "other styles, without the source",
+        None,
+        lambda names: [name for name in names[1:] if name not in GREYED],
+    ),
+    Judge("fine-tuned", "mixture, network fine-tuned", FINE_TUNED, lambda names: names),
+)
+"""``rejects`` is given the names of all non-target domains, the source's first."""
+
+
+def judgements_file(task_folder: Path) -> Path:
+    return task_folder / "classifier-ablation" / "scores.jsonl"
+
+
+def judge_again(
+    task: Task,
+    cells: Sequence[Path],
+    *,
+    plugins: Sequence[Path] = (),
+    jobs: int = 1,
+    threads: int = 1,
+    say: Callable[[str], None],
+) -> None:
+    """Score the stored snapshots of finished ``cells`` by every judge; what is known is kept.
+
+    Writes ``classifier-ablation/scores.jsonl`` and each judge's card beside it, after every cell.
+
+    Args:
+        task: of the cells.
+        cells: their folders.
+        plugins: plugin files with their methods.
+        jobs: processes at a time.
+        threads: of each.
+        say: receives a sentence for whatever is left out.
+    """
+    file = judgements_file(task.folder)
+    snapshots = {folder: _snapshots(folder) for folder in cells}
+    lines = read_lines(file)
+    stored = {path.stem: json.loads(path.read_text()) for path in file.parent.glob("*.json")}
+    if stored and not any(_missing(snapshots, lines, stored).values()):
+        return
+    judges = _judges(task, say)
+    cards = {key: classifier.card for key, classifier in judges.items()}
+    for key, card in cards.items():
+        write_json(file.parent / f"{key}.json", card)
+    lines = [line for line in lines if _by(line, cards)]
+    if not any("reference" in line for line in lines):
+        lines += _judge_references(task, judges)
+        write_lines(file, lines)
+    work = []
+    for folder, iterations in _missing(snapshots, lines, cards).items():
+        if not all(CellFiles(folder).snapshot(at).exists() for at in iterations):
+            say(f"{folder} cannot be judged again: its snapshots are not stored.")
+        elif iterations:
+            work.append(
+                joblib.delayed(_judge_cell)(
+                    task.request, folder, iterations, tuple(plugins), threads
+                )
+            )
+    for found in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        lines += found
+        write_lines(file, sorted(lines, key=_order))
+
+
+def _snapshots(folder: Path) -> tuple[str, list[int]]:
+    """A cell's hash, and the iterations of its snapshots."""
+    document = json.loads(CellFiles(folder).cell.read_text(encoding="utf-8"))
+    return document["hash"], document["cell"]["snapshots"]
+
+
+def _missing(
+    snapshots: Mapping[Path, tuple[str, Sequence[int]]],
+    lines: Sequence[Mapping[str, Any]],
+    cards: Mapping[str, Mapping[str, Any]],
+) -> dict[Path, list[int]]:
+    """The iterations of each cell at which one of these classifiers has not judged."""
+    known = {
+        (line["judge"], line.get("cell"), line.get("iteration"))
+        for line in lines
+        if _by(line, cards)
+    }
+    return {
+        folder: [at for at in iterations if any((key, cell, at) not in known for key in cards)]
+        for folder, (cell, iterations) in snapshots.items()
+    }
+
+
+def _by(line: Mapping[str, Any], cards: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether one of these very classifiers has judged."""
+    card = cards.get(line["judge"])
+    return card is not None and card["hash"] == line["classifier_hash"]
+
+
+def _order(line: Mapping[str, Any]) -> tuple[str, str, int]:
+    return line.get("cell", ""), line["judge"], int(line.get("iteration", 0))
+
+
+def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """The judges that can be had, by key."""
+    target = task.splits.classifier
+    every = task.target.images.non_target(task.suite.classifier_size, task.resolution)
+    if len(target) == 0 or not every:
+        raise UserError(
+            f"The target '{task.target.name}' has no images to train classifiers with, so there is "
+            "nothing to compare."
+        )
+    found: dict[str, Any] = {}
+    for judge in JUDGES:
+        negatives = {name: every[name] for name in judge.rejects(list(every))}
+        name = judge.classifier or task.suite.classifier
+        source = next(iter(every))
+        try:
+            found[judge.key] = classifier_entry(name)(
+                name,
+                target,
+                negatives,
+                source=source if source in negatives else None,
+                ideal=task.target.images.ideal if source in negatives else None,
+                device=task.request.device,
+            )
+        except UserError as error:
+            say(f"classifier ablation, {judge.title}: left out. {error}")
+    return found
+
+
+def _judge_references(task: Task, judges: Mapping[str, Any]) -> list[dict[str, Any]]:
+    noise = np.random.default_rng(task.suite.probe_seed)
+    shape = (len(task.probe), task.resolution, task.resolution, 3)
+    references = {name: images for name, (images, _) in task.references().items()}
+    references["noise"] = noise.integers(0, 256, shape, dtype=np.uint8)
+    return [
+        {"reference": name} | line
+        for name, images in references.items()
+        for line in _lines(task, judges, images)
+    ]
+
+
+def _judge_cell(
+    request: TaskRequest,
+    folder: Path,
+    iterations: Sequence[int],
+    plugins: tuple[Path, ...],
+    threads: int,
+) -> list[dict[str, Any]]:
+    """In a process of its own: the judgements of one cell's snapshots."""
+    machine.prepare(threads)
+    task, files = load_task(request), CellFiles(folder)
+    judges = _judges(task)
+    document = json.loads(files.cell.read_text(encoding="utf-8"))
+    lines = []
+    for at in iterations:
+        method, modules, _ = stored_sampler(task, document["cell"], files.snapshot(at), plugins)
+        position = {"cell": document["hash"], "iteration": at}
+        lines += [position | line for line in _lines(task, judges, task.generate(method, modules))]
+    return lines
+
+
+def _lines(task: Task, judges: Mapping[str, Any], images: Images) -> Iterator[dict[str, Any]]:
+    """Each judge's mean score of the images [N, R, R, 3], one pass a network."""
+    pooled: dict[str, Any] = {}
+    trunk = load_backbone(task.suite.frechet_backbone, task.request.device)
+    for key, classifier in judges.items():
+        if isinstance(classifier, FeatureClassifier) and classifier.trunk == trunk.version:
+            if trunk.version not in pooled:
+                pooled[trunk.version] = trunk.pooled(images)
+            scores = classifier.scores_from_features(pooled[trunk.version])
+        else:
+            scores = classifier.scores(images)
+        yield {
+            "judge": key,
+            "classifier_hash": str(classifier.hash),
+            "value": float(scores.mean()),
+            "stderr": float(scores.std(ddof=1) / len(scores) ** 0.5),
+            "n": len(scores),
+        }

@@ -1,0 +1,186 @@
+"""More metrics on stored snapshots: lines are added to scores.jsonl, none is taken away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.driver.task import Task
+from fsgan_bench.errors import UserError
+from fsgan_bench.metrics.metric import Metric
+from fsgan_bench.metrics.registry import choose_metrics
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.snapshots.restore import find_cells, stored_sampler, stored_task
+from fsgan_bench.system.files import read_lines, write_lines
+from fsgan_bench.system.locks import Taken, owned
+
+Say = Callable[[str], None]
+
+_MADE_FROM = ("few_shot_hash", "reference_hash", "probe_hash")
+
+
+def score_runs(
+    runs: Sequence[Path],
+    names: str,
+    *,
+    say: Say,
+    suite: str | None = None,
+    data: Path | None = None,
+    plugins: Sequence[Path] = (),
+    device: str = "cpu",
+) -> int:
+    """Score the stored snapshots of all finished cells below ``runs``, and the reference lines.
+
+    What was scored already, in the same version, is passed over.
+
+    Args:
+        runs: folders of results, searched recursively.
+        names: metrics, comma-separated.
+        say: receives a sentence for each cell and for whatever is left out.
+        suite: suite file of the runs; by default the built-in suite that they name.
+        data: folder that the suite's paths start from.
+        plugins: plugin files with methods of the runs.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        How many lines were added.
+
+    Raises:
+        UserError: an unknown metric, no runs, or a task that was made from other images or another
+            source than are there.
+    """
+    metrics = choose_metrics(names)
+    added = 0
+    for folder, cells in find_cells(runs).items():
+        finished = [files for files in map(CellFiles, cells) if files.done.exists()]
+        if len(finished) < len(cells):
+            say(f"{folder}: {len(cells) - len(finished)} unfinished cell(s) passed over")
+        if not finished:
+            continue
+        documents = {files.folder: _read(files.cell) for files in finished}
+        first = documents[finished[0].folder]["cell"]
+        try:
+            task = stored_task(folder, first, suite, data, device)
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from None
+        _check_inputs(task)
+        possible = []
+        for metric in metrics:
+            reason = metric.missing(task.scorer.yardstick)
+            if reason is None:
+                possible.append(metric)
+            else:
+                say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
+        added += _score_references(task, possible)
+        for files in finished:
+            added += _score_cell(task, files, documents[files.folder], possible, plugins, say)
+    return added
+
+
+def _score_cell(
+    task: Task,
+    files: CellFiles,
+    document: Mapping[str, Any],
+    metrics: Sequence[Metric],
+    plugins: Sequence[Path],
+    say: Say,
+) -> int:
+    cell = document["cell"]
+    if (
+        cell["source_hash"] != task.source.hash
+        or cell["few_shot_hash"] != task.splits.few_shot_hash
+    ):
+        say(f"{files.folder}: passed over, made with another source or few-shot set")
+        return 0
+    present = [at for at in cell["snapshots"] if files.snapshot(at).exists()]
+    if not present:
+        say(f"{files.folder}: passed over, no snapshots are stored")
+        return 0
+    added = 0
+    try:
+        with owned(files.folder):
+            keep = files.read_manifest().get("keep")
+            for iteration in present:
+                added += _score_snapshot(task, files, cell, iteration, metrics, plugins)
+            if added and keep is not None:
+                files.write_manifest(cell["snapshots"], keep)
+    except Taken as taken:
+        say(f"{files.folder}: passed over, {taken}")
+    except UserError as error:
+        raise UserError(f"{files.folder}: {error}") from None
+    say(f"{files.folder}: {added} score(s) added at {len(present)} snapshot(s)")
+    return added
+
+
+def _score_snapshot(
+    task: Task,
+    files: CellFiles,
+    cell: Mapping[str, Any],
+    iteration: int,
+    metrics: Sequence[Metric],
+    plugins: Sequence[Path],
+) -> int:
+    stored = read_lines(files.scores)
+    wanted = _unscored(task, metrics, [line for line in stored if line["iteration"] == iteration])
+    if not wanted:
+        return 0
+    method, modules, _ = stored_sampler(task, cell, files.snapshot(iteration), plugins)
+    images = task.generate(method, modules)
+    further = task.generate_further(method, modules)
+    scored = task.scorer.score(images, further, wanted)
+    if scored.probe is not None:
+        scored.probe.add_to(files.probe(iteration))
+    lines = [*stored, *(score.to_json(iteration=iteration) for score in scored.scores)]
+    write_lines(files.scores, sorted(lines, key=lambda line: int(line["iteration"])))
+    return len(scored.scores)
+
+
+def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
+    file = task.folder / "references.jsonl"
+    stored = read_lines(file)
+    lines = list(stored)
+    for name, (images, further) in task.references().items():
+        own = [line for line in stored if line["reference"] == name]
+        applicable = [metric for metric in metrics if name != "real" or not metric.paired]
+        wanted = _unscored(task, applicable, own)
+        if not wanted or not own:
+            continue
+        scored = task.scorer.score(images, further, wanted)
+        if scored.probe is not None:
+            scored.probe.add_to(task.folder / "probe" / f"{name}.npz")
+        lines += [
+            score.to_json(reference=name) | {"stamp": own[0]["stamp"]} for score in scored.scores
+        ]
+    if len(lines) > len(stored):
+        write_lines(file, lines)
+    return len(lines) - len(stored)
+
+
+def _unscored(
+    task: Task, metrics: Sequence[Metric], lines: Sequence[Mapping[str, Any]]
+) -> list[Metric]:
+    known = {(line["metric"], line["backbone"], line["version"]) for line in lines}
+    return [metric for metric in metrics if task.scorer.identity(metric) not in known]
+
+
+def _check_inputs(task: Task) -> None:
+    """Refuse a task whose images, latents or source are others than its scores were made with."""
+    stored, now = _read(task.folder / "task.json"), task.description()
+    other = [key for key in _MADE_FROM if stored.get(key) != now[key]]
+    if stored["source"]["hash"] != now["source"]["hash"]:
+        other.append("source")
+    if other:
+        raise UserError(
+            f"{task.folder} was made with other data than are there now ({', '.join(other)}), so "
+            "its snapshots cannot be scored beside its scores."
+        )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}.") from None
+    return value

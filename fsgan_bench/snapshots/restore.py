@@ -1,0 +1,101 @@
+"""What runs left on disk, brought back: cells, their task, and a snapshot's sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fsgan_bench.driver.task import Task, TaskRequest, load_task
+from fsgan_bench.errors import UserError
+from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.stylegan2.checkpoint import read_tensors
+from fsgan_bench.suites.model import SUITES
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+
+
+def find_cells(runs: Iterable[Path]) -> dict[Path, list[Path]]:
+    """The folders of all cells below ``runs``, by that of their task.
+
+    Raises:
+        UserError: a folder does not exist or holds no runs.
+    """
+    tasks: dict[Path, list[Path]] = {}
+    for run in runs:
+        if not run.is_dir():
+            raise UserError(f"There is no folder {run}.")
+        found = sorted(file.parent for file in run.resolve().rglob("cell.json"))
+        if not found:
+            raise UserError(f"There are no runs in {run}: no folder in it holds a cell.json.")
+        for folder in found:
+            cells = tasks.setdefault(folder.parent.parent, [])
+            if folder not in cells:
+                cells.append(folder)
+    return tasks
+
+
+def stored_task(
+    folder: Path,
+    cell: Mapping[str, Any],
+    suite: str | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+) -> Task:
+    """The task in ``folder`` of a cell's specification, whatever its classifier's checks say.
+
+    Raises:
+        UserError: its suite is not built in and not given, is another than ``suite``, or lacks
+            files.
+    """
+    name = suite or cell["suite"]
+    if suite is None and name not in SUITES:
+        raise UserError(f"the suite '{name}' is not built in; name its file by --suite")
+    request = TaskRequest(
+        suite=name,
+        target=cell["target"],
+        shots=cell["shots"],
+        root=folder.parent.parent,
+        data=data,
+        device=device,
+        allow_weak_classifier=True,
+    )
+    task = load_task(request)
+    if task.suite.name != cell["suite"]:
+        raise UserError(f"its suite is '{cell['suite']}', not '{task.suite.name}'.")
+    return task
+
+
+def stored_sampler(
+    task: Task, cell: Mapping[str, Any], snapshot: Path, plugins: Sequence[Path] = ()
+) -> tuple[Method, dict[str, nn.Module], Mapping[str, Any]]:
+    """The method of a cell's specification, the modules in a snapshot, and the snapshot's card.
+
+    Raises:
+        UserError: there is no such method, or the file is damaged or does not fit it.
+    """
+    entry = method_entries(plugins).get(cell["method"])
+    if entry is None:
+        raise UserError(f"there is no method '{cell['method']}' to draw with; name its --plugin")
+    try:
+        loaded = entry.load()
+        method = loaded(build_config(loaded, cell["config"]))
+        session = Session(
+            method,
+            *task.source.pair,
+            task.splits.few_shot,
+            recipe=Recipe(**cell["recipe"]),
+            seed=cell["seed"],
+            iterations=cell["iterations"],
+            device=task.request.device,
+        )
+        tensors, card = read_tensors(snapshot)
+        session.averaged.load_state_dict(tensors)
+    except Exception as error:  # what a damaged snapshot or another version raises is open
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the snapshot cannot be read: {reason}") from error
+    return method, dict(session.averaged.items()), card

@@ -1,0 +1,239 @@
+"""Suites as TOML files: the reader of the built-in ones and of a user's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+
+from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
+from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
+from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone
+from fsgan_bench.suites.model import AVATARS, PAPER, SUITES, Budget, Suite, Target, get_suite
+from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
+from fsgan_bench.training.recipe import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+_Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
+Paths = _Path | list[_Path]
+"""One path, which must be there, or several, of which the first that is there counts."""
+
+
+class _Target(BaseModel):
+    """A target from files. ``{target}`` in a path stands for its name and then its aliases."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: str | None = None
+    few_shot: Paths | None = None
+    real: Paths | None = None
+    non_target: dict[Name, Paths] | None = None
+    grey_source: bool | None = None
+    aliases: list[str] = []
+    budgets: dict[str, dict[str, int]] = {}
+
+
+class _SuiteFile(BaseModel):
+    """What a suite file may say; what it leaves out is as in its base."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Name
+    source: Annotated[Paths, Field(min_length=1)] | None = None
+    base: str = AVATARS.name
+    title: str = "a suite of the user's"
+    source_title: str | None = None
+    targets: (
+        Annotated[
+            Annotated[list[str], Tag("names")] | Annotated[dict[Name, _Target], Tag("tables")],
+            Discriminator(lambda value: "tables" if isinstance(value, dict) else "names"),
+        ]
+        | None
+    ) = Field(default=None, min_length=1)
+    few_shot: Paths | None = None
+    real: Paths | None = None
+    source_images: Paths | None = None
+    non_target: dict[Name, Paths] = {}
+    grey_source: bool = True
+    recipe: dict[str, int | float | bool] = {}
+    budgets: dict[str, dict[str, int]] = {}
+    lpips_backbone: LpipsBackbone | None = None
+    frechet_backbone: FrechetBackbone | None = None
+    lpips_protocol: IntraProtocol | None = None
+    classifier: str | None = None
+    probe_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
+    frechet_samples: int | None = Field(default=None, le=MAX_IMAGES)
+    reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
+    classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
+    default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
+
+
+_TAKEN_OVER = (
+    *("name", "title", "lpips_backbone", "frechet_backbone", "lpips_protocol", "classifier"),
+    *("probe_size", "frechet_samples", "reference_size", "classifier_size", "default_shots"),
+)
+"""Settings that a suite takes from its file as they are."""
+
+_UNION_MEMBERS = (
+    "names",
+    "tables",
+    "str",
+    "list[str]",
+    "[key]",
+    *("constrained-str", "list[constrained-str]"),
+)
+"""What pydantic adds to the location of an error."""
+
+
+def read_suite(path: Path, data: Path | None = None) -> Suite:
+    """Read a suite from a TOML file.
+
+    Args:
+        path: the file.
+        data: folder that relative paths start from; by default the file's own, and for the targets
+            of a built-in base that of :func:`get_suite`.
+
+    Raises:
+        UserError: the file is missing or damaged, or says something that a suite cannot be.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"There is no suite file {path}.") from None
+    except OSError as error:
+        raise UserError(f"The suite file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The suite file {path} cannot be read: it is no UTF-8.") from error
+    return parse_suite(text, path, data)
+
+
+def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
+    """As :func:`read_suite`, for what stands in the file ``path`` or will stand there."""
+    try:
+        content = _SuiteFile.model_validate(tomllib.loads(text))
+        return _suite(path, content, data)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"The suite file {path} cannot be read: {error}.") from error
+    except RecursionError:
+        raise UserError(f"The suite file {path} cannot be read: it is nested too deep.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = [str(part) for part in first["loc"] if part not in _UNION_MEMBERS]
+        if first["type"] == "extra_forbidden":
+            *parents, key = location
+            owner = ", ".join([f"The suite file {path}", *parents])
+            check_keys(owner, [key], (_Target if parents else _SuiteFile).model_fields)
+        if first["type"] == "missing":
+            raise UserError(f"The suite file {path} lacks {'.'.join(location)}.") from None
+        where = ", ".join([f"The suite file {path}", *location])
+        raise UserError(f"{where}: {_plain(first)}.") from None
+    except ValueError as error:
+        raise UserError(f"The suite file {path}: {error}.") from None
+
+
+def _plain(error: Mapping[str, object]) -> str:
+    """What pydantic says, in the words of who reads a TOML file."""
+    message = str(error["msg"])
+    if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in message:
+        return f"{error['input']!r} cannot be a name: it takes {NAME_RULE}"
+    return message.removeprefix("Value error, ")
+
+
+def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
+    look_up("base of a suite", content.base, dict.fromkeys((*SUITES, PAPER.name)))
+    base = PAPER if content.base == PAPER.name else get_suite(content.base, data)
+    root = path.parent if data is None else data
+    budgets = _budgets(content.budgets)
+    check_keys(f"The recipe in {path}", content.recipe, asdict(base.recipe))
+    for key, value in content.recipe.items():
+        if isinstance(value, bool) is not isinstance(getattr(base.recipe, key), bool):
+            raise UserError(f"The recipe in {path}: {key} cannot be {str(value).lower()}.")
+    if isinstance(content.targets, dict):
+        source_title = content.source_title or ""
+        targets = {
+            name: _target(path, name, table, content, root)
+            for name, table in content.targets.items()
+        }
+    else:
+        source_title = content.source_title or base.source_title
+        names = content.targets or list(base.targets)
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"The suite file {path} names '{twice[0]}' twice in targets.")
+        named = [base.target(name) for name in names]
+        targets = {target.name: _without_budgets(target, budgets) for target in named}
+    budgets = {**base.budgets, **budgets}
+    for target in targets.values():
+        check_keys(f"The target '{target.name}' in {path}", target.budgets, budgets)
+    source = _required(root, content.source) if content.source else base.source
+    if not source.candidates:
+        raise UserError(f"The suite file {path} needs source, the path of a pretrained pair.")
+    if not targets:
+        raise UserError(f"The suite file {path} has no targets, and '{base.name}' has none either.")
+    return replace(
+        base,
+        **content.model_dump(include=set(_TAKEN_OVER), exclude_none=True),
+        source=source,
+        source_title=source_title,
+        targets=targets,
+        recipe=TypeAdapter(Recipe).validate_python({**asdict(base.recipe), **content.recipe}),
+        budgets=budgets,
+    )
+
+
+def _target(path: Path, name: str, table: _Target, content: _SuiteFile, root: Path) -> Target:
+    names = (name, *table.aliases)
+    few_shot = table.few_shot or content.few_shot
+    if not few_shot:
+        raise UserError(
+            f"The suite file {path}, target '{name}', needs few_shot, a path of images."
+        )
+    others = {SOURCE_IMAGES: content.source_images} | {
+        **content.non_target,
+        **(table.non_target or {}),
+    }
+    located = {other: _location(root, paths, names) for other, paths in others.items()}
+    grey_source = content.grey_source if table.grey_source is None else table.grey_source
+    images = FileImages(
+        _required(root, few_shot, names),
+        _location(root, table.real or content.real, names),
+        {other: location for other, location in located.items() if location is not None},
+        grey_source,
+    )
+    budgets, aliases = _budgets(table.budgets), tuple(table.aliases)
+    return Target(name, table.title or name, images, budgets, aliases)
+
+
+def _location(root: Path, paths: Paths | None, names: Sequence[str] = ("",)) -> Location | None:
+    """Where an optional part is; a single path is one that its author knows to be there."""
+    if not paths:
+        return None
+    return replace(_required(root, paths, names), required=isinstance(paths, str))
+
+
+def _required(root: Path, paths: Paths, names: Sequence[str] = ("",)) -> Location:
+    listed = [paths] if isinstance(paths, str) else paths
+    candidates = dict.fromkeys(
+        root / path.replace("{target}", name) for path in listed for name in names
+    )
+    return Location(tuple(candidates), tuple(str(root / path) for path in listed))
+
+
+def _without_budgets(target: Target, overridden: Iterable[str]) -> Target:
+    """A base's target whose own budgets do not stand above those of the file."""
+    kept = {n: budget for n, budget in target.budgets.items() if n not in set(overridden)}
+    return replace(target, budgets=kept)
+
+
+def _budgets(tables: dict[str, dict[str, int]]) -> dict[str, Budget]:
+    for name, table in tables.items():
+        check_keys(f"The budget '{name}'", table, [field.name for field in fields(Budget)])
+    return TypeAdapter(dict[str, Budget]).validate_python(tables)

@@ -1,0 +1,277 @@
+"""Method: the base class of every adaptation method and the extension point of the harness.
+
+The base class *is* plain adversarial fine-tuning with the shared recipe; a method overrides the
+hooks in which it differs. The driver owns data, optimisers, lazy regularisation, averaging,
+cadence, random streams, devices, checkpoints and logging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from fsgan_bench.stylegan2.losses import (
+    discriminator_adversarial,
+    generator_adversarial,
+    path_lengths,
+    r1_penalty,
+)
+from fsgan_bench.stylegan2.networks import Synthesis
+from fsgan_bench.training.optimisation import Diverged, Losses
+from fsgan_bench.training.session import Session
+
+__all__ = ["Diverged", "Latents", "Losses", "Method", "NoConfig"]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What one generator pass starts from.
+
+    Attributes:
+        z: [N, style_dim].
+        mix: [N, style_dim] of a second style, or None.
+        crossover: first layer that takes ``mix``.
+    """
+
+    z: Tensor
+    mix: Tensor | None = None
+    crossover: int | None = None
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """Config of a method without hyperparameters of its own."""
+
+
+class Method:
+    """An adaptation method. Subclass, name it, override what differs from plain fine-tuning.
+
+    Class attributes:
+        name: identifier on the command line and in run directories.
+        title: name in figures and tables.
+        version: raised whenever results change.
+        paper: citation.
+        Config: a frozen dataclass; its fields are what ``--set NAME.FIELD=VALUE`` accepts.
+        tiny: config values that make the contract test run in seconds.
+        shortened: config values that make :meth:`setup` short and leave as much in memory: for
+            rehearsals and timings of iterations.
+        accumulates: whether micro-batches give what the whole batch gives, to rounding. They do
+            where losses are means over images that come from :meth:`synthesise`, or whose draws
+            for the whole batch pass :meth:`Session.share`, and which are not compared with each
+            other. ``--accumulate`` refuses a method that does not say so.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    version: ClassVar[str]
+    paper: ClassVar[str]
+    Config: ClassVar[type[Any]] = NoConfig
+    tiny: ClassVar[Mapping[str, Any]] = {}
+    shortened: ClassVar[Mapping[str, Any]] = {}
+    accumulates: ClassVar[bool] = False
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    # What there is, and what of it trains.
+
+    def prepare_networks(self, session: Session) -> None:
+        """Change what the weights of the session's generator and discriminator are made of.
+
+        Called before averages and optimisers are built on them, so that what
+        ``torch.nn.utils.parametrize`` adds to a network trains, is averaged and is stored with it.
+        """
+
+    def generator_modules(self, session: Session) -> dict[str, nn.Module]:
+        """Extra modules trained, averaged and stored with the generator (MineGAN's miner)."""
+        return {}
+
+    def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
+        """Extra modules trained with the discriminator (CDC's patch heads)."""
+        return {}
+
+    def setup(self, session: Session) -> None:
+        """Prepare what the method needs before the first iteration of a fresh training.
+
+        What :meth:`sample` needs of it belongs into the generator's extra modules, as a buffer.
+        """
+
+    def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
+        """What trains on the generator's side at the current iteration."""
+        return session.generator_side.parameters()
+
+    def discriminator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
+        """What trains on the discriminator's side at the current iteration."""
+        return session.discriminator_side.parameters()
+
+    # How images come about and how they are judged.
+
+    def latents(self, session: Session, batch: int) -> Latents:
+        """Draw latents for a training pass, with style mixing as the recipe says."""
+        z = session.normal("latents", batch, session.architecture.style_dim)
+        mixing = torch.rand((), generator=session.streams["mixing"])
+        if mixing >= session.recipe.style_mixing:
+            return Latents(z)
+        mix = session.normal("latents", batch, session.architecture.style_dim)
+        crossover = session.streams.integer("mixing", 1, session.architecture.n_latent)
+        return Latents(z, mix, crossover)
+
+    def path_length_latents(self, session: Session, batch: int) -> Latents:
+        """Draw latents for path-length regularisation; by default as for any other pass."""
+        return self.latents(session, batch)
+
+    def synthesise(self, session: Session, batch: int) -> Synthesis:
+        """Generate ``batch`` training images from fresh latents.
+
+        In a micro-batch they are its share of the latents drawn for the whole batch.
+        """
+        drawn = self.latents(session, batch * session.parts)
+        return self.render(session, share(session, drawn))
+
+    def render(self, session: Session, latents: Latents) -> Synthesis:
+        """Generate the training images of ``latents`` with fresh noise."""
+        noise = session.noise(len(latents.z))
+        return cast(
+            Synthesis,
+            session.generator(latents.z, latents.mix, latents.crossover, noise=noise),
+        )
+
+    def judge(self, session: Session, images: Tensor) -> Tensor:
+        """Discriminator logits of ``images`` [N, 3, R, R]: [N, 1], or a map [N, 1, h, w]."""
+        return cast(Tensor, session.discriminator(images).logits)
+
+    # What is minimised.
+
+    def discriminator_loss(self, session: Session, real: Tensor) -> Losses:
+        """Named terms of the discriminator's loss for the real batch [N, 3, R, R]."""
+        with torch.no_grad():
+            fake = self.synthesise(session, len(real)).image
+        loss = discriminator_adversarial(self.judge(session, real), self.judge(session, fake))
+        return {"adversarial": loss}
+
+    def generator_loss(self, session: Session) -> Losses:
+        """Named terms of the generator's loss."""
+        fake = self.synthesise(session, session.batch).image
+        return {"adversarial": generator_adversarial(self.judge(session, fake))}
+
+    # What is scored and what is stored.
+
+    def sample(self, modules: Mapping[str, nn.Module], z: Tensor) -> Tensor:
+        """Images [N, 3, R, R] for latents ``z``, from the averaged modules of a snapshot."""
+        return cast(Tensor, modules["generator"](z).image)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State beyond the modules and streams; tensors and plain containers only."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+
+    # One iteration. Override only where no hook above fits.
+
+    def step(self, session: Session) -> dict[str, float]:
+        """Train for one iteration; return every loss term by name for the log."""
+        recipe = session.recipe
+        log: dict[str, float] = {}
+        session.train_only(session.generator_side, ())
+        session.train_only(session.discriminator_side, self.discriminator_parameters(session))
+        real = session.real_batch()
+        log |= session.minimise(
+            "discriminator", lambda: self.discriminator_loss(session, session.share(real))
+        )
+        if recipe.r1_every and session.iteration % recipe.r1_every == 0:
+            log |= session.minimise(
+                "discriminator",
+                lambda: {"r1": self.r1_loss(session, session.share(real))},
+                full_precision=True,
+            )
+
+        session.train_only(session.discriminator_side, ())
+        session.train_only(session.generator_side, self.generator_parameters(session))
+        log |= session.minimise("generator", lambda: self.generator_loss(session))
+        if recipe.path_length_every and session.iteration % recipe.path_length_every == 0:
+            log |= self.regularise_path_length(session)
+        session.update_average()
+        log |= session.reported
+        session.forget_reports()
+        return log
+
+    def r1_loss(self, session: Session, real: Tensor) -> Tensor:
+        """R1 penalty at the real images [N, 3, R, R], weighted for its lazy schedule."""
+        recipe = session.recipe
+        real = real.detach().requires_grad_(True)
+        penalty = r1_penalty(self.judge(session, real), real)
+        return recipe.r1_gamma / 2 * recipe.r1_every * penalty
+
+    def regularise_path_length(self, session: Session) -> dict[str, float]:
+        """Take one step on path-length regularisation (Karras et al. 2020); return it for the log.
+
+        All lengths of a batch share one target, to which each contributes. So with micro-batches a
+        first sweep measures them, and the second follows the penalty's slope at each length.
+        """
+        batch = path_length_batch(session)
+
+        def take_step(loss: Callable[[], Tensor]) -> dict[str, float]:
+            return session.minimise(
+                "generator", lambda: {"path_length": loss()}, batch=batch, full_precision=True
+            )
+
+        if session.count_parts(batch) == 1:
+            return take_step(lambda: self.path_length_loss(session))
+        with session.streams.taken_back(), session.computing(full_precision=True):
+            parts = [self.path_lengths(session).detach() for _ in session.micro_batches(batch)]
+        measured = torch.stack(parts).requires_grad_(True)
+        penalty = path_length_penalty(session, measured)
+        (slopes,) = torch.autograd.grad(penalty, measured)
+
+        def linear() -> Tensor:
+            change = self.path_lengths(session) - measured[session.part].detach()
+            return penalty.detach() + len(parts) * (slopes[session.part] * change).sum()
+
+        return take_step(linear)
+
+    def path_length_loss(self, session: Session) -> Tensor:
+        """Path-length regularisation of a whole batch, weighted for its lazy schedule."""
+        return path_length_penalty(session, self.path_lengths(session))
+
+    def path_lengths(self, session: Session) -> Tensor:
+        """Path lengths of fresh images, of the current micro-batch."""
+        batch = path_length_batch(session)
+        fakes = self.render(session, share(session, self.path_length_latents(session, batch)))
+        noise = session.normal("path_length", batch, *fakes.image.shape[1:])
+        return path_lengths(fakes.image, fakes.w, session.share(noise))
+
+
+def path_length_batch(session: Session) -> int:
+    """Images of a batch of path-length regularisation."""
+    return max(1, session.recipe.batch // session.recipe.path_length_batch_shrink)
+
+
+def path_length_penalty(session: Session, lengths: Tensor) -> Tensor:
+    """Penalty on path lengths of any shape; moves the session's target towards them."""
+    recipe = session.recipe
+    mean = torch.lerp(session.path_length_mean, lengths.mean(), recipe.path_length_decay)
+    session.path_length_mean = mean.detach()
+    penalty = (lengths - mean).square().mean()
+    return recipe.path_length_weight * recipe.path_length_every * penalty
+
+
+def share(session: Session, latents: Latents) -> Latents:
+    """The current micro-batch's share of ``latents``."""
+    mix = None if latents.mix is None else session.share(latents.mix)
+    return replace(latents, z=session.share(latents.z), mix=mix)
+
+
+def check_sample(images: object, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``images`` are float32 of this shape, as a sampler must give."""
+    if not isinstance(images, Tensor):
+        found = type(images).__name__
+    elif tuple(images.shape) == shape and images.dtype == torch.float32:
+        return
+    else:
+        found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    raise ValueError(f"sample must give float32 {list(shape)}, not {found}")

@@ -1,0 +1,290 @@
+"""The state of one adaptation: networks, optimisers, moving averages and random streams."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from fsgan_bench.data.images import to_tensor
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.numerics import Numerics
+from fsgan_bench.training.optimisation import Losses, minimise
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.streams import Streams
+
+if TYPE_CHECKING:
+    from fsgan_bench.training.method import Method
+
+
+def frozen_copy(module: nn.Module) -> Any:
+    """Deep copy of ``module`` in evaluation mode whose parameters require no gradient."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Nested dicts of tensors and numbers with the tensors on ``device``."""
+    if isinstance(value, Mapping):
+        return {key: moved(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
+class Session:
+    """What a method sees and the driver owns while a generator is adapted.
+
+    Attributes:
+        generator, discriminator: the networks that train; they start as copies of the source's.
+        source_generator, source_discriminator: the frozen source.
+        generator_side, discriminator_side: the network and the method's extra modules by name; the
+            first key is ``generator`` or ``discriminator``.
+        averaged: moving averages of the modules on the generator's side, by the same names.
+        images: the few-shot images, uint8 [M, H, W, 3]; a view that cannot be written to.
+        few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
+        recipe: the shared hyperparameters.
+        numerics: precision, micro-batches, compiled networks.
+        streams: named random streams of the cell's seed.
+        iteration: iterations done; ``iterations`` is the planned total.
+        path_length_mean: running target of path-length regularisation.
+        parts: micro-batches that the current pass's batch is computed in; 1 outside of a pass.
+        part: which of them this is, from 0.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        generator: Generator,
+        discriminator: Discriminator,
+        images: NDArray[Any],
+        *,
+        recipe: Recipe,
+        seed: int,
+        iterations: int,
+        device: str = "cpu",
+        numerics: Numerics | None = None,
+    ) -> None:
+        self.method = method
+        self.recipe = recipe
+        self.numerics = numerics or Numerics()
+        self.streams = Streams(seed)
+        self.iteration = 0
+        self.iterations = iterations
+        self.device = torch.device(device)
+        self.images = images.view()
+        self.images.flags.writeable = False
+        self.source_generator: Generator = frozen_copy(generator).to(device)
+        self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
+        self.generator = copy.deepcopy(generator).to(device).train()
+        self.discriminator = copy.deepcopy(discriminator).to(device).train()
+        with self.streams.initialising("modules"):
+            method.prepare_networks(self)
+            generator_extras = method.generator_modules(self)
+            discriminator_extras = method.discriminator_modules(self)
+        self.generator_side = nn.ModuleDict({"generator": self.generator, **generator_extras})
+        self.discriminator_side = nn.ModuleDict(
+            {"discriminator": self.discriminator, **discriminator_extras}
+        )
+        self.generator_side.to(device)
+        self.discriminator_side.to(device)
+        self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
+        self.path_length_mean = torch.zeros((), device=device)
+        if self.numerics.compile:
+            self.generator.compile()
+            self.discriminator.compile()
+        self.parts, self.part = 1, 0
+        self._reported: dict[str, dict[int, Tensor]] = {}
+        lr, betas = recipe.adam(recipe.path_length_every)
+        self.generator_optimizer = torch.optim.Adam(self.generator_side.parameters(), lr, betas)
+        lr, betas = recipe.adam(recipe.r1_every)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator_side.parameters(), lr, betas
+        )
+        scales = self.numerics.precision == "fp16"
+        self.scalers = {
+            side: GradScaler(self.device.type, enabled=scales)
+            for side in ("generator", "discriminator")
+        }
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.generator.architecture
+
+    @property
+    def few_shot(self) -> Tensor:
+        return to_tensor(self.images).to(self.device)
+
+    @property
+    def batch(self) -> int:
+        """Images of the recipe's batch that the current micro-batch holds."""
+        return self.recipe.batch // self.parts
+
+    def report(self, name: str, value: Tensor) -> None:
+        """Add a scalar to the log of the current iteration; it is not minimised."""
+        self._reported.setdefault(name, {})[self.part] = value
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """What was reported in the current iteration, averaged over micro-batches."""
+        return {
+            name: sum(float(value) for value in values.values()) / len(values)
+            for name, values in self._reported.items()
+        }
+
+    def forget_reports(self) -> None:
+        """Start the log of another iteration."""
+        self._reported.clear()
+
+    def normal(self, stream: str, *shape: int) -> Tensor:
+        """Draw N(0, I) of ``shape`` from a named stream."""
+        return torch.randn(*shape, generator=self.streams[stream]).to(self.device)
+
+    def noise(self, batch: int) -> list[Tensor]:
+        """Draw fresh per-layer noise for a training pass over ``batch`` images."""
+        whole = self.generator.fresh_noise(batch * self.parts, self.streams["noise"])
+        return [self.share(layer) for layer in whole]
+
+    def share(self, rows: Tensor) -> Tensor:
+        """Of ``rows`` [N, ...], one an image of the whole batch, those of this micro-batch."""
+        return rows if self.parts == 1 else rows[self.part :: self.parts]
+
+    def real_batch(self) -> Tensor:
+        """Draw ``recipe.batch`` few-shot images with replacement, flipped at random."""
+        size = (self.recipe.batch,)
+        chosen = torch.randint(len(self.images), size, generator=self.streams["images"])
+        batch = to_tensor(self.images[chosen.numpy()])
+        if self.recipe.flip:
+            flipped = torch.rand(size, generator=self.streams["flips"]) < 0.5
+            batch[flipped] = batch[flipped].flip(3)
+        return batch.to(self.device)
+
+    def prepare(self) -> None:
+        """Set the method up for a fresh training.
+
+        The averages start from what it leaves in the modules, buffers included.
+        """
+        with self.computing(full_precision=True):
+            self.method.setup(self)
+        self.averaged.load_state_dict(self.generator_side.state_dict())
+
+    def micro_batches(self, batch: int) -> Iterator[None]:
+        """Go through the micro-batches of ``batch`` images.
+
+        All start from the same state of the random streams. So what is drawn for the whole batch
+        and handed to :meth:`share` is divided among them, and any other draw is the same in each.
+        """
+        parts = self.count_parts(batch)
+        if parts == 1:
+            yield
+            return
+        start = self.streams.state_dict()
+        try:
+            for part in range(parts):
+                self.streams.load_state_dict(start)
+                self.parts, self.part = parts, part
+                yield
+        finally:
+            self.parts, self.part = 1, 0
+
+    def count_parts(self, batch: int) -> int:
+        """Number of micro-batches of ``batch`` images: ``accumulate``, or as many as divide it."""
+        return math.gcd(self.numerics.accumulate, batch)
+
+    def minimise(
+        self,
+        side: str,
+        losses: Callable[[], Losses],
+        *,
+        batch: int | None = None,
+        full_precision: bool = False,
+    ) -> dict[str, float]:
+        """Take one optimiser step on a side's losses.
+
+        Args:
+            side: ``generator`` or ``discriminator``.
+            losses: computes the named terms of the current micro-batch.
+            batch: images in all; the recipe's by default.
+            full_precision: whether the networks compute in float32, and not compiled, whatever the
+                numerics: for losses that differentiate twice.
+
+        Raises:
+            Diverged: a term or the gradient is not finite; no weight has been changed then.
+        """
+        batch = self.recipe.batch if batch is None else batch
+        optimizers = {
+            "generator": self.generator_optimizer,
+            "discriminator": self.discriminator_optimizer,
+        }
+        scaler = GradScaler(enabled=False) if full_precision else self.scalers[side]
+        with self.computing(full_precision=full_precision):
+            return minimise(
+                side,
+                (losses() for _ in self.micro_batches(batch)),
+                optimizers[side],
+                scaler,
+                parts=self.count_parts(batch),
+            )
+
+    @contextmanager
+    def computing(self, *, full_precision: bool) -> Iterator[None]:
+        """Let the networks compute as the numerics say, or in float32 and not compiled, inside."""
+        networks = (
+            *(self.generator, self.discriminator),
+            *(self.source_generator, self.source_discriminator),
+        )
+        eager = self.numerics.compile and full_precision
+        for network in networks:
+            network.compute_dtype = None if full_precision else self.numerics.dtype
+        try:
+            with torch.compiler.set_stance("force_eager") if eager else nullcontext():
+                yield
+        finally:
+            for network in networks:
+                network.compute_dtype = None
+
+    def update_average(self) -> None:
+        """Move the averages towards the current weights."""
+        with torch.no_grad():
+            ours, theirs = self.averaged.parameters(), self.generator_side.parameters()
+            torch._foreach_lerp_(list(ours), list(theirs), self.recipe.ema_weight)
+
+    def train_only(self, side: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
+        """Let exactly ``parameters`` of ``side`` require gradients."""
+        chosen = {id(parameter) for parameter in parameters}
+        for parameter in side.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resume needs; tensors and plain containers only."""
+        scalers = {side: scaler.state_dict() for side, scaler in self.scalers.items()}
+        return {
+            "iteration": self.iteration,
+            "generator_side": self.generator_side.state_dict(),
+            "discriminator_side": self.discriminator_side.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "path_length_mean": self.path_length_mean,
+            "streams": self.streams.state_dict(),
+            "method": self.method.state_dict(),
+            "scalers": scalers,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.iteration = cast(int, state["iteration"])
+        self.generator_side.load_state_dict(state["generator_side"])
+        self.discriminator_side.load_state_dict(state["discriminator_side"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.path_length_mean = state["path_length_mean"].to(self.device)
+        self.streams.load_state_dict(state["streams"])
+        for side, scaler in self.scalers.items():
+            if scaler.is_enabled():
+                scaler.load_state_dict(state["scalers"][side])
+        self.method.load_state_dict(moved(state["method"], self.device))
