@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from fsgan_bench.contract.run import CHECKS, check_method, checks
+from fsgan_bench.contract import checks
+from fsgan_bench.contract.run import CHECKS, check_method
 from fsgan_bench.contract.trial import Bench
 from fsgan_bench.errors import UserError
 from fsgan_bench.training.method import Method

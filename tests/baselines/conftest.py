@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsgan_bench.contract.run import trial
+from fsgan_bench.contract import trial
 from fsgan_bench.data.images import Images
 from fsgan_bench.plugins.registry import method_entries
 from fsgan_bench.plugins.settings import build_config
