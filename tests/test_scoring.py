@@ -20,7 +20,7 @@ from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics import scorer as scoring
 from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
-from fsgan_bench.metrics.intra_lpips import intra_lpips
+from fsgan_bench.metrics.intra_lpips import intra_lpips, pairwise_lpips
 from fsgan_bench.metrics.metric import METRICS, NO_CLASSIFIER, NO_REFERENCE, Yardstick
 from fsgan_bench.metrics.per_image import ProbeValues
 from fsgan_bench.metrics.scorer import Score, Scorer
@@ -136,7 +136,10 @@ def test_per_image_values_are_those_that_the_scores_are_made_of(
     of_pairs = [k for k, size in enumerate(sizes) if size > 1]
     means = [probe.values["intra_lpips"][probe.cluster == k].mean(dtype=float) for k in of_pairs]
     assert np.mean(means) == pytest.approx(scores["intra_lpips"].value, rel=1e-3)
-    assert probe.versions == {name: scores[name].version for name in probe.values}
+    nearest = pairwise_lpips(squeeze.features(FAKES).lpips, squeeze.features(FEW_SHOT).lpips).min(1)
+    assert probe.values["nearest_lpips"] == pytest.approx(nearest.values.numpy(), rel=2e-3)
+    versions = {name: scores[name].version for name in probe.values if name in scores}
+    assert probe.versions == versions | {"nearest_lpips": squeeze.version}
 
 
 def test_one_backbone_for_everything_looks_once(

@@ -21,6 +21,9 @@ from fsgan_bench.system.files import write_atomic
 
 CDC2021_CLUSTER_LIMIT = 50
 
+NEAREST = "nearest_lpips"
+"""LPIPS of an image to its nearest few-shot image: near 0, it is a copy."""
+
 _CLUSTER, _VERSIONS = "cluster", "versions"
 
 
@@ -33,7 +36,8 @@ class ProbeValues:
         values: by metric, float16 [N]. ``realisticness`` is the probability of the target domain,
             of which p_t is the mean. ``intra_lpips`` is the mean LPIPS to the other members of the
             cluster, NaN for a single one; a cluster's mean over its pairs is their mean.
-        versions: of these metrics, as their scores give them.
+            ``NEAREST`` is no metric: the LPIPS to the few-shot image that ``cluster`` names.
+        versions: of these metrics, as their scores give them; of ``NEAREST`` its backbone's.
     """
 
     cluster: NDArray[np.int16]

@@ -19,7 +19,7 @@ from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
 from fsgan_bench.metrics.metric import METRICS, Measured, Metric, Role, Yardstick
-from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
 from fsgan_bench.metrics.registry import ALWAYS
 from fsgan_bench.results.cell import PROTOCOL
 
@@ -126,6 +126,7 @@ class Scorer:
         if measured.clusters is None:
             return Scored(scores, None)
         versions = {score.metric: score.version for score in scores if score.metric in each}
+        each[NEAREST], versions[NEAREST] = measured.clusters.nearest, self.lpips.version
         return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
 
     def identity(self, metric: Metric) -> tuple[str, str, str]:
