@@ -144,7 +144,7 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     After a signal it says how to go on, and ends the process with the signal's exit code.
     """
     from fsgan_bench.cli.progress import Display
-    from fsgan_bench.driver.executors import Signalled
+    from fsgan_bench.driver.executors.local import Signalled
     from fsgan_bench.driver.run import run_plan
     from fsgan_bench.system.locks import owned
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fsgan_bench.cli.progress import Display
 from fsgan_bench.driver import pace
-from fsgan_bench.driver.executors import run_jobs
+from fsgan_bench.driver.executors.local import run_jobs
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Event, Job
 from fsgan_bench.errors import UserError
