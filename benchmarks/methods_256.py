@@ -24,7 +24,7 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
     import numpy as np
 
     from fsgan_bench.driver.memory import ALLOWANCE, rehearse
-    from fsgan_bench.plugins.registry import method_entries
+    from fsgan_bench.plugins.methods import method_entries
     from fsgan_bench.plugins.settings import build_config
     from fsgan_bench.results.cell import Cell
     from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator

@@ -24,7 +24,7 @@ def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
     import torch
 
     from fsgan_bench.contract.run import check_method
-    from fsgan_bench.plugins.registry import find_methods, load_methods, method_names
+    from fsgan_bench.plugins.methods import find_methods, load_methods, method_names
 
     # Tiny networks are slower on several threads.
     torch.set_num_threads(1)

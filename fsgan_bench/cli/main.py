@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +12,11 @@ import click
 
 from fsgan_bench import __version__
 from fsgan_bench.cli.check import check
-from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.convert import convert
 from fsgan_bench.cli.data import data
+from fsgan_bench.cli.listing import list_
 from fsgan_bench.cli.new_method import new_method
-from fsgan_bench.cli.options import PATH, PLUGIN, show_broken
+from fsgan_bench.cli.options import PATH
 from fsgan_bench.cli.pretrain import pretrain
 from fsgan_bench.cli.reproduce import reproduce
 from fsgan_bench.cli.run import run
@@ -67,21 +66,6 @@ def main() -> None:
     """
 
 
-@main.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "targets", "suites", "metrics"]))
-@click.option(
-    "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
-)
-@PLUGIN
-def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
-    """List what can be named."""
-    from fsgan_bench.cli import report
-
-    broken = report.show_list(what, suite, plugins, make_console())
-    show_broken(broken)
-    sys.exit(2 if broken else 0)
-
-
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, help="Folder to draw into.  [default: beside each run]")
@@ -98,6 +82,7 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
+main.add_command(list_)
 main.add_command(new_method)
 main.add_command(pretrain)
 main.add_command(reproduce)

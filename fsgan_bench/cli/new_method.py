@@ -13,7 +13,7 @@ import click
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.plugins.method_files import RESERVED
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.system.files import write_text
 
 

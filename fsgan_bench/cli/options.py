@@ -64,6 +64,6 @@ def target_list(value: str) -> tuple[str, ...]:
 
 
 def show_broken(broken: Mapping[str, str]) -> None:
-    """Print why methods are left out, each in red on standard error."""
+    """Print why methods or other plugins are left out, each in red on standard error."""
     for reason in broken.values():
         click.secho(f"Broken: {one_line(reason, longest=1000)}", err=True, fg="red")

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from fsgan_bench.driver.run import Plan
 from fsgan_bench.driver.task import Task
@@ -150,51 +149,6 @@ def _show_references(task: Task, console: Console) -> None:
     if not any(task.folder.glob("*/*/cell.json")):
         draw([task.folder])
         console.print(f"Figures and tables: {_relative(task.folder / 'figures')}", soft_wrap=True)
-
-
-def show_list(what: str, suite: str, plugins: Sequence[Path], console: Console) -> dict[str, str]:
-    """Print the methods, targets, suites or metrics that can be named.
-
-    Returns:
-        Why methods of others that are broken are not among them.
-    """
-    from fsgan_bench.suites.model import SUITES, get_suite
-
-    table = Table(box=None, pad_edge=False)
-    broken: dict[str, str] = {}
-    if what == "methods":
-        from fsgan_bench.plugins.registry import find_methods, load_methods
-
-        entries, broken = find_methods(plugins)
-        for heading in ("name", "origin", "paper"):
-            table.add_column(heading)
-        for name, method in load_methods(entries, entries, broken).items():
-            entry = entries[name]
-            origin = f"third party: {entry.origin}" if entry.third_party else entry.origin
-            table.add_row(name, origin, method.paper)
-    elif what == "targets":
-        for heading in ("name", "title", "ideal", "artwork"):
-            table.add_column(heading)
-        for target in get_suite(suite).targets.values():
-            known = "known" if target.images.ideal else "-"
-            table.add_row(target.name, target.title, known, target.images.attribution or "-")
-    elif what == "suites":
-        for heading in ("name", "title", "budgets"):
-            table.add_column(heading)
-        for each in map(get_suite, SUITES):
-            budgets = ", ".join(f"{n} ({b.iterations} it)" for n, b in each.budgets.items())
-            table.add_row(each.name, each.title, budgets)
-    else:
-        from fsgan_bench.metrics.registry import find_metrics
-
-        backbone = get_suite(suite).frechet_backbone
-        for heading in ("name", "stored as", "better", "definition"):
-            table.add_column(heading)
-        for metric in find_metrics().values():
-            arrow = "higher" if metric.higher_is_better else "lower"
-            table.add_row(metric.name, metric.stored_as(backbone), arrow, metric.definition)
-    console.print(table)
-    return broken
 
 
 def _either(numbers: Sequence[int]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fsgan_bench.cli.options import DATA, PATH, PLUGIN
+from fsgan_bench.cli.options import DATA, PATH, PLUGIN, show_broken
 
 
 @click.command()
@@ -30,9 +31,13 @@ def score(runs: tuple[Path, ...], names: str, **options: Any) -> None:
     references.jsonl for the source, real images and the ideal. What is there stays, and is not
     scored again.
     """
+    from fsgan_bench.plugins.metrics import choose_metrics
     from fsgan_bench.snapshots.rescore import score_runs
     from fsgan_bench.system.machine import check_device
 
     check_device(options["device"])
-    added = score_runs(runs, names, say=click.echo, **options)
+    metrics, broken = choose_metrics(names)
+    added = score_runs(runs, metrics, say=click.echo, **options)
     click.echo(f"{added} score(s) added")
+    show_broken(broken)
+    sys.exit(1 if broken else 0)

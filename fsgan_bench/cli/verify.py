@@ -31,7 +31,7 @@ def verify(runs: tuple[Path, ...], **options: Any) -> None:
     again: equal on the machine that made them, within a thousandth elsewhere. One line a problem;
     the exit code is 1 if there is any.
     """
-    from fsgan_bench.plugins.registry import find_methods
+    from fsgan_bench.plugins.methods import find_methods
     from fsgan_bench.snapshots.verify import verify_runs
     from fsgan_bench.suites.model import get_suite
 

@@ -56,7 +56,7 @@ def needed_by(suite: Suite) -> dict[str, Sequence[Weights]]:
     """The weights that a suite needs, by the metric that needs them."""
     from fsgan_bench.features.names import frechet_name
     from fsgan_bench.features.weights import backbone_weights
-    from fsgan_bench.plugins.registry import classifier_weights
+    from fsgan_bench.plugins.classifiers import classifier_weights
 
     return {
         "intra_lpips": backbone_weights([suite.lpips_backbone]),

@@ -16,13 +16,8 @@ from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Event, Job
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.weights import require
-from fsgan_bench.plugins.registry import (
-    MethodEntry,
-    classifier_weights,
-    find_methods,
-    load_methods,
-    method_names,
-)
+from fsgan_bench.plugins.classifiers import classifier_weights
+from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import CellFiles, Keep

@@ -25,7 +25,7 @@ from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
 from fsgan_bench.metrics.metric import Yardstick
 from fsgan_bench.metrics.scorer import Scorer
-from fsgan_bench.plugins.registry import classifier_entry
+from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.cell import PROTOCOL, task_folder
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suites.model import Suite, get_suite
@@ -135,8 +135,7 @@ class Task:
         others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
         if not others:
             return None
-        get_classifier = classifier_entry(self.suite.classifier)
-        classifier = get_classifier(
+        classifier = make_classifier(
             self.suite.classifier,
             target,
             others,

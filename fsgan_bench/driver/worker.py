@@ -90,7 +90,7 @@ def work(job: Job, events: Connection, parent: int) -> None:
     """Carry out one job in this (worker) process, reporting to ``events``."""
     from fsgan_bench.driver.adaptation import Adaptation, Interrupted
     from fsgan_bench.driver.task import load_task
-    from fsgan_bench.plugins.registry import method_entries
+    from fsgan_bench.plugins.methods import method_entries
     from fsgan_bench.plugins.settings import build_config
     from fsgan_bench.system import machine
     from fsgan_bench.system.locks import Taken, owned

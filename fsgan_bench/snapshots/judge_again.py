@@ -20,7 +20,7 @@ from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.metric import FeatureClassifier
-from fsgan_bench.plugins.registry import classifier_entry
+from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.snapshots.restore import stored_sampler
 from fsgan_bench.system import machine
@@ -158,7 +158,7 @@ def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str
         name = judge.classifier or task.suite.classifier
         source = next(iter(every))
         try:
-            found[judge.key] = classifier_entry(name)(
+            found[judge.key] = make_classifier(
                 name,
                 target,
                 negatives,

@@ -10,7 +10,6 @@ from typing import Any
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import Metric
-from fsgan_bench.metrics.registry import choose_metrics
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.snapshots.restore import find_cells, stored_sampler, stored_task
 from fsgan_bench.system.files import read_lines, write_lines
@@ -23,7 +22,7 @@ _MADE_FROM = ("few_shot_hash", "reference_hash", "probe_hash")
 
 def score_runs(
     runs: Sequence[Path],
-    names: str,
+    metrics: Sequence[Metric],
     *,
     say: Say,
     suite: str | None = None,
@@ -37,7 +36,7 @@ def score_runs(
 
     Args:
         runs: folders of results, searched recursively.
-        names: metrics, comma-separated.
+        metrics: what to score by.
         say: receives a sentence for each cell and for whatever is left out.
         suite: suite file of the runs; by default the built-in suite that they name.
         data: folder that the suite's paths start from.
@@ -48,10 +47,9 @@ def score_runs(
         How many lines were added.
 
     Raises:
-        UserError: an unknown metric, no runs, or a task that was made from other images or another
+        UserError: no runs, or a task that was made from other images or another
             source than are there.
     """
-    metrics = choose_metrics(names)
     added = 0
     for folder, cells in find_cells(runs).items():
         finished = [files for files in map(CellFiles, cells) if files.done.exists()]

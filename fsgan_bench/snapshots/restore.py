@@ -10,7 +10,7 @@ from torch import nn
 
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import read_tensors
 from fsgan_bench.suites.model import SUITES

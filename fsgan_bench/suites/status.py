@@ -11,7 +11,7 @@ from rich.table import Table
 from fsgan_bench.data.containers import open_entries
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.weights import backbone_weights, look_for
-from fsgan_bench.plugins.registry import classifier_weights
+from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suites.model import Suite, get_suite
 

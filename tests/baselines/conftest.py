@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fsgan_bench.contract import trial
 from fsgan_bench.data.images import Images
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.method import Method

@@ -6,7 +6,7 @@ import pytest
 
 from fsgan_bench.contract.run import CHECKS
 from fsgan_bench.contract.trial import Bench
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 
 ENTRIES = method_entries()
 

@@ -9,7 +9,7 @@ import pytest
 
 from fsgan_bench.contract.trial import ARCHITECTURE, RECIPE
 from fsgan_bench.driver.memory import rehearse
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fsgan_bench.cli.report import show_plan
 from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
 from fsgan_bench.driver.run import RunRequest, make_plan
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
-from fsgan_bench.plugins.registry import method_entries, method_names
+from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.suites.model import get_suite

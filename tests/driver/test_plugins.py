@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -14,7 +14,7 @@ from fsgan_bench.driver.adaptation import Adaptation
 from fsgan_bench.driver.run import RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.figures.drawing import draw
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.training.method import Method
 

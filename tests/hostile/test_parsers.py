@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fsgan_bench.cli.options import seed_list
 from fsgan_bench.errors import NAME, UserError, check_name
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule, task_folder
 from fsgan_bench.stylegan2.checkpoint import load_networks, read_tensors, save_modules

@@ -18,8 +18,8 @@ from fsgan_bench.metrics.correspondence import (
 )
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.metric import Yardstick
-from fsgan_bench.metrics.registry import find_metrics
 from fsgan_bench.metrics.scorer import Scorer
+from fsgan_bench.plugins.metrics import find_metrics
 
 
 def pictures(count: int, seed: int, size: int = 32) -> Images:
@@ -141,6 +141,6 @@ def test_without_an_ideal_there_is_structure_alone(lite0: Backbone) -> None:
 
 
 def test_directions() -> None:
-    metrics = find_metrics()
+    metrics, _ = find_metrics()
     assert not metrics["correspondence"].higher_is_better
     assert metrics["structure"].higher_is_better

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -16,14 +17,14 @@ from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.features.networks import load_backbone
-from fsgan_bench.metrics import registry
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.kernel import kernel_distance
 from fsgan_bench.metrics.manifold import Manifolds
 from fsgan_bench.metrics.metric import METRICS, Metric, Value, Yardstick
-from fsgan_bench.metrics.registry import choose_metrics, find_metrics
 from fsgan_bench.metrics.scorer import Scorer
+from fsgan_bench.plugins import entry_points
+from fsgan_bench.plugins.metrics import choose_metrics, find_metrics
 
 
 def points(count: int, seed: int, shift: float = 0.0, width: int = 8) -> Tensor:
@@ -118,7 +119,7 @@ def scorer(lite0: Backbone) -> Scorer:
 
 def test_every_further_metric_scores_and_says_what_it_is(scorer: Scorer, lite0: Backbone) -> None:
     fakes = np.concatenate([pictures(20, 5), REAL[:10]])
-    metrics = choose_metrics("kid,prdc,nn_lpips")
+    metrics, _ = choose_metrics("kid,prdc,nn_lpips")
     scores = {score.metric: score for score in scorer.score(fakes, metrics=metrics).scores}
     assert list(scores) == ["kid_lite0", "precision", "recall", "density", "coverage", "nn_lpips"]
     pooled = lite0.pooled(fakes)
@@ -135,7 +136,7 @@ def test_every_further_metric_scores_and_says_what_it_is(scorer: Scorer, lite0: 
 def test_memorisation_is_a_distance_in_units_of_real_images(
     scorer: Scorer, lite0: Backbone
 ) -> None:
-    (metric,) = choose_metrics("nn_lpips")
+    ((metric,), _) = choose_metrics("nn_lpips")
 
     def scored(images: Images) -> tuple[float, dict[str, float]]:
         (score,) = scorer.score(images, metrics=[metric]).scores
@@ -162,29 +163,31 @@ def test_only_the_passes_that_a_metric_needs_are_made(
         raise AssertionError("a pass in vain")
 
     monkeypatch.setattr("fsgan_bench.metrics.scorer.streamed_intra_lpips", no_pass)
-    assert scorer.score(pictures(20, 5), metrics=choose_metrics("kid")).probe is None
+    assert scorer.score(pictures(20, 5), metrics=choose_metrics("kid")[0]).probe is None
 
 
 def test_what_a_target_lacks_is_said(lite0: Backbone) -> None:
     bare = Yardstick(lite0.features(FEW_SHOT).lpips, None, None)
-    reasons = {metric.name: metric.missing(bare) for metric in choose_metrics("kid,prdc,nn_lpips")}
+    reasons = {
+        metric.name: metric.missing(bare) for metric in choose_metrics("kid,prdc,nn_lpips")[0]
+    }
     assert all(reasons.values())
-    assert Scorer(lite0, lite0, bare).score(REAL, metrics=choose_metrics("kid")).scores == []
+    assert Scorer(lite0, lite0, bare).score(REAL, metrics=choose_metrics("kid")[0]).scores == []
 
 
 def test_names_are_looked_up() -> None:
-    assert [metric.name for metric in choose_metrics("prdc, recall")] == [
+    assert [metric.name for metric in choose_metrics("prdc, recall")[0]] == [
         "precision",
         "recall",
         "density",
         "coverage",
     ]
-    assert set(METRICS) < set(find_metrics())
+    assert set(METRICS) < set(find_metrics()[0])
     with pytest.raises(UserError, match=r"no metric 'kidd'.*Did you mean 'kid'"):
         choose_metrics("kidd")
     with pytest.raises(UserError, match="names no metric"):
         choose_metrics(" ,")
-    for metric in find_metrics().values():
+    for metric in find_metrics()[0].values():
         assert metric.version and metric.definition and metric.__doc__
 
 
@@ -218,17 +221,25 @@ def broken() -> object:
 
 def test_metrics_of_other_packages(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     def installed(*points: Point) -> None:
-        monkeypatch.setattr(registry.metadata, "entry_points", lambda group: points)
+        monkeypatch.setattr(entry_points.metadata, "entry_points", lambda group: points)
 
     installed(Point("brightness", lambda: Mean))
-    (score,) = scorer.score(REAL, metrics=choose_metrics("brightness")).scores
+    (score,) = scorer.score(REAL, metrics=choose_metrics("brightness")[0]).scores
     assert score.value == pytest.approx(REAL.mean()) and not math.isnan(score.value)
     for point, message in (
-        (Point("kid", lambda: Mean), "takes a name that is there"),
+        (Point("kid", lambda: Mean), "already taken by fsgan-bench; rename one of them"),
         (Point("other", lambda: Mean), "calls itself 'brightness'"),
         (Point("other", lambda: Scorer), "not a subclass"),
         (Point("other", broken), "cannot be imported: .*no module named nothing"),
     ):
-        installed(point)
-        with pytest.raises(UserError, match=message):
-            find_metrics()
+        installed(point, Point("brightness", lambda: Mean))
+        metrics, (reason,) = find_metrics()[0], find_metrics()[1].values()
+        assert re.search(message, reason)
+        assert {"kid", "brightness"} < set(metrics) and "other" not in metrics
+    installed(Point("other", broken), Point("brightness", lambda: Mean))
+    (metric,), failures = choose_metrics("brightness,other")
+    assert metric.name == "brightness" and len(failures) == 1
+    with pytest.raises(UserError, match="no module named nothing"):
+        choose_metrics("other")
+    with pytest.raises(UserError, match="Did you mean 'brightness'"):
+        choose_metrics("brightnes")

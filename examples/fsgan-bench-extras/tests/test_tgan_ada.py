@@ -17,7 +17,7 @@ from torch import Tensor
 from fsgan_bench.contract.run import CHECKS
 from fsgan_bench.contract.trial import RECIPE, Bench, state_of, train
 from fsgan_bench.errors import UserError
-from fsgan_bench.plugins.registry import method_entries
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session

@@ -1,29 +1,31 @@
-"""Everything that has a name: methods and classifiers, found by entry points and plugin files.
+"""Methods by name: our own, those of other packages, and those of plugin files.
 
-Entry points are only imported when they are asked for, so that listing names loads no torch.
+They are only imported when they are asked for, so that listing names loads no torch.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, look_up, what_happened, where_defined, where_raised
+from fsgan_bench.errors import UserError, look_up, where_defined
+from fsgan_bench.plugins import entry_points
+from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, Kind, Plugin
 from fsgan_bench.plugins.method_files import ALL, NONE, check_class, load_plugin
 
 if TYPE_CHECKING:
-    from fsgan_bench.features.weights import Weights
     from fsgan_bench.training.method import Method
 
-METHODS_GROUP = "fsgan_bench.methods"
-CLASSIFIERS_GROUP = "fsgan_bench.classifiers"
-OWN_DISTRIBUTION = "fsgan-bench"
+
+def _check(loaded: Any, label: str) -> type[Method]:
+    return check_class(loaded, label.removeprefix("The method "))
+
+
+METHODS: Kind[type[Method]] = Kind("method", "fsgan_bench.methods", _check)
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class MethodEntry:
     Attributes:
         name: what ``--methods`` takes.
         origin: the distribution or the plugin file that brings it.
-        entry_point: where it is imported from, or None for a plugin file.
+        plugin: what the distribution brings, or None for a plugin file.
     """
 
     name: str
     origin: str
-    entry_point: metadata.EntryPoint | None = None
+    plugin: Plugin[type[Method]] | None = None
 
     @property
     def third_party(self) -> bool:
@@ -50,17 +52,9 @@ class MethodEntry:
         Raises:
             UserError: it cannot be imported or is no method.
         """
-        if self.entry_point is None:
+        if self.plugin is None:
             return load_plugin(Path(self.origin))[self.name]
-        try:
-            loaded = self.entry_point.load()
-        except (Exception, SystemExit) as error:
-            where = where_raised(error) or self.entry_point.value
-            raise UserError(
-                f"The method '{self.name}' of {self.origin} cannot be imported: {where}: "
-                f"{what_happened(error)}."
-            ) from error
-        method = check_class(loaded, f"'{self.name}' of {self.place}")
+        method = self.plugin.load()
         if method.name != self.name:
             raise UserError(
                 f"The method '{self.name}' of {self.place} calls itself '{method.name}'; its name "
@@ -71,19 +65,12 @@ class MethodEntry:
     @property
     def place(self) -> str:
         """Where it is written, for messages."""
-        if self.entry_point is None:
-            return where_defined(self.load())
-        return f"{self.origin} ({self.entry_point.value})"
+        return where_defined(self.load()) if self.plugin is None else self.plugin.place
 
     @property
     def credit(self) -> str | None:
         """Who brings it, with the version of a distribution; None for our own methods."""
-        if not self.third_party:
-            return None
-        if self.entry_point is None:
-            return Path(self.origin).name
-        dist = self.entry_point.dist
-        return f"{dist.name} {dist.version}" if dist else self.origin
+        return Path(self.origin).name if self.plugin is None else self.plugin.credit
 
     @property
     def source_hash(self) -> str | None:
@@ -106,12 +93,8 @@ def find_methods(
     Raises:
         UserError: a plugin file does not exist.
     """
-    named = [
-        MethodEntry(point.name, point.dist.name if point.dist else "unknown", point)
-        for point in metadata.entry_points(group=METHODS_GROUP)
-    ]
-    named.sort(key=lambda entry: entry.third_party)
-    broken: dict[str, str] = {}
+    installed, broken = entry_points.find(METHODS)
+    named = [MethodEntry(name, plugin.origin, plugin) for name, plugin in installed.items()]
     for plugin in plugins:
         if not plugin.is_file():
             raise UserError(f"There is no plugin file {plugin}.")
@@ -182,30 +165,3 @@ def load_methods(
     if not loaded:
         raise UserError(" ".join(broken.values()))
     return loaded
-
-
-def classifier_entry(name: str) -> Any:
-    """Load the classifier factory that ``name`` (or its part before a colon) stands for.
-
-    Raises:
-        UserError: there is no such classifier.
-    """
-    return _classifier_point(name).load()
-
-
-def classifier_weights(name: str) -> tuple[Weights, ...]:
-    """The pretrained weights of the classifier ``name``, without loading torch for it.
-
-    They are what ``weights(name)`` returns, a function of the top-level package of the factory;
-    where there is none, nobody can tell before the classifier is made.
-
-    Raises:
-        UserError: there is no such classifier.
-    """
-    package = importlib.import_module(_classifier_point(name).module.partition(".")[0])
-    return tuple(package.weights(name)) if hasattr(package, "weights") else ()
-
-
-def _classifier_point(name: str) -> metadata.EntryPoint:
-    points = {point.name: point for point in metadata.entry_points(group=CLASSIFIERS_GROUP)}
-    return look_up("classifier", name.partition(":")[0], points)

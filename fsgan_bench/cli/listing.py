@@ -1,0 +1,132 @@
+"""``fsgan-bench list``: what can be named, and which package brings it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.options import PLUGIN, show_broken
+
+KINDS = ("methods", "targets", "suites", "metrics", "classifiers")
+
+Rows = Iterable[Sequence[str]]
+
+
+class Offered(Protocol):
+    """A method or another plugin, as far as its origin goes."""
+
+    @property
+    def origin(self) -> str: ...
+
+    @property
+    def third_party(self) -> bool: ...
+
+
+@click.command(name="list")
+@click.argument("what", type=click.Choice(KINDS))
+@click.option(
+    "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
+)
+@PLUGIN
+def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
+    """List what can be named, and name what is broken."""
+    from rich.table import Table
+
+    headings, rows, broken = {
+        "methods": lambda: _methods(plugins),
+        "targets": lambda: _targets(suite),
+        "suites": _suites,
+        "metrics": lambda: _metrics(suite),
+        "classifiers": _classifiers,
+    }[what]()
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    make_console().print(table)
+    show_broken(broken)
+    sys.exit(2 if broken else 0)
+
+
+def _methods(files: Sequence[Path]) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.plugins.methods import find_methods, load_methods
+
+    entries, broken = find_methods(files)
+    rows = [
+        (name, _origin(entries[name]), method.paper)
+        for name, method in load_methods(entries, entries, broken).items()
+    ]
+    return ("name", "origin", "paper"), rows, broken
+
+
+def _targets(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.suites.model import get_suite
+
+    rows = [
+        (
+            target.name,
+            target.title,
+            "known" if target.images.ideal else "-",
+            target.images.attribution or "-",
+        )
+        for target in get_suite(suite).targets.values()
+    ]
+    return ("name", "title", "ideal", "artwork"), rows, {}
+
+
+def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.suites.model import SUITES, get_suite
+
+    rows = [
+        (
+            suite.name,
+            suite.title,
+            ", ".join(f"{name} ({b.iterations} it)" for name, b in suite.budgets.items()),
+        )
+        for suite in map(get_suite, SUITES)
+    ]
+    return ("name", "title", "budgets"), rows, {}
+
+
+def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, find
+    from fsgan_bench.plugins.metrics import METRICS, OWN, find_metrics
+    from fsgan_bench.suites.model import get_suite
+
+    backbone = get_suite(suite).frechet_backbone
+    metrics, broken = find_metrics()
+    packages = find(METRICS)[0]
+    rows = [
+        (
+            name,
+            metric.stored_as(backbone),
+            "higher" if metric.higher_is_better else "lower",
+            OWN_DISTRIBUTION if name in OWN else _origin(packages[name]),
+            metric.definition,
+        )
+        for name, metric in metrics.items()
+    ]
+    return ("name", "stored as", "better", "origin", "definition"), rows, broken
+
+
+def _classifiers() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.plugins.classifiers import find_classifiers
+    from fsgan_bench.plugins.entry_points import load_each
+
+    plugins, broken = find_classifiers()
+    rows = [
+        (name, _origin(plugins[name]), plugins[name].point.value)
+        for name in load_each(plugins.values(), broken)
+    ]
+    return ("name", "origin", "made by"), rows, broken
+
+
+def _origin(plugin: Offered) -> str:
+    """The package or file that brings it, with a mark if it is not ours."""
+    return f"third party: {plugin.origin}" if plugin.third_party else plugin.origin

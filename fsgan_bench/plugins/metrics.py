@@ -1,0 +1,65 @@
+"""Metrics by name: those that come with fsgan-bench, and those of other packages."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from fsgan_bench.errors import UserError, look_up, where_defined
+from fsgan_bench.metrics.further import FURTHER
+from fsgan_bench.metrics.metric import Metric
+from fsgan_bench.metrics.registry import ALWAYS, TOGETHER
+from fsgan_bench.plugins import entry_points
+from fsgan_bench.plugins.entry_points import Kind
+
+OWN: dict[str, Metric] = {**ALWAYS, **FURTHER}
+"""The metrics that come with fsgan-bench."""
+
+_ATTRIBUTES = ("name", "title", "version", "higher_is_better", "definition", "role")
+
+
+def _check(loaded: Any, label: str) -> Metric:
+    if not (inspect.isclass(loaded) and issubclass(loaded, Metric)):
+        raise UserError(f"{label} is not a subclass of fsgan_bench.metrics.metric.Metric.")
+    place = f"{label} ({where_defined(loaded)})"
+    if missing := [name for name in _ATTRIBUTES if not hasattr(loaded, name)]:
+        raise UserError(f"{place} lacks the class attribute(s) {', '.join(missing)}.")
+    if inspect.isabstract(loaded):
+        raise UserError(f"{place} does not define __call__.")
+    if not label.startswith(f"The metric '{loaded.name}' "):
+        raise UserError(f"{place} calls itself '{loaded.name}'; its entry point must be so named.")
+    return loaded()
+
+
+METRICS: Kind[Metric] = Kind("metric", "fsgan_bench.metrics", _check)
+
+
+def find_metrics() -> tuple[dict[str, Metric], dict[str, str]]:
+    """All metrics by name, ours first, and why an installed one of others is not among them."""
+    plugins, broken = entry_points.find(METRICS, taken=(*OWN, *TOGETHER))
+    return {**OWN, **entry_points.load_each(plugins.values(), broken)}, broken
+
+
+def choose_metrics(names: str) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics of a comma-separated list such as ``kid,prdc``.
+
+    Returns:
+        What works, and why another package's metric that is named does not.
+
+    Raises:
+        UserError: a name is unknown, none is given, or nothing of what is named works.
+    """
+    parts = [part.strip() for part in names.split(",") if part.strip()]
+    if not parts:
+        raise UserError("--metrics names no metric; see fsgan-bench list metrics.")
+    plugins, _ = entry_points.find(METRICS, taken=(*OWN, *TOGETHER))
+    wanted = dict.fromkeys(name for part in parts for name in TOGETHER.get(part, (part,)))
+    for name in wanted:
+        look_up("metric", name, {**OWN, **plugins})
+    broken: dict[str, str] = {}
+    others = (plugin for name, plugin in plugins.items() if name in wanted)
+    metrics = {**OWN, **entry_points.load_each(others, broken)}
+    chosen = [metrics[name] for name in wanted if name in metrics]
+    if not chosen:
+        raise UserError(" ".join(broken.values()))
+    return chosen, broken
