@@ -46,7 +46,7 @@ class BSA(Method):
 
     name = "bsa"
     title = "BSA"
-    version = "1"
+    version = "2"
     paper = "Noguchi & Harada 2019, Image generation from small datasets via batch statistics"
     Config = BSAConfig
     accumulates = True

@@ -65,7 +65,7 @@ class CDC(RelaxedRealism):
 
     name = "cdc"
     title = "CDC"
-    version = "1"
+    version = "2"
     paper = "Ojha et al. 2021, Few-shot image generation via cross-domain correspondence"
     Config = CDCConfig
     accumulates = True

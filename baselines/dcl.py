@@ -74,7 +74,7 @@ class DCL(RelaxedRealism):
 
     name = "dcl"
     title = "DCL"
-    version = "1"
+    version = "2"
     paper = "Zhao et al. 2022, A closer look at few-shot image generation"
     Config = DCLConfig
 

@@ -68,7 +68,7 @@ class EWC(Method):
 
     name = "ewc"
     title = "EWC"
-    version = "1"
+    version = "2"
     paper = "Li et al. 2020, Few-shot image generation with elastic weight consolidation"
     Config = EWCConfig
     shortened = {"fisher_samples": 1}

@@ -29,7 +29,7 @@ class FreezeD(Method):
 
     name = "freezed"
     title = "FreezeD"
-    version = "1"
+    version = "2"
     paper = "Mo et al. 2020, Freeze the Discriminator: a simple baseline for fine-tuning GANs"
     Config = FreezeDConfig
     accumulates = True

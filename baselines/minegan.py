@@ -42,7 +42,7 @@ class MineGAN(Method):
 
     name = "minegan"
     title = "MineGAN"
-    version = "1"
+    version = "2"
     paper = "Wang et al. 2020, MineGAN: effective knowledge transfer from GANs to target domains"
     Config = MineGANConfig
     accumulates = True

@@ -10,6 +10,6 @@ class TGAN(Method):
 
     name = "tgan"
     title = "TGAN"
-    version = "1"
+    version = "2"
     paper = "Wang et al. 2018, Transferring GANs: generating images from limited data"
     accumulates = True

@@ -209,6 +209,37 @@ def test_real_batches_are_the_few_shot_images(make_session: MakeSession, few_sho
         assert all(any(torch.equal(image, real) for real in wanted) for image in batch)
 
 
+def which(batch: Tensor, few_shot: Images) -> list[int]:
+    """The index of the few-shot image that each image [N, 3, R, R] of a batch is."""
+    wanted = to_tensor(few_shot)
+    return [next(i for i, real in enumerate(wanted) if torch.equal(image, real)) for image in batch]
+
+
+def test_the_images_of_a_batch_are_different_ones(
+    make_session: MakeSession, few_shot: Images
+) -> None:
+    session = make_session(replace(RECIPE, flip=False))
+    for _ in range(10):
+        drawn = which(torch.cat([session.real_batch(), session.real_batch()]), few_shot)
+        assert len(set(drawn)) == 8  # a pass over ten images gives two batches of four
+
+
+def test_with_fewer_shots_than_the_batch_each_comes_equally_often(
+    make_session: MakeSession, few_shot: Images
+) -> None:
+    session = make_session(replace(RECIPE, flip=False), images=few_shot[:3])
+    for _ in range(5):
+        drawn = which(session.real_batch(), few_shot[:3])
+        assert sorted(map(drawn.count, range(3))) == [1, 1, 2]
+
+
+def test_images_can_be_drawn_with_replacement(make_session: MakeSession, few_shot: Images) -> None:
+    session = make_session(replace(RECIPE, flip=False, distinct_images=False))
+    batches = [which(session.real_batch(), few_shot) for _ in range(100)]
+    repeating = sum(len(set(drawn)) < 4 for drawn in batches)
+    assert 30 < repeating < 70  # 1 - 10 * 9 * 8 * 7 / 10**4 is a half
+
+
 def test_real_batches_are_flipped_half_of_the_time(
     make_session: MakeSession, few_shot: Images
 ) -> None:
@@ -317,6 +348,65 @@ def test_a_gradient_that_is_not_finite_is_divergence_too() -> None:
     with pytest.raises(Diverged):
         minimise("generator", [{"length": length}], optimizer, GradScaler(enabled=False))
     assert parameter.tolist() == [0.0, 1.0]
+
+
+def losses_by_turns(weights: nn.ParameterList, turn: int) -> Losses:
+    """The first weight counts always, the second in every fourth turn, the last never."""
+    first = (weights[0] * (1 + turn % 3)).square().sum()
+    return {"all": first + weights[1].pow(4).sum()} if turn % 4 == 0 else {"first": first}
+
+
+@pytest.mark.parametrize("zero_idle", [True, False])
+def test_idle_weights_take_their_steps_as_in_the_torch_of_the_time(zero_idle: bool) -> None:
+    """Against Adam written out, whose gradients stay as zeros once they are there, or go."""
+    ours = nn.ParameterList([torch.full((2,), value) for value in (1.0, 2.0, 3.0)])
+    optimizer = torch.optim.Adam(ours.parameters(), 0.1, (0.0, 0.9))
+    theirs = [weight.detach().double().numpy().copy() for weight in ours]
+    squares, steps = [np.zeros(2) for _ in ours], [0, 0, 0]
+    for turn in range(9):
+        slopes = [2 * theirs[0] * (1 + turn % 3) ** 2, 4 * theirs[1] ** 3]
+        for i, slope in enumerate(slopes):
+            if i == 1 and turn % 4:
+                if not zero_idle:
+                    continue
+                slope = np.zeros(2)
+            steps[i] += 1
+            squares[i] = 0.9 * squares[i] + 0.1 * slope**2
+            scale = np.sqrt(squares[i] / (1 - 0.9 ** steps[i])) + 1e-8
+            theirs[i] = theirs[i] - 0.1 * slope / scale
+        minimise(
+            "generator",
+            [losses_by_turns(ours, turn)],
+            optimizer,
+            GradScaler(enabled=False),
+            zero_idle=zero_idle,
+        )
+        for weight, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(weight.detach(), expected, rtol=1e-5)
+    assert ours[2] not in optimizer.state
+
+
+def test_a_weight_that_does_not_train_gets_no_gradient_of_zero() -> None:
+    weights = nn.ParameterList([torch.ones(1), torch.ones(1), torch.ones(1)])
+    optimizer = torch.optim.Adam(weights.parameters(), 0.1, (0.0, 0.9))
+    for turn in range(3):
+        weights[1].requires_grad_(turn == 0)
+        terms = losses_by_turns(weights, turn)
+        minimise("generator", [terms], optimizer, GradScaler(enabled=False), zero_idle=True)
+    assert int(optimizer.state[weights[0]]["step"]) == 3
+    assert int(optimizer.state[weights[1]]["step"]) == 1
+
+
+def test_the_recipe_says_what_idle_weights_do(make_session: MakeSession) -> None:
+    """The last toRGB's bias has no part in path lengths, which run in the first iteration."""
+    steps = {}
+    for zero in (True, False):
+        session = make_session(replace(RECIPE, zero_idle_gradients=zero))
+        train(session, 1)
+        state = session.generator_optimizer.state
+        steps[zero] = int(state[session.generator.get_parameter("to_rgbs.1.bias")]["step"])
+        assert int(state[session.generator.get_parameter("style.1.weight")]["step"]) == 2
+    assert steps == {True: 2, False: 1}
 
 
 FACTOR = "generator.conv1.conv.parametrizations.weight.0.factor"

@@ -79,6 +79,41 @@ def test_integers_cover_their_range() -> None:
     assert drawn == {1, 2, 3}
 
 
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 12))
+def test_distinct_draws_are_those_of_a_slow_loop(count: int, size: int, draws: int) -> None:
+    """Cards dealt one by one: a new shuffled pack where the old one does not fill a hand."""
+    streams, dice = Streams(3), Streams(3)["images"]
+    pack: list[int] = []
+    for _ in range(draws):
+        drawn = streams.distinct("images", count, size).tolist()
+        if len(pack) < size:
+            pack = []
+            while len(pack) < size:
+                pack += torch.randperm(count, generator=dice).tolist()
+        assert drawn == [pack.pop(0) for _ in range(size)]
+        times = [drawn.count(index) for index in range(count)]
+        assert max(times) - min(times) <= 1
+
+
+def test_a_pass_goes_on_after_a_round_trip() -> None:
+    streams = Streams(3)
+    for _ in range(3):
+        streams.distinct("images", 10, 3)
+    state = streams.state_dict()
+    expected = [streams.distinct("images", 10, 3).tolist() for _ in range(5)]
+    restored = Streams(3)
+    restored.distinct("images", 7, 3)
+    restored.load_state_dict(state)
+    assert [restored.distinct("images", 10, 3).tolist() for _ in range(5)] == expected
+
+
+def test_a_pass_can_be_taken_back() -> None:
+    streams = Streams(3)
+    with streams.taken_back():
+        expected = [streams.distinct("images", 10, 4).tolist() for _ in range(3)]
+    assert [streams.distinct("images", 10, 4).tolist() for _ in range(3)] == expected
+
+
 def test_global_state_neither_matters_nor_changes() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()

@@ -198,6 +198,9 @@ def pretrain_from_options(
             r1_gamma=r1_gamma,
             path_length_every=0,
             ema_half_life=ema_half_life,
+            # As the shipped source was trained, so that its card's settings give its bytes.
+            distinct_images=False,
+            zero_idle_gradients=False,
         )
     except ValueError as error:
         field, _, rest = str(error).partition(" ")

@@ -27,6 +27,7 @@ def minimise(
     scaler: GradScaler,
     *,
     parts: int = 1,
+    zero_idle: bool = False,
 ) -> dict[str, float]:
     """Take one optimiser step on the sum of the terms, averaged over the micro-batches.
 
@@ -37,6 +38,8 @@ def minimise(
         scaler: scales float16's losses; the step is skipped where a gradient overflows, and the
             scale lowered. Disabled in any other precision.
         parts: number of micro-batches.
+        zero_idle: whether weights that train, and that earlier steps reached but this one does not,
+            take it with a gradient of 0; else the optimiser leaves them out.
 
     Returns:
         The mean of each term, by ``side/name``.
@@ -57,8 +60,13 @@ def minimise(
         total = torch.stack([term.reshape(()) for term in terms.values()]).sum()
         scaler.scale(total / parts).backward()
         del terms, total
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if zero_idle:
+        for parameter in parameters:
+            if parameter.requires_grad and parameter.grad is None and parameter in optimizer.state:
+                parameter.grad = torch.zeros_like(parameter)
     scaler.unscale_(optimizer)
-    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     overflows = not torch.nn.utils.get_total_norm(gradients).isfinite()
     if overflows and not (scaler.is_enabled() and scaler.get_scale() > SMALLEST_SCALE):
         raise Diverged(f"the gradient of the {side}'s loss is not finite")

@@ -28,6 +28,15 @@ class Recipe:
         flip: whether real images are flipped horizontally at random.
         ema_half_life: half-life of the generator's moving average, in iterations. The default
             is CDC's code's ``0.5 ** (32 / 10000)`` an iteration, which keeps 32 whatever the batch.
+        distinct_images: whether the few-shot images of a batch are different ones, drawn in
+            shuffled passes whose rest is dropped, as in CDC's and AdAM's code. With fewer images
+            than the batch each comes equally often, and the rest are different; the published
+            loaders give no batch at all. False draws with replacement.
+        zero_idle_gradients: whether a weight that trains, and that no term of a step depends on,
+            takes the step with a gradient of 0, as it did in the torch 1.7 of CDC's and AdAM's
+            code. Adam's running square shrinks then: layers that only every fourth iteration
+            reaches take steps twice as long as where Adam leaves them out, as today's torch does.
+            A weight that no loss has reached yet is left out either way.
     """
 
     batch: int = 4
@@ -41,6 +50,8 @@ class Recipe:
     style_mixing: float = 0.9
     flip: bool = True
     ema_half_life: float = 312.5
+    distinct_images: bool = True
+    zero_idle_gradients: bool = True
 
     def __post_init__(self) -> None:
         for name in ("batch", "path_length_batch_shrink"):

@@ -154,14 +154,19 @@ class Session:
         return rows if self.parts == 1 else rows[self.part :: self.parts]
 
     def real_batch(self) -> Tensor:
-        """Draw ``recipe.batch`` few-shot images with replacement, flipped at random."""
-        size = (self.recipe.batch,)
-        chosen = torch.randint(len(self.images), size, generator=self.streams["images"])
-        batch = to_tensor(self.images[chosen.numpy()])
+        """Draw ``recipe.batch`` few-shot images, flipped at random."""
+        batch = to_tensor(self.images[self.draw_images().numpy()])
         if self.recipe.flip:
-            flipped = torch.rand(size, generator=self.streams["flips"]) < 0.5
+            flipped = torch.rand(len(batch), generator=self.streams["flips"]) < 0.5
             batch[flipped] = batch[flipped].flip(3)
         return batch.to(self.device)
+
+    def draw_images(self) -> Tensor:
+        """Draw the indices [``recipe.batch``] of few-shot images, as the recipe says."""
+        count, size = len(self.images), self.recipe.batch
+        if self.recipe.distinct_images:
+            return self.streams.distinct("images", count, size)
+        return torch.randint(count, (size,), generator=self.streams["images"])
 
     def prepare(self) -> None:
         """Set the method up for a fresh training.
@@ -228,6 +233,7 @@ class Session:
                 optimizers[side],
                 scaler,
                 parts=self.count_parts(batch),
+                zero_idle=self.recipe.zero_idle_gradients,
             )
 
     @contextmanager
