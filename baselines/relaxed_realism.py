@@ -1,21 +1,22 @@
 """CDC's relaxed realism: an image-level and a patch-level judge (Ojha et al. 2021, sec. 3.2).
 
 Near a few anchor latents whole images have to look real; elsewhere only their patches have to. CDC
-and DCL share it and add what preserves diversity.
+and DCL share it and add what preserves diversity. "Published" is CDC's code,
+github.com/utkarshojha/few-shot-gan-adaptation at commit 5617920.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator
-from fsgan_bench.stylegan2.ops import EqualConv2d
+from fsgan_bench.stylegan2.layers import ConvLayer
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Layer
 from fsgan_bench.training.method import Latents, Method
 from fsgan_bench.training.session import Session
 
@@ -29,14 +30,19 @@ class RelaxedRealismConfig:
             are judged in all others.
         anchor_noise: standard deviation of the noise around an anchor latent.
         patch_downscales: where the patch heads look: the feature map whose side is the image's
-            divided by this. Published code uses 32x32 at 256x256 alone, of the block from 64x64 the
-            second convolution before the skip is added; we take the block's output. Several heads
-            take turns at random.
+            divided by this. Published code uses 32x32 at 256x256 alone. Several heads take turns at
+            random.
+        patch_features: what of the block that ends at this map they see: ``published``, its second
+            convolution before the skip is added, or the ``block``'s output.
+        patch_head: whether their logits end in a biased leaky ReLU of slope 0.2 times sqrt 2
+            (``published``), which flattens negative logits, or are ``linear`` in the features.
     """
 
     anchor_every: int = 4
     anchor_noise: float = 0.1
     patch_downscales: tuple[int, ...] = (8,)
+    patch_features: Literal["published", "block"] = "published"
+    patch_head: Literal["published", "linear"] = "published"
 
     def __post_init__(self) -> None:
         if self.anchor_every < 1:
@@ -44,18 +50,19 @@ class RelaxedRealismConfig:
 
 
 class PatchHeads(nn.ModuleDict):
-    """One 3x3 convolution a layer: features [N, C, h, w] -> logit map [N, 1, h, w].
+    """One 3x3 convolution a block: features [N, C, h, w] -> logit map [N, 1, h, w].
 
-    The logits are linear in the features (our choice): heads of the published code end in a biased
-    leaky ReLU, which flattens negative logits.
+    Its activation is that of :class:`RelaxedRealismConfig`'s published ``patch_head``.
     """
 
-    def __init__(self, architecture: Architecture, layers: Iterable[int]) -> None:
+    def __init__(
+        self, architecture: Architecture, blocks: Iterable[int], *, activate: bool
+    ) -> None:
         widths, resolution = architecture.channels, architecture.resolution
         super().__init__(
             {
-                str(layer): EqualConv2d(widths[resolution >> layer], 1, 3, padding=1)
-                for layer in layers
+                str(block): ConvLayer(widths[resolution >> block], 1, 3, activate=activate)
+                for block in blocks
             }
         )
 
@@ -68,11 +75,21 @@ class RelaxedRealism(Method):
 
     def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
         architecture = session.architecture
-        return {"patch_heads": PatchHeads(architecture, self._patch_layers(architecture))}
+        heads = PatchHeads(
+            architecture,
+            self.patch_blocks(architecture),
+            activate=self.config.patch_head == "published",
+        )
+        return {"patch_heads": heads}
 
-    def _patch_layers(self, architecture: Architecture) -> list[int]:
-        possible = [2**layer for layer in range(1, len(architecture.resolutions))]
-        layers = []
+    def patch_blocks(self, architecture: Architecture) -> list[int]:
+        """The residual blocks, from 1, that end at the maps of ``patch_downscales``.
+
+        Raises:
+            UserError: there is no such map, or none is named.
+        """
+        possible = [2**block for block in range(1, len(architecture.resolutions))]
+        blocks = []
         for downscale in self.config.patch_downscales:
             if downscale not in possible:
                 raise UserError(
@@ -80,10 +97,10 @@ class RelaxedRealism(Method):
                     f"{architecture.resolution} the discriminator has no feature map for "
                     f"{downscale}; possible are {', '.join(map(str, possible))}."
                 )
-            layers.append(possible.index(downscale) + 1)
-        if not layers:
+            blocks.append(possible.index(downscale) + 1)
+        if not blocks:
             raise UserError(f"{self.name}.patch_downscales must name at least one feature map.")
-        return layers
+        return blocks
 
     def setup(self, session: Session) -> None:
         dim = session.architecture.style_dim
@@ -111,8 +128,8 @@ class RelaxedRealism(Method):
         return self.judge_with_features(session, images, ())[0]
 
     def judge_with_features(
-        self, session: Session, images: Tensor, layers: Iterable[int]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
+        self, session: Session, images: Tensor, layers: Iterable[Layer]
+    ) -> tuple[Tensor, dict[Layer, Tensor]]:
         """Logits of the judge whose turn it is, and discriminator features from the same pass.
 
         Patches ask nothing of the discriminator's deeper layers, so that they are not computed.
@@ -124,9 +141,10 @@ class RelaxedRealism(Method):
         heads = cast(PatchHeads, session.discriminator_side["patch_heads"])
         names = list(heads)
         turn = session.streams.integer("patch_head", 0, len(names)) if len(names) > 1 else 0
-        layer = int(names[turn])
-        judgement = discriminator(images, {layer, *layers}, logits=False)
-        return cast(Tensor, heads[names[turn]](judgement.features[layer])), judgement.features
+        block = int(names[turn])
+        seen: Layer = block if self.config.patch_features == "block" else (block, "conv2")
+        judgement = discriminator(images, {seen, *layers}, logits=False)
+        return cast(Tensor, heads[names[turn]](judgement.features[seen])), judgement.features
 
     def state_dict(self) -> dict[str, Any]:
         return {"anchors": self._anchors}

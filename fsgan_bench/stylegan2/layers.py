@@ -84,5 +84,11 @@ class ResBlock(nn.Module):
         self.conv2 = ConvLayer(in_ch, out_ch, 3, downsample=True)
         self.skip = ConvLayer(in_ch, out_ch, 1, downsample=True, activate=False)
 
+    def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs of the first and of the second convolution, and of the whole block."""
+        first = self.conv1(x)
+        second = self.conv2(first)
+        return first, second, cast(Tensor, second + self.skip(x)) / SQRT2
+
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv2(self.conv1(x)) + self.skip(x)) / SQRT2
+        return self.stages(x)[2]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -85,18 +85,24 @@ class Synthesis:
     features: list[Tensor]
 
 
+Layer: TypeAlias = int | tuple[int, Literal["conv1", "conv2"]]
+"""A layer of the discriminator: 0 is fromRGB, ``i`` the output of the i-th residual block, and
+``(i, "conv1")`` and ``(i, "conv2")`` are its convolutions, before the skip is added."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What one discriminator pass yields.
 
     Attributes:
         logits: [N, 1], large for real.
-        features: index of the requested layer -> [N, C, H, W]. Layer 0 is fromRGB, layer i the i-th
-            residual block.
+        features: requested layer -> [N, C, H, W].
+        penultimate: [N, C_4], what the last linear layer makes the logits of.
     """
 
     logits: Tensor
-    features: dict[int, Tensor]
+    features: dict[Layer, Tensor]
+    penultimate: Tensor
 
 
 class Generator(nn.Module):
@@ -255,7 +261,7 @@ class Discriminator(nn.Module):
 
     @property
     def n_features(self) -> int:
-        """Number of layers whose features can be requested."""
+        """Number of fromRGB and the residual blocks, whose features are layers 0, 1, 2, ..."""
         return len(self.convs)
 
     def feature_resolution(self, layer: int) -> int:
@@ -263,24 +269,33 @@ class Discriminator(nn.Module):
         return self.architecture.resolution >> layer
 
     def forward(
-        self, images: Tensor, features: Iterable[int] = (), *, logits: bool = True
+        self, images: Tensor, features: Iterable[Layer] = (), *, logits: bool = True
     ) -> Judgement:
         """Judge ``images``.
 
         Args:
             images: [N, 3, R, R] in [-1, 1].
             features: layers to return, from the same pass.
-            logits: False stops after the deepest requested layer and leaves ``logits`` empty.
+            logits: False stops after the deepest requested layer and leaves ``logits`` and
+                ``penultimate`` empty.
         """
         wanted = set(features)
-        kept: dict[int, Tensor] = {}
+        kept: dict[Layer, Tensor] = {}
         x = images.contiguous(memory_format=torch.channels_last)
         for layer, block in enumerate(self.convs):
             resolution = self.feature_resolution(max(layer - 1, 0))
-            x = block(x.to(self.architecture.dtype(resolution, images.dtype, self.compute_dtype)))
-            if layer in wanted:
-                kept[layer] = x.to(images.dtype)
+            x = x.to(self.architecture.dtype(resolution, images.dtype, self.compute_dtype))
+            found: dict[Layer, Tensor]
+            if isinstance(block, ResBlock):
+                first, second, x = block.stages(x)
+                found = {(layer, "conv1"): first, (layer, "conv2"): second, layer: x}
+            else:
+                x = block(x)
+                found = {layer: x}
+            kept |= {key: value.to(images.dtype) for key, value in found.items() if key in wanted}
             if not logits and len(kept) == len(wanted):
-                return Judgement(logits=images.new_empty(0, 1), features=kept)
+                nothing = images.new_empty(0, 1)
+                return Judgement(logits=nothing, features=kept, penultimate=nothing)
         x = self.final_conv(self.minibatch_stddev(x.to(images.dtype)))
-        return Judgement(logits=self.final_linear(x.flatten(1)), features=kept)
+        penultimate = self.final_linear[0](x.flatten(1))
+        return Judgement(self.final_linear[1](penultimate), kept, penultimate)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 import baselines.dcl
 from baselines.dcl import DCL, discriminator_contrast, generator_contrast
 from fsgan_bench.data.images import to_tensor
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
@@ -94,7 +96,8 @@ def test_layers_of_every_level_are_drawn(start: Start, contrasts: dict[str, Argu
     shapes = [f.shape[1:] for f in g(torch.zeros(1, 8), features=True).features]
     drawn = [target.shape[1:] for target, *_ in contrasts["generator"]]
     assert set(drawn) == set(shapes)
-    shapes = [f.shape[1:] for f in d(images, range(d.n_features)).features.values()]
+    layers = [(block, conv) for block in (1, 2) for conv in ("conv1", "conv2")]
+    shapes = [f.shape[1:] for f in d(images, [0, *layers]).features.values()]
     drawn = [target.shape[1:] for target, *_ in contrasts["discriminator"]]
     assert set(drawn) == set(shapes)
 
@@ -116,10 +119,9 @@ def test_negatives_are_the_few_shot_images(start: Start, contrasts: dict[str, Ar
     session.method.generator_loss(session)
     ((_, _, real, tau),) = contrasts["discriminator"]
     assert tau == 0.5
-    layers = range(session.discriminator.n_features)
+    layers = DCL().contrasted_layers(session)
     features = session.discriminator(session.few_shot, layers).features.values()
-    (expected,) = [f for f in features if f.shape == real.shape]
-    torch.testing.assert_close(real, expected)
+    assert any(f.shape == real.shape and torch.allclose(f, real, atol=1e-6) for f in features)
 
 
 def test_there_are_at_most_max_real_negatives(
@@ -219,20 +221,27 @@ def by_hand(session: Session, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     The adversarial loss of the discriminator, that of the generator, and Eq. 7, unweighted.
     """
-    latents, noise = session.method.latents(session, len(real)), session.noise(len(real))
-    layer = session.streams.integer("discriminator_layer", 0, session.discriminator.n_features)
+    method, n = session.method, len(real)
+    assert isinstance(method, DCL)
+    latents, noise = method.latents(session, n), session.noise(n)
+    possible = method.contrasted_layers(session)
+    draws = n if method.config.layers_drawn == "sample" else 1
+    drawn = [
+        possible[session.streams.integer("discriminator_layer", 0, len(possible))]
+        for _ in range(draws)
+    ]
     target, source = (
         generator(latents.z, latents.mix, latents.crossover, noise=noise).image
         for generator in (session.generator, session.source_generator)
     )
     on_real, on_fake = (session.method.judge(session, images) for images in (real, target))
     discriminator = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
-    t, s, r = (
-        session.discriminator(images, (layer,)).features[layer].flatten(1)
-        for images in (target, source, session.few_shot)
-    )
     terms = []
-    for i in range(len(t)):
+    for i, layer in enumerate(drawn * (n // draws)):
+        t, s, r = (
+            session.discriminator(images, (layer,)).features[layer].flatten(1)
+            for images in (target, source, session.few_shot)
+        )
         same = (F.cosine_similarity(t[i], s[i], dim=0) / session.method.config.tau).exp()
         away = [(F.cosine_similarity(t[i], x, dim=0) / session.method.config.tau).exp() for x in r]
         terms.append(-(same / (same + sum(away))).log())
@@ -240,9 +249,20 @@ def by_hand(session: Session, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("iteration", [0, 1])
-def test_both_sides_losses_by_plain_formulas(start: Start, iteration: int) -> None:
+@pytest.mark.parametrize("features", ["published", "block"])
+@pytest.mark.parametrize("drawn", ["batch", "sample"])
+def test_both_sides_losses_by_plain_formulas(
+    start: Start, iteration: int, features: str, drawn: str
+) -> None:
     """Where neither network is the source any more; features are the adapting discriminator's."""
-    settings = {"discriminator_cl_updates": "both", "lambda1": 0, "lambda2": 3, "tau": 0.5}
+    settings = {
+        "discriminator_cl_updates": "both",
+        "discriminator_features": features,
+        "layers_drawn": drawn,
+        "lambda1": 0,
+        "lambda2": 3,
+        "tau": 0.5,
+    }
     session, twin = start("dcl", **settings), start("dcl", **settings)
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -264,3 +284,69 @@ def test_both_sides_losses_by_plain_formulas(start: Start, iteration: int) -> No
         _, adversarial, contrast = by_hand(twin, real)
         wanted = {"adversarial": adversarial, "discriminator_contrast": 3 * contrast}
         torch.testing.assert_close(losses, wanted)
+
+
+@pytest.mark.parametrize("resolution", [16, 32, 64, 256])
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_the_published_list_is_what_a_pass_of_the_published_discriminator_collects(
+    start: Start, resolution: int, iteration: int
+) -> None:
+    """Walks the blocks as the model file does, which at 256x256 gives 19 and 16 features."""
+    sides = [2**i for i in range(2, 9) if 2**i <= resolution]
+    architecture = Architecture(resolution, 4, 1, dict.fromkeys(sides, 2))
+    pair = Generator(architecture), Discriminator(architecture)
+    images = np.zeros((2, resolution, resolution, 3), np.uint8)
+    downscale = min(8, resolution // 8)
+    session = start("dcl", networks=pair, images=images, patch_downscales=(downscale,))
+    session.iteration = iteration
+    wanted: list[Any] = [0]
+    candidates = 0  # patch maps: the side after the first, twice each, as 32 and 16 at 256x256
+    for block in range(1, len(sides)):
+        before, after = resolution >> (block - 1), resolution >> block
+        patch_sides = (resolution // downscale, resolution // downscale // 2)
+        candidates += (before in patch_sides) + (after in patch_sides)
+        wanted += [(block, "conv1"), (block, "conv2"), (block, "conv2")]
+        if iteration and candidates == 4:
+            break
+    method = session.method
+    assert isinstance(method, DCL)
+    assert method.contrasted_layers(session) == wanted
+    if resolution == 256:
+        assert len(wanted) == (16 if iteration else 19)
+
+
+def test_the_second_convolution_is_drawn_twice_as_often(start: Start) -> None:
+    session = start("dcl", layers_drawn="sample")
+    assert isinstance(session.method, DCL)
+    drawn = session.method._discriminator_layers(session, 2000)
+    for layer, share in ((0, 1), ((1, "conv1"), 1), ((1, "conv2"), 2), ((2, "conv2"), 2)):
+        assert drawn.count(layer) == pytest.approx(2000 * share / 7, rel=0.2)
+
+
+@pytest.mark.parametrize("drawn", ["batch", "sample"])
+def test_the_generators_contrast_sample_by_sample(start: Start, drawn: str) -> None:
+    session, twin = (start("dcl", layers_drawn=drawn, lambda2=0, lambda1=1) for _ in range(2))
+    with torch.no_grad():
+        for each in (session, twin):
+            each.generator.conv1.conv.weight.mul_(1.5).add_(0.5)
+    tau, n = twin.method.config.tau, twin.recipe.batch
+    for _ in range(5):
+        found = session.method.generator_loss(session)["generator_contrast"]
+        latents, noise = twin.method.latents(twin, n), twin.noise(n)
+        target, source = (
+            generator(latents.z, noise=noise, features=True).features
+            for generator in (twin.generator, twin.source_generator)
+        )
+        layers = [
+            twin.streams.integer("generator_layer", 0, 5)
+            for _ in range(n if drawn == "sample" else 1)
+        ]
+        terms = []
+        for i in range(n):
+            layer = layers[i % len(layers)]
+            similar = [
+                F.cosine_similarity(target[layer][i].flatten(), other.flatten(), dim=0) / tau
+                for other in source[layer]
+            ]
+            terms.append(-torch.stack(similar).log_softmax(dim=0)[i])
+        torch.testing.assert_close(found, torch.stack(terms).mean())

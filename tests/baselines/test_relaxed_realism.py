@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.cdc import CDC, CDCConfig
@@ -114,8 +115,31 @@ def test_images_are_judged_whole_or_by_patches(start: Start, name: str) -> None:
     assert patches.shape == (4, 1, 8, 8)
     heads = session.discriminator_side["patch_heads"]
     assert isinstance(heads, PatchHeads)
+    first, block = session.discriminator.convs[:2]
+    before_the_skip = block.conv2(block.conv1(first(images)))
+    logits = F.conv2d(before_the_skip, heads["1"][0].weight * heads["1"][0].weight_gain, padding=1)
+    expected = F.leaky_relu(logits + heads["1"][1].bias, 0.2) * 2**0.5
+    torch.testing.assert_close(patches, expected)
+
+
+@both
+def test_patches_can_be_judged_after_the_skip_and_linearly(start: Start, name: str) -> None:
+    session = start(name, patch_features="block", patch_head="linear")
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    session.iteration = 1
     features = session.discriminator.convs[:2](images)
-    torch.testing.assert_close(patches, heads["1"](features))
+    head = session.discriminator_side["patch_heads"].get_submodule("1.0")
+    expected = F.conv2d(features, head.weight * head.weight_gain, padding=1)
+    patches = session.method.judge(session, images)
+    torch.testing.assert_close(patches, expected)
+    assert patches.min() < 0 < patches.max()
+
+
+@both
+def test_the_published_head_learns_a_bias(start: Start, train: Train, name: str) -> None:
+    session = start(name)
+    train(session, 2)
+    assert session.discriminator_side.get_parameter("patch_heads.1.1.bias").abs() > 0
 
 
 @both
@@ -208,7 +232,7 @@ def test_a_period_below_one_is_refused(start: Start, name: str, value: int) -> N
 
 def test_a_head_is_one_convolution_on_its_layer() -> None:
     architecture = Architecture(32, 8, 1, {4: 7, 8: 6, 16: 5, 32: 4})
-    heads = PatchHeads(architecture, (1, 2, 3))
+    heads = PatchHeads(architecture, (1, 2, 3), activate=True)
     for layer, (width, side) in {"1": (5, 16), "2": (6, 8), "3": (7, 4)}.items():
         assert isinstance(heads[layer], nn.Module)
         assert heads[layer](torch.zeros(2, width, side, side)).shape == (2, 1, side, side)

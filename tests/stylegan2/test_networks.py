@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor
 
+from fsgan_bench.stylegan2.layers import ResBlock
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
@@ -152,6 +155,34 @@ def test_discriminator_features_do_not_depend_on_the_request(discriminator: Disc
         assert torch.equal(alone.features[layer], together.features[layer])
         assert torch.equal(early.features[layer], together.features[layer])
         assert early.logits.shape == (0, 1)
+
+
+def test_convolutions_of_a_block_are_seen_before_the_skip(discriminator: Discriminator) -> None:
+    batch = images(discriminator)
+    kinds: tuple[Literal["conv1", "conv2"], ...] = ("conv1", "conv2")
+    blocks = range(1, discriminator.n_features)
+    judged = discriminator(batch, [(block, kind) for block in blocks for kind in kinds])
+    x = discriminator.convs[0](batch.contiguous(memory_format=torch.channels_last))
+    for number in blocks:
+        block = discriminator.convs[number]
+        assert isinstance(block, ResBlock)
+        x_first = block.conv1(x)
+        x_second = block.conv2(x_first)
+        x = (x_second + block.skip(x)) / 2**0.5
+        assert torch.equal(judged.features[number, "conv1"], x_first)
+        assert torch.equal(judged.features[number, "conv2"], x_second)
+        early = discriminator(batch, [(number, "conv2")], logits=False)
+        assert torch.equal(early.features[number, "conv2"], x_second)
+    assert torch.equal(judged.logits, discriminator(batch).logits)
+
+
+def test_the_last_layer_makes_the_logits_of_the_penultimate_features(
+    discriminator: Discriminator,
+) -> None:
+    judged = discriminator(images(discriminator))
+    assert judged.penultimate.shape == (4, ODD_WIDTHS[4])
+    last = discriminator.final_linear[1]
+    assert torch.equal(last(judged.penultimate), judged.logits)
 
 
 def test_early_exit_leaves_later_layers_out() -> None:
