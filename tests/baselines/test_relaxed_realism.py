@@ -15,6 +15,7 @@ from baselines.cdc import CDC, CDCConfig
 from baselines.relaxed_realism import PatchHeads, RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.stylegan2.layers import ResBlock
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
@@ -116,10 +117,17 @@ def test_images_are_judged_whole_or_by_patches(start: Start, name: str) -> None:
     heads = session.discriminator_side["patch_heads"]
     assert isinstance(heads, PatchHeads)
     first, block = session.discriminator.convs[:2]
+    assert isinstance(block, ResBlock)
     before_the_skip = block.conv2(block.conv1(first(images)))
-    logits = F.conv2d(before_the_skip, heads["1"][0].weight * heads["1"][0].weight_gain, padding=1)
-    expected = F.leaky_relu(logits + heads["1"][1].bias, 0.2) * 2**0.5
+    bias = heads.get_parameter("1.1.bias")
+    expected = F.leaky_relu(convolved(before_the_skip, heads) + bias, 0.2) * 2**0.5
     torch.testing.assert_close(patches, expected)
+
+
+def convolved(features: Tensor, heads: nn.Module) -> Tensor:
+    """What the convolution of the first patch head makes of [N, C, h, w]: [N, 1, h, w]."""
+    weight = heads.get_parameter("1.0.weight")
+    return F.conv2d(features, weight / (9 * features.shape[1]) ** 0.5, padding=1)
 
 
 @both
@@ -128,10 +136,9 @@ def test_patches_can_be_judged_after_the_skip_and_linearly(start: Start, name: s
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     session.iteration = 1
     features = session.discriminator.convs[:2](images)
-    head = session.discriminator_side["patch_heads"].get_submodule("1.0")
-    expected = F.conv2d(features, head.weight * head.weight_gain, padding=1)
     patches = session.method.judge(session, images)
-    torch.testing.assert_close(patches, expected)
+    heads = session.discriminator_side["patch_heads"]
+    torch.testing.assert_close(patches, convolved(features, heads))
     assert patches.min() < 0 < patches.max()
 
 
