@@ -66,7 +66,7 @@ def _methods(files: Sequence[Path]) -> tuple[Sequence[str], Rows, Mapping[str, s
 
 
 def _targets(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
-    from fsgan_bench.suites.model import get_suite
+    from fsgan_bench.suites.file import get_suite
 
     rows = [
         (
@@ -81,7 +81,7 @@ def _targets(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
 
 
 def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
-    from fsgan_bench.suites.model import SUITES, get_suite
+    from fsgan_bench.suites.file import SUITES, get_suite
 
     rows = [
         (
@@ -97,7 +97,7 @@ def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
 def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
     from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, find
     from fsgan_bench.plugins.metrics import METRICS, OWN, find_metrics
-    from fsgan_bench.suites.model import get_suite
+    from fsgan_bench.suites.file import get_suite
 
     backbone = get_suite(suite).frechet_backbone
     metrics, broken = find_metrics()

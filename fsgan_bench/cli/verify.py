@@ -33,7 +33,7 @@ def verify(runs: tuple[Path, ...], **options: Any) -> None:
     """
     from fsgan_bench.plugins.methods import find_methods
     from fsgan_bench.snapshots.verify import verify_runs
-    from fsgan_bench.suites.model import get_suite
+    from fsgan_bench.suites.file import get_suite
 
     find_methods(options["plugins"])
     if options["suite"] is not None:

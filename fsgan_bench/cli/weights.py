@@ -25,7 +25,7 @@ def weights(suite: str | None) -> None:
     from rich.table import Table
 
     from fsgan_bench.features.weights import WEIGHTS, look_for
-    from fsgan_bench.suites.model import SUITES, get_suite
+    from fsgan_bench.suites.file import SUITES, get_suite
 
     suites = [get_suite(name) for name in ([suite] if suite else SUITES)]
     needs = {each.name: needed_by(each) for each in suites}

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fsgan_bench.cli.progress import Display
 from fsgan_bench.driver import pace
 from fsgan_bench.driver.executors.local import run_jobs
+from fsgan_bench.driver.listener import Listener
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Event, Job
 from fsgan_bench.errors import UserError
@@ -21,7 +21,8 @@ from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods,
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import CellFiles, Keep
-from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
 from fsgan_bench.system.machine import cores
 from fsgan_bench.training.method import Method
@@ -227,7 +228,7 @@ def _empty(folder: Path) -> None:
         raise UserError(f"--fresh: {folder} is in use by {taken}; stop that run first.") from None
 
 
-def run_plan(plan: Plan, display: Display) -> dict[str, str]:
+def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
     """Carry out what is not done yet.
 
     Returns:
@@ -261,10 +262,10 @@ def run_plan(plan: Plan, display: Display) -> dict[str, str]:
             cell = cells[event.cell]
             key = pace.pace_key(cell, cell.method, plan.request.device, plan.threads)
             pace.record(cell, key, event.news["training"], event.news["scoring"])
-        display.show(labels[event.cell], event)
+        listener.show(labels[event.cell], event)
 
-    with display:
-        display.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
+    with listener:
+        listener.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
         run_jobs(jobs, plan.workers, on_event, plan.request.cell_timeout)
     return failures
 

@@ -28,7 +28,8 @@ from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.cell import PROTOCOL, task_folder
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
-from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.files import read_lines, write_json, write_lines
 from fsgan_bench.training.method import Method, check_sample
 from fsgan_bench.training.streams import Streams
@@ -47,7 +48,7 @@ class TaskRequest:
         suite: its name or file.
         target, shots: the rest of the task.
         root: root of all results.
-        data: folder of the suite's files, see ``fsgan_bench.suites.model.get_suite``.
+        data: folder of the suite's files, see ``fsgan_bench.suites.file.get_suite``.
         device: ``cpu`` or ``cuda``.
         allow_weak_classifier: score even with a classifier that fails its checks.
     """

@@ -21,7 +21,8 @@ from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load
 from fsgan_bench.snapshots.judge_again import JUDGES, judge_again, judgements_file
-from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Suite
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import read_tensors
-from fsgan_bench.suites.model import SUITES
+from fsgan_bench.suites.file import SUITES
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session

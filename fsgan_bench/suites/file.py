@@ -1,7 +1,8 @@
-"""Suites as TOML files: the reader of the built-in ones and of a user's own."""
+"""Suites by name, and the reader of their TOML files: built-in ones and a user's own."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -13,14 +14,18 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone
-from fsgan_bench.suites.model import AVATARS, PAPER, SUITES, Budget, Suite, Target, get_suite
+from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
 from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
+from fsgan_bench.system.paths import ASSETS
 from fsgan_bench.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+SUITES: tuple[str, ...] = (AVATARS.name, "ffhq", "lsun-church")
+DATA_VARIABLE = "FSGAN_BENCH_DATA"
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 _Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
@@ -92,6 +97,26 @@ _UNION_MEMBERS = (
     *("constrained-str", "list[constrained-str]"),
 )
 """What pydantic adds to the location of an error."""
+
+
+def get_suite(name: str, data: Path | None = None) -> Suite:
+    """The built-in suite ``name``, or the one that a TOML file describes.
+
+    Args:
+        name: a name of ``SUITES``, or the path of a ``.toml`` file.
+        data: folder that the suite's relative paths start from. By default the folder of the file,
+            or for a built-in suite $FSGAN_BENCH_DATA or else ``data``.
+
+    Raises:
+        UserError: there is no such suite, or the file is not one.
+    """
+    if name.endswith(".toml"):
+        return read_suite(Path(name), data)
+    look_up("suite", name, dict.fromkeys(SUITES))
+    if name == AVATARS.name:
+        return AVATARS
+    root = data or Path(os.environ.get(DATA_VARIABLE) or "data")
+    return read_suite(ASSETS / "suites" / f"{name}.toml", root)
 
 
 def read_suite(path: Path, data: Path | None = None) -> Suite:

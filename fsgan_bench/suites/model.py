@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fsgan_bench.data.avatars import SOURCE
 from fsgan_bench.data.targets import AvatarImages, Location, Part, TargetImages
@@ -188,28 +186,3 @@ PAPER = Suite(
     reference_size=2000,
     classifier_size=500,
 )
-
-SUITES: tuple[str, ...] = (AVATARS.name, "ffhq", "lsun-church")
-DATA_VARIABLE = "FSGAN_BENCH_DATA"
-
-
-def get_suite(name: str, data: Path | None = None) -> Suite:
-    """The built-in suite ``name``, or the one that a TOML file describes.
-
-    Args:
-        name: a name of ``SUITES``, or the path of a ``.toml`` file.
-        data: folder that the suite's relative paths start from. By default the folder of the file,
-            or for a built-in suite $FSGAN_BENCH_DATA or else ``data``.
-
-    Raises:
-        UserError: there is no such suite, or the file is not one.
-    """
-    from fsgan_bench.suites.file import read_suite
-
-    if name.endswith(".toml"):
-        return read_suite(Path(name), data)
-    look_up("suite", name, dict.fromkeys(SUITES))
-    if name == AVATARS.name:
-        return AVATARS
-    root = data or Path(os.environ.get(DATA_VARIABLE) or "data")
-    return read_suite(ASSETS / "suites" / f"{name}.toml", root)

@@ -13,7 +13,8 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.features.weights import backbone_weights, look_for
 from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
-from fsgan_bench.suites.model import Suite, get_suite
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Suite
 
 MISSING = "missing"
 

@@ -17,7 +17,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
-from fsgan_bench.suites.model import get_suite
+from fsgan_bench.suites.file import get_suite
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe
 

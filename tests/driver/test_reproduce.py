@@ -15,7 +15,7 @@ from fsgan_bench.reproduction import plan as reproduce
 from fsgan_bench.reproduction.plan import PARTS, ReproduceRequest, plan_reproduction
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.snapshots.judge_again import JUDGES, judgements_file
-from fsgan_bench.suites.model import get_suite
+from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.files import read_lines
 
 DRAWN = ["trajectories.png", "correspondence.pdf", "same_noise_grid.png", "table.md", "table.tex"]

@@ -37,7 +37,7 @@ from fsgan_bench.features.names import FrechetBackbone
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.features.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
 from fsgan_bench.metrics.metric import METRICS
-from fsgan_bench.suites.model import get_suite
+from fsgan_bench.suites.file import get_suite
 
 Publish = Callable[[str, Path], None]
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import FileImages
-from fsgan_bench.suites.model import get_suite
+from fsgan_bench.suites.file import get_suite
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import AvatarImages, FileImages
 from fsgan_bench.errors import UserError
-from fsgan_bench.suites.model import Budget, Suite, get_suite
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Budget, Suite
 from fsgan_bench.training.recipe import Recipe
 
 OWN = 'name = "mine"\nbase = "paper"\nsource = "model.pt"\n'

@@ -22,7 +22,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.suites.model import get_suite
+from fsgan_bench.suites.file import get_suite
 from fsgan_bench.training.method import Latents, Method
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
