@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from fsgan_bench import __version__
+from fsgan_bench.cli.cache import cache
 from fsgan_bench.cli.check import check
 from fsgan_bench.cli.convert import convert
 from fsgan_bench.cli.data import data
+from fsgan_bench.cli.doctor import doctor
 from fsgan_bench.cli.listing import list_
 from fsgan_bench.cli.new_method import new_method
 from fsgan_bench.cli.options import PATH
@@ -79,9 +81,11 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
         click.echo(path)
 
 
+main.add_command(cache)
 main.add_command(check)
 main.add_command(convert)
 main.add_command(data)
+main.add_command(doctor)
 main.add_command(list_)
 main.add_command(new_method)
 main.add_command(pretrain)
