@@ -114,7 +114,7 @@ def test_a_classifier_of_another_package(install: Install) -> None:
         ("loud", "of others fails: .*ValueError: its scores of 4 images must be as many numbers"),
         ("mute", "ValueError: its card lacks backbone, hash"),
         ("nothing", "TypeError: what its factory returns has no 'card'"),
-        ("fails", r"'fails' of others fails: .*\.py, line 37: IndexError"),
+        ("fails", r"'fails' of others fails: .*\.py, line 34: IndexError"),
         ("old", "TypeError: old"),
         ("number", "is no function that makes a classifier, but 3"),
         ("hlaf", "There is no classifier 'hlaf'; .*Did you mean 'half'"),
