@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fsgan_bench.driver.run import Plan
+from fsgan_bench.driver.run import Plan, configured_titles
 from fsgan_bench.driver.task import Task
 from fsgan_bench.system.locks import owner_of
 
@@ -46,12 +46,13 @@ def show_plan(plan: Plan, console: Console) -> None:
     _show_micro_batches(plan, console)
     _show_disk(plan, console)
     _show_memory(plan, console)
+    titles = configured_titles(plan.cells)
     for task, cell in to_run:
         owner = owner_of(cell.folder(task.folder))
         elsewhere = f" (running elsewhere: {owner})" if owner else ""
         by = f" [third party: {cell.method_origin}]" if cell.method_origin else ""
         console.print(
-            f"  {cell.title}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
+            f"  {titles[cell.hash]}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
             f"{_relative(cell.folder(task.folder))}{elsewhere}",
             highlight=False,
             soft_wrap=True,

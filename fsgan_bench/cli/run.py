@@ -57,8 +57,10 @@ if TYPE_CHECKING:
     "--set",
     "settings",
     multiple=True,
-    metavar="METHOD.KEY=VALUE",
-    help="A method's setting; may be repeated.",
+    metavar="METHOD.KEY=VALUE[,VALUE...]",
+    help="A method's setting; may be repeated. Several values make a cell each, several such "
+    "settings a cell for each combination; where a value is itself a list, --set is given once a "
+    "value.",
 )
 @PLUGIN
 @click.option(

@@ -18,9 +18,10 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.features.weights import require
 from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
-from fsgan_bench.plugins.settings import build_config, parse_settings
+from fsgan_bench.plugins.settings import build_configs, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.naming import add_variants
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
@@ -134,10 +135,10 @@ def make_plan(request: RunRequest) -> Plan:
         if methods:
             _ = task.source.pair
         for name, method in methods.items():
-            for seed in request.seeds:
-                config = build_config(method, settings.get(name, {}))
-                cell = _cell(request, suite, task, entries[name], method, config, seed)
-                cells.append((task, cell))
+            for config in build_configs(method, settings.get(name, {})):
+                for seed in request.seeds:
+                    cell = _cell(request, suite, task, entries[name], method, config, seed)
+                    cells.append((task, cell))
     plan = Plan(request, tasks, cells, methods, broken)
     if not request.fresh:
         plan.cached = {
@@ -270,6 +271,21 @@ def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
     return failures
 
 
+def configured_titles(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
+    """Each cell's title by its hash, with the settings that tell it from others of its method."""
+    by_task: dict[Path, list[Cell]] = {}
+    for task, cell in cells:
+        by_task.setdefault(task.folder, []).append(cell)
+    titles: dict[str, str] = {}
+    for beside in by_task.values():
+        rows: list[dict[str, Any]] = [
+            {"method": c.method, "title": c.title, "cell": c.to_json()} for c in beside
+        ]
+        add_variants(rows)
+        titles |= {cell.hash: row["label"] for cell, row in zip(beside, rows, strict=True)}
+    return titles
+
+
 def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
     """A short name for each cell: what distinguishes it in this plan."""
 
@@ -279,8 +295,9 @@ def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
     targets = several(cell.target for _, cell in cells)
     shots = several(cell.shots for _, cell in cells)
     seeds = several(cell.seed for _, cell in cells)
+    titles = configured_titles(cells)
     labels = {
-        cell.hash: cell.title
+        cell.hash: titles[cell.hash]
         + (f" {cell.target}" if targets else "")
         + (f" {cell.shots} shots" if shots else "")
         + (f" seed {cell.seed}" if seeds else "")

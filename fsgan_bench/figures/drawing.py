@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from matplotlib.figure import Figure
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.figures import canvas, grids, trajectories
+from fsgan_bench.figures import canvas, grids, sensitivity, trajectories
 from fsgan_bench.results import curves
 from fsgan_bench.results.reader import DONE, FAILED, Paths, TaskResults, load
 from fsgan_bench.system.files import write_text
@@ -36,7 +36,8 @@ def draw(
     PDF, as far as the scores and images for them are there:
 
     * trajectories: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
-      ``correspondence`` and every distance between distributions;
+      ``correspondence`` and every distance between distributions, and ``sensitivity_<method>``
+      for a method in several settings;
     * grids: ``same_noise_grid`` and ``grid_<method>``;
     * tables: final scores, model selection and values in print beside ours, as ``table.md`` and
       ``table.tex``, and each for itself as ``table.csv``, ``selection.csv``, ``literature.csv``.
@@ -88,6 +89,8 @@ def _trajectories(results: TaskResults) -> dict[str, Figure]:
     }
     if pairs:
         figures["quality_diversity"] = trajectories.quality_against_diversity(results, pairs)
+    for method, study in sensitivity.studies(results).items():
+        figures[f"sensitivity_{method}"] = sensitivity.figure(results, study)
     return figures
 
 

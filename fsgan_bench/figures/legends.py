@@ -29,7 +29,7 @@ def legends(
     """The variants, and beneath them what they are compared with, if anything."""
     of = verdicts(results, variants)
     methods: list[Artist] = [
-        _handle(variant.look, variant.label + footnotes.MARKS[of[variant.key]])
+        named_handle(variant.look, variant.label + footnotes.MARKS[of[variant.key]])
         for variant in variants
     ]
     compared: list[Artist] = [
@@ -47,7 +47,7 @@ def legends(
 
 def method_handles(variants: Sequence[Variant]) -> list[Artist]:
     """The variants without a word on their convergence."""
-    return [_handle(variant.look, variant.label) for variant in variants]
+    return [named_handle(variant.look, variant.label) for variant in variants]
 
 
 def reference_handles(names: Sequence[str]) -> list[Artist]:
@@ -58,7 +58,8 @@ def reference_handles(names: Sequence[str]) -> list[Artist]:
     ]
 
 
-def _handle(look: Look, label: str) -> Line2D:
+def named_handle(look: Look, label: str) -> Line2D:
+    """A line of this look with its marker, called ``label``."""
     return Line2D(
         [],
         [],

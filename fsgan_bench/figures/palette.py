@@ -53,6 +53,7 @@ _VARIANT_DASHES: tuple[Dashes, ...] = (
     (0.0, (6.0, 1.5, 1.2, 1.5)),
 )
 _VARIANT_LIGHTNESS = (0.45, -0.35, 0.25, -0.55)
+_DARKEST, _LIGHTEST = -0.7, 0.6
 
 REFERENCES: dict[str, Look] = {
     "source": Look("#8c8c8c", (0.0, (1.0, 1.6)), "s"),
@@ -71,18 +72,28 @@ ARTEFACT = "#f6efe6"
 """Fill of the region of a plot in which diversity exceeds the real images'."""
 
 
-def method_look(method: str, variant: int = 0, drawn: Iterable[str] = ()) -> Look:
-    """The look of a method; ``variant`` counts its further configurations in a task, from 0.
+def method_look(
+    method: str, variant: int = 0, drawn: Iterable[str] = (), variants: int = 1
+) -> Look:
+    """The look of a method; ``variant`` counts its ``variants`` configurations in a task, from 0.
 
-    Variants share the marker and the hue and differ in lightness and dashes. ``drawn`` are the
-    methods of the figure, whose colours differ.
+    Variants share the marker and the hue and differ in lightness and dashes; many of them go from
+    dark to light. ``drawn`` are the methods of the figure, whose colours differ.
     """
     look = METHODS.get(method) or _further_looks({method, *drawn})[method]
+    if variants > 1 + len(_VARIANT_LIGHTNESS):
+        return replace(
+            look,
+            colour=_shade(
+                look.colour, _DARKEST + (_LIGHTEST - _DARKEST) * variant / (variants - 1)
+            ),
+            dashes=(SOLID, *_VARIANT_DASHES)[variant % (1 + len(_VARIANT_DASHES))],
+        )
     if variant == 0:
         return look
     return replace(
         look,
-        colour=_shade(look.colour, _VARIANT_LIGHTNESS[(variant - 1) % len(_VARIANT_LIGHTNESS)]),
+        colour=_shade(look.colour, _VARIANT_LIGHTNESS[variant - 1]),
         dashes=_VARIANT_DASHES[(variant - 1) % len(_VARIANT_DASHES)],
     )
 

@@ -1,10 +1,11 @@
-"""Settings of methods: from ``--set METHOD.KEY=VALUE`` to a config of the types it declares."""
+"""Settings of methods: from ``--set METHOD.KEY=VALUE,...`` to configs of the declared types."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fsgan_bench.errors import UserError, check_keys, suggest, what_happened, where_blamed
@@ -47,20 +48,52 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     return config
 
 
+def build_configs(method: type[Method], values: Mapping[str, Sequence[str]]) -> list[Any]:
+    """A config for every combination of the values that each field is given, in their order.
+
+    A comma stands between two values of a field, but in a tuple between two elements: a field that
+    is a tuple takes further values from a ``--set`` of their own.
+
+    Raises:
+        UserError: as :func:`build_config`, or two combinations are the same config.
+    """
+    fields = {field.name: str(field.type) for field in dataclasses.fields(method.Config)}
+    choices = []
+    for name, texts in values.items():
+        listed = fields.get(name, "").startswith("tuple")
+        if len(texts) > 1 and not listed:
+            raise UserError(
+                f"--set gives {method.name}.{name} twice; a cell for each value is written "
+                f"--set {method.name}.{name}={','.join(texts)}."
+            )
+        parts = texts if listed else [part.strip() for part in texts[0].split(",")]
+        choices.append([(name, part) for part in parts])
+    configs: list[Any] = []
+    for combination in itertools.product(*choices):
+        config = build_config(method, dict(combination))
+        if config in configs:
+            named = ", ".join(f"{method.name}.{name}={value}" for name, value in combination)
+            raise UserError(f"--set gives {named} twice.")
+        configs.append(config)
+    return configs
+
+
 def _split(value: Any, annotation: str) -> Any:
     if isinstance(value, str) and annotation.startswith("tuple"):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
-def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Parse ``METHOD.KEY=VALUE`` strings into values by method and key.
+def parse_settings(
+    settings: Iterable[str], methods: Iterable[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Parse ``METHOD.KEY=VALUE`` strings into values by method and key, several if it is repeated.
 
     Raises:
-        UserError: another form, a method that is not in ``methods``, or a key given twice.
+        UserError: another form, or a method that is not in ``methods``.
     """
     known = list(methods)
-    parsed: dict[str, dict[str, str]] = {}
+    parsed: dict[str, dict[str, list[str]]] = {}
     for setting in settings:
         target, equals, value = setting.partition("=")
         method, dot, key = (part.strip() for part in target.partition("."))
@@ -71,7 +104,5 @@ def parse_settings(settings: Iterable[str], methods: Iterable[str]) -> dict[str,
                 f"--set {setting}: the method '{method}' is not in this run "
                 f"({', '.join(known)}).{suggest(method, known)}"
             )
-        if key in parsed.setdefault(method, {}):
-            raise UserError(f"--set gives {method}.{key} twice.")
-        parsed[method][key] = value.strip()
+        parsed.setdefault(method, {}).setdefault(key, []).append(value.strip())
     return parsed

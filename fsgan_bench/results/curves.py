@@ -160,7 +160,12 @@ def variants(results: TaskResults) -> list[Variant]:
             key=key,
             method=entries[0][1],
             label=entries[0][2],
-            look=palette.method_look(entries[0][1], of_method[entries[0][1]].index(key), of_method),
+            look=palette.method_look(
+                entries[0][1],
+                of_method[entries[0][1]].index(key),
+                of_method,
+                len(of_method[entries[0][1]]),
+            ),
             seeds=tuple(seed for seed, _, _ in entries),
         )
         for key, entries in found.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,14 @@ def method_order(method: str) -> tuple[int, str]:
     """Sort key: the paper's methods in their order, then all others by name."""
     known = list(METHODS)
     return (known.index(method), "") if method in known else (len(known), method)
+
+
+def natural_order(label: str) -> tuple[tuple[str, float], ...]:
+    """Sort key: text by its letters, numbers in it by their size."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", label)
+    return tuple(
+        (text, float(number)) for text, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)
+    )
 
 
 def add_variants(rows: Sequence[dict[str, Any]]) -> None:
@@ -70,10 +79,18 @@ def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
     differing = [
         name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
     ]
-    own = {name: variants[variant].get(name, "none").strip('"') for name in differing}
+    own = {name: _shown(variants[variant].get(name, '"none"')) for name in differing}
     if any(len(value) > _LONGEST_VALUE for value in own.values()):
         return variant.rpartition("-")[2]
     return ", ".join(
         f"{name.removeprefix('config.').removeprefix('recipe.')}={value}"
         for name, value in own.items()
     )
+
+
+def _shown(leaf: str) -> str:
+    """A leaf's JSON as a reader writes it: numbers short, words without quotes."""
+    value = json.loads(leaf)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else leaf

@@ -18,7 +18,7 @@ import pandas as pd
 
 from fsgan_bench.errors import UserError, check_name, one_line, printable
 from fsgan_bench.results.json_files import read_json, read_lines, read_text
-from fsgan_bench.results.naming import add_variants, method_order
+from fsgan_bench.results.naming import add_variants, method_order, natural_order
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -38,7 +38,7 @@ _CLUSTERS = ["cluster_sizes", "empty", "with_empty_as_zero"]
 
 CELL_COLUMNS = [
     *(*_TASK, *_CELL, "title", "origin", "status", "reason", "iterations"),
-    *("training_seconds", "scoring_seconds", "folder"),
+    *("training_seconds", "scoring_seconds", "folder", "config"),
 ]
 SCORE_COLUMNS = [*_TASK, *_CELL, "title", "iteration", *_MEASURED, *_CLUSTERS]
 REFERENCE_COLUMNS = [*_TASK, "reference", *_MEASURED, *_CLUSTERS]
@@ -82,7 +82,7 @@ class TaskResults:
         cells: a row a cell, in the palette's method order: ``CELL_COLUMNS``. ``status`` is DONE,
             FAILED, unfinished or, if made with another source, few-shot set or classifier than the
             task has now, outdated; ``reason`` says why. ``variant`` tells configurations of one
-            method apart, ``label`` is its name in figures.
+            method apart, ``label`` is its name in figures, ``config`` the method's settings.
         scores: a row for each snapshot and metric of each cell: ``SCORE_COLUMNS``. ``value`` and
             ``stderr`` are NaN where unknown; the last three columns are intra-LPIPS's clusters.
         references: a row for each reference (source, real, ideal) and metric:
@@ -151,7 +151,9 @@ def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
     where: dict[str, Any] = {"suite": task.suite, "target": task.target, "shots": task.shots}
     rows: list[dict[str, Any]] = [where | _read_cell(cell, task) for cell in cell_folders]
     add_variants(rows)
-    rows.sort(key=lambda row: (method_order(row["method"]), row["label"], row["seed"]))
+    rows.sort(
+        key=lambda row: (method_order(row["method"]), natural_order(row["label"]), row["seed"])
+    )
     scores = [
         {name: row[name] for name in (*_TASK, *_CELL, "title")} | score
         for row in rows
@@ -224,6 +226,7 @@ def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
             "training_seconds": _number(timing.get("training_seconds")),
             "scoring_seconds": _number(timing.get("scoring_seconds")),
             "folder": str(folder),
+            "config": dict(cell.get("config") or {}),
             "cell": cell,
         }
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from baselines.dcl import DCL
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
-from fsgan_bench.plugins.settings import build_config, parse_settings
+from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.training.numerics import Numerics
@@ -112,10 +112,27 @@ def test_settings_are_parsed_by_type() -> None:
     settings = parse_settings(
         ["dcl.tau=0.1", "dcl.patch_downscales=8,16", "dcl.discriminator_cl_updates=both"], ["dcl"]
     )
-    config = build_config(DCL, settings["dcl"])
+    (config,) = build_configs(DCL, settings["dcl"])
     assert config.tau == 0.1
     assert config.patch_downscales == (8, 16)
     assert config.discriminator_cl_updates == "both"
+
+
+def test_several_values_are_a_config_for_each_combination() -> None:
+    settings = parse_settings(
+        ["dcl.discriminator_cl_updates=both, generator", "dcl.tau=0.1,1,10"], ["dcl"]
+    )
+    configs = build_configs(DCL, settings["dcl"])
+    assert [(c.discriminator_cl_updates, c.tau) for c in configs] == [
+        (updates, tau) for updates in ("both", "generator") for tau in (0.1, 1.0, 10.0)
+    ]
+    assert build_configs(DCL, {}) == [DCL.Config()]
+
+
+def test_a_list_takes_several_values_by_a_set_each() -> None:
+    settings = parse_settings(["dcl.patch_downscales=8", "dcl.patch_downscales=8,16"], ["dcl"])
+    configs = build_configs(DCL, settings["dcl"])
+    assert [config.patch_downscales for config in configs] == [(8,), (8, 16)]
 
 
 @pytest.mark.parametrize("value", ["neither", "1"])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -78,6 +78,13 @@ def test_variants_keep_the_marker_and_change_the_rest() -> None:
     assert first.marker == second.marker == third.marker
     assert len({look.colour for look in (first, second, third)}) == 3
     assert len({look.dashes for look in (first, second, third)}) == 3
+
+
+def test_many_variants_go_from_dark_to_light() -> None:
+    looks = [method_look("ewc", number, variants=7) for number in range(7)]
+    lightness = [sum(to_rgb(look.colour)) for look in looks]
+    assert lightness == sorted(set(lightness))
+    assert all(one.dashes != other.dashes for one, other in pairwise(looks))
 
 
 def test_order() -> None:
