@@ -466,3 +466,103 @@ def test_a_seed_decides_what_is_added_to_the_networks(make_session: MakeSession)
         for seed in (0, 0, 1)
     ]
     assert factors[0] == factors[1] != factors[2]
+
+
+@pytest.fixture
+def average(networks: tuple[Generator, Discriminator]) -> Generator:
+    """An average that differs from the generator in every tensor."""
+    other = copy.deepcopy(networks[0])
+    with torch.no_grad():
+        for value in other.state_dict().values():
+            value.mul_(1.5).add_(0.1)
+    return other
+
+
+@pytest.mark.parametrize("method", [Plain, Parametrised])
+def test_averages_start_from_the_average_where_the_generator_does_not(
+    networks: tuple[Generator, Discriminator],
+    average: Generator,
+    few_shot: Images,
+    method: type[Method],
+) -> None:
+    options: dict[str, Any] = {"recipe": RECIPE, "seed": 0, "iterations": 4}
+    session = Session(method(), *networks, few_shot, **options, average=average)
+    session.prepare()
+    for source in (session.source_generator, networks[0]):
+        assert differences(source.state_dict(), networks[0].state_dict()) == []
+    expected = average.state_dict()
+    averaged = session.averaged["generator"].state_dict()
+    if method is Parametrised:
+        expected["conv1.conv.parametrizations.weight.original"] = expected.pop("conv1.conv.weight")
+        expected[FACTOR.removeprefix("generator.")] = averaged[FACTOR.removeprefix("generator.")]
+    assert differences(dict(sorted(averaged.items())), dict(sorted(expected.items()))) == []
+    train(session, 1)
+    plain = Session(method(), *networks, few_shot, **options)
+    plain.prepare()
+    train(plain, 1)
+    sides = [s.generator_side.state_dict() for s in (session, plain)]
+    assert differences(*sides) == []
+
+
+class Steadied(Plain):
+    """Averages the discriminator, which has an extra module."""
+
+    averages_discriminator = True
+
+    def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
+        return {"extra": nn.Linear(2, 2)}
+
+
+def test_a_method_can_have_an_average_of_its_discriminator(make_session: MakeSession) -> None:
+    session = make_session(method=Steadied)
+    session.prepare()
+    assert session.averaged_discriminator is not None
+    expected = {n: p.detach().clone() for n, p in session.discriminator_side.named_parameters()}
+    for _ in range(3):
+        train(session, 1)
+        for name, parameter in session.discriminator_side.named_parameters():
+            weight = 1 - 0.5 ** (1 / RECIPE.ema_half_life)
+            expected[name] = (1 - weight) * expected[name] + weight * parameter.detach()
+    found = dict(session.averaged_discriminator.named_parameters())
+    torch.testing.assert_close({n: p.detach() for n, p in found.items()}, expected)
+    resumed = make_session(method=Steadied, seed=1)
+    resumed.load_state_dict(copy.deepcopy(session.state_dict()))
+    assert differences(resumed.state_dict(), session.state_dict()) == []
+    assert train(resumed, 2) == train(session, 2)
+    assert differences(resumed.state_dict(), session.state_dict()) == []
+    assert make_session().averaged_discriminator is None
+
+
+class TwoRates(Plain):
+    """The generator's constant has a rate and betas of its own."""
+
+    def generator_groups(self, session: Session) -> list[dict[str, Any]]:
+        constant = session.generator.input.input
+        others = [p for p in session.generator.parameters() if p is not constant]
+        return [{"params": others}, {"params": [constant], "lr": 0.5, "betas": (0.0, 0.9)}]
+
+
+def test_groups_may_have_their_own_rate(make_session: MakeSession) -> None:
+    session = make_session(method=TwoRates)
+    before = session.generator.input.input.detach().clone()
+    train(session, 2)
+    state = session.generator_optimizer.state[session.generator.input.input]
+    assert int(state["step"]) == 3  # path lengths ran in the first iteration
+    moved = (session.generator.input.input.detach() - before).abs()
+    assert moved.max() > 0.4
+    usual, own = session.generator_optimizer.param_groups
+    assert (usual["lr"], usual["betas"]) == RECIPE.adam(RECIPE.path_length_every)
+    assert (own["lr"], own["betas"]) == (0.5, (0.0, 0.9))
+    resumed = make_session(method=TwoRates, seed=1)
+    resumed.load_state_dict(copy.deepcopy(session.state_dict()))
+    assert train(resumed, 2) == train(session, 2)
+
+
+class HalfGrouped(Plain):
+    def discriminator_groups(self, session: Session) -> list[dict[str, Any]]:
+        return [{"params": session.discriminator.convs.parameters()}]
+
+
+def test_groups_that_leave_parameters_out_are_refused(make_session: MakeSession) -> None:
+    with pytest.raises(ValueError, match="every parameter of the side once"):
+        make_session(method=HalfGrouped)

@@ -15,8 +15,8 @@ from fsgan_bench.cli.options import PATH
 def convert(source: Path, target: Path) -> None:
     """Write the checkpoint IN (.safetensors, .pt or NVIDIA's .pkl) as OUT (.safetensors or .pt).
 
-    The moving-average generator and the discriminator, if there is one, keep every bit; optimiser
-    states and the raw generator are left out.
+    The moving-average generator, the raw one and the discriminator, as far as they are there, keep
+    every bit; optimiser states are left out.
     """
     from fsgan_bench.stylegan2.checkpoint import convert as write
 

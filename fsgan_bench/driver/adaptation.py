@@ -126,13 +126,14 @@ class Adaptation:
                 raise UserError(f"The {what} has changed since the run was planned; start it anew.")
         session = Session(
             self.method,
-            *source.pair,
+            *source.start(from_average=self.cell.recipe.start_from_average),
             self.task.splits.few_shot,
             recipe=self.cell.recipe,
             seed=self.cell.seed,
             iterations=self.cell.iterations,
             device=self.task.request.device,
             numerics=self.cell.numerics,
+            average=source.generator,
         )
         notes: list[str] = []
         if state := recover_state(self.files.state, notes.append):

@@ -124,6 +124,7 @@ def make_plan(request: RunRequest) -> Plan:
     names = method_names(request.methods, entries)
     methods = load_methods(names, entries, broken) if names else {}
     settings = parse_settings(request.settings, names)
+    usual = parse_settings((s for s in suite.settings if s.partition(".")[0] in names), names)
     check_numerics(request, suite, methods.values())
     if len(set(request.seeds)) != len(request.seeds):
         raise UserError("--seeds names a seed twice.")
@@ -133,9 +134,10 @@ def make_plan(request: RunRequest) -> Plan:
         task = load_task(request.task(suite.target(target).name, shots))
         tasks.append(task)
         if methods:
-            _ = task.source.pair
+            task.source.start(from_average=suite.recipe.start_from_average)
         for name, method in methods.items():
-            for config in build_configs(method, settings.get(name, {})):
+            settled = usual.get(name, {}) | settings.get(name, {})
+            for config in build_configs(method, settled):
                 for seed in request.seeds:
                     cell = _cell(request, suite, task, entries[name], method, config, seed)
                     cells.append((task, cell))

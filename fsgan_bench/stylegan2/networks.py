@@ -17,11 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.stylegan2.layers import ConstantInput, ConvLayer, ResBlock, StyledConv, ToRGB
-from fsgan_bench.stylegan2.ops import (
-    EqualLinear,
-    MinibatchStddev,
-    PixelNorm,
-)
+from fsgan_bench.stylegan2.ops import EqualLinear, MinibatchStddev, PixelNorm
 
 MAX_SIZE = 65_536
 """Far beyond any StyleGAN2; larger numbers are a slip, or somebody's attack on the memory."""

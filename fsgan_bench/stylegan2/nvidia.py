@@ -112,15 +112,16 @@ def _check_memory(content: bytes) -> None:
             raise pickle.UnpicklingError("it numbers its values too high")
 
 
-def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
-    """Read the moving-average generator and the discriminator of a ``.pkl``, in our names.
+def read_nvidia(path: Path) -> tuple[StateDict, StateDict | None, StateDict | None]:
+    """Read the networks of a ``.pkl``, in our names.
 
     Images and logits equal those of NVIDIA's code in float32, unless an activation exceeds the
     ``conv_clamp`` of a half-precision model or the discriminator sees batches whose ``mbstd``
     groups differ from 4. The stored average of ``w`` is left out: it is computed anew on use.
 
     Returns:
-        the generator's tensors and the discriminator's; None for a file without one.
+        the tensors of the generator's moving average, and those of the discriminator and of the
+        raw generator, None for what the file lacks.
 
     Raises:
         UserError: the pickle holds anything but tensors and plain containers, is class-conditional,
@@ -145,10 +146,15 @@ def read_nvidia(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
         if not isinstance(parts, dict):
             raise ValueError("it holds no networks by name")
         generator = _tensors(parts["G_ema"])
-        discriminator = None if parts.get("D") is None else _tensors(parts["D"])
+        discriminator, raw = (
+            None if parts.get(name) is None else _tensors(parts[name]) for name in ("D", "G")
+        )
         _check(parts["G_ema"], generator)
-        renamed = _generator(generator)
-        return renamed, None if discriminator is None else _discriminator(discriminator)
+        return (
+            _generator(generator),
+            None if discriminator is None else _discriminator(discriminator),
+            None if raw is None else _generator(raw),
+        )
     except KeyError as error:
         raise UserError(f"{path} is not a StyleGAN2 of NVIDIA's: it lacks {error}.") from error
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:

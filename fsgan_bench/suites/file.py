@@ -29,6 +29,8 @@ DATA_VARIABLE = "FSGAN_BENCH_DATA"
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 _Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
+Setting = Annotated[str, Field(pattern=r"^[^\s.=]+\.[^\s.=]+=.*$")]
+"""METHOD.KEY=VALUE, as ``--set`` takes it."""
 Paths = _Path | list[_Path]
 """One path, which must be there, or several, of which the first that is there counts."""
 
@@ -79,6 +81,7 @@ class _SuiteFile(BaseModel):
     frechet_samples: int | None = Field(default=None, le=MAX_IMAGES)
     reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
     classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
+    settings: list[Setting] | None = None
     default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
 
 
@@ -203,8 +206,10 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
         raise UserError(f"The suite file {path} needs source, the path of a pretrained pair.")
     if not targets:
         raise UserError(f"The suite file {path} has no targets, and '{base.name}' has none either.")
+    settings = base.settings if content.settings is None else tuple(content.settings)
     return replace(
         base,
+        settings=settings,
         **content.model_dump(include=set(_TAKEN_OVER), exclude_none=True),
         source=source,
         source_title=source_title,

@@ -72,6 +72,8 @@ class Suite:
             ``fsgan_bench.metrics.intra_lpips``. Both are stored. Numbers in papers are ``cdc2021``
             on ``vgg`` at 256x256.
         classifier: name of the realisticness classifier.
+        settings: of methods, as ``--set`` takes them, where a run has the method and says nothing
+            else.
         probe_size: latents of the probe batch.
         frechet_samples: generated images for the Frechet distance, the probe batch first; None for
             the probe batch alone.
@@ -100,6 +102,7 @@ class Suite:
     few_shot_seed: int = 0
     reference_size: int = 1000
     classifier_size: int = 1000
+    settings: tuple[str, ...] = ()
     default_shots: int = field(default=10)
 
     def __post_init__(self) -> None:
@@ -177,7 +180,7 @@ PAPER = Suite(
     source=Location(()),
     source_title="",
     targets={},
-    recipe=Recipe(),
+    recipe=Recipe(start_from_average=False),
     budgets={"paper": Budget(5000, 11)},
     lpips_backbone="vgg",
     frechet_backbone="inception",
@@ -185,4 +188,6 @@ PAPER = Suite(
     frechet_samples=5000,
     reference_size=2000,
     classifier_size=500,
+    # Karras et al. 2020, and CDC's code, which augments on request.
+    settings=("tgan_ada.images_to_full=500000",),
 )

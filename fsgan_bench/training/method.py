@@ -63,6 +63,8 @@ class Method:
             where losses are means over images that come from :meth:`synthesise`, or whose draws
             for the whole batch pass :meth:`Session.share`, and which are not compared with each
             other. ``--accumulate`` refuses a method that does not say so.
+        averages_discriminator: whether the session keeps moving averages of the discriminator's
+            side too.
     """
 
     name: ClassVar[str]
@@ -73,6 +75,7 @@ class Method:
     tiny: ClassVar[Mapping[str, Any]] = {}
     shortened: ClassVar[Mapping[str, Any]] = {}
     accumulates: ClassVar[bool] = False
+    averages_discriminator: ClassVar[bool] = False
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -107,6 +110,18 @@ class Method:
     def discriminator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         """What trains on the discriminator's side at the current iteration."""
         return session.discriminator_side.parameters()
+
+    def generator_groups(self, session: Session) -> Iterable[Mapping[str, Any]]:
+        """Adam's groups of the generator's side, once: all of its parameters in ``params``.
+
+        A group that has another rate or other betas than the recipe says so in ``lr`` or ``betas``,
+        as Adam takes them: the recipe's are corrected for lazy regularisation.
+        """
+        return [{"params": session.generator_side.parameters()}]
+
+    def discriminator_groups(self, session: Session) -> Iterable[Mapping[str, Any]]:
+        """As :meth:`generator_groups`, of the discriminator's side."""
+        return [{"params": session.discriminator_side.parameters()}]
 
     # How images come about and how they are judged.
 

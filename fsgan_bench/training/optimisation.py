@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 Losses = dict[str, Tensor]
@@ -18,6 +19,24 @@ SMALLEST_SCALE = 1.0
 
 class Diverged(RuntimeError):
     """A loss or its gradient is no longer finite; names the term."""
+
+
+def adam(
+    side: nn.Module,
+    groups: Iterable[Mapping[str, Any]],
+    learning_rate: float,
+    betas: tuple[float, float],
+) -> torch.optim.Adam:
+    """Adam for the parameters of ``side``, in ``groups`` that may say other rates and betas.
+
+    Raises:
+        ValueError: the groups don't hold every parameter of ``side`` once, and nothing else.
+    """
+    listed = [{**group, "params": list(group["params"])} for group in groups]
+    named = Counter(id(parameter) for group in listed for parameter in group["params"])
+    if named != Counter(map(id, side.parameters())):
+        raise ValueError("the groups of the optimiser must hold every parameter of the side once")
+    return torch.optim.Adam(listed, learning_rate, betas)
 
 
 def minimise(

@@ -37,6 +37,11 @@ class Recipe:
             code. Adam's running square shrinks then: layers that only every fourth iteration
             reaches take steps twice as long as where Adam leaves them out, as today's torch does.
             A weight that no loss has reached yet is left out either way.
+        start_from_average: whether the generator, and the source that methods compare it with,
+            start from the moving average of the pretrained generator. False starts from the
+            generator as it was trained, and the averages alone from its average, as CDC's and
+            AdAM's code does. True is our default, as not every file holds both; the paper suites
+            take the published value.
     """
 
     batch: int = 4
@@ -52,6 +57,7 @@ class Recipe:
     ema_half_life: float = 312.5
     distinct_images: bool = True
     zero_idle_gradients: bool = True
+    start_from_average: bool = True
 
     def __post_init__(self) -> None:
         for name in ("batch", "path_length_batch_shrink"):

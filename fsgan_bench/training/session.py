@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
@@ -15,25 +15,15 @@ from torch.amp.grad_scaler import GradScaler
 
 from fsgan_bench.data.images import to_tensor
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.averages import follow, frozen_copy, load_plain
 from fsgan_bench.training.numerics import Numerics
-from fsgan_bench.training.optimisation import Losses, minimise
+from fsgan_bench.training.optimisation import Losses, adam, minimise
 from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.state import restore, state_of
 from fsgan_bench.training.streams import Streams
 
 if TYPE_CHECKING:
     from fsgan_bench.training.method import Method
-
-
-def frozen_copy(module: nn.Module) -> Any:
-    """Deep copy of ``module`` in evaluation mode whose parameters require no gradient."""
-    return copy.deepcopy(module).eval().requires_grad_(False)
-
-
-def moved(value: Any, device: torch.device) -> Any:
-    """Nested dicts of tensors and numbers with the tensors on ``device``."""
-    if isinstance(value, Mapping):
-        return {key: moved(item, device) for key, item in value.items()}
-    return value.to(device) if isinstance(value, Tensor) else value
 
 
 class Session:
@@ -42,9 +32,12 @@ class Session:
     Attributes:
         generator, discriminator: the networks that train; they start as copies of the source's.
         source_generator, source_discriminator: the frozen source.
+        source_average: the moving average that the averages start from; the source generator
+            itself where that is one.
         generator_side, discriminator_side: the network and the method's extra modules by name; the
             first key is ``generator`` or ``discriminator``.
         averaged: moving averages of the modules on the generator's side, by the same names.
+        averaged_discriminator: those on the discriminator's side, if the method asks for them.
         images: the few-shot images, uint8 [M, H, W, 3]; a view that cannot be written to.
         few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
         recipe: the shared hyperparameters.
@@ -68,6 +61,7 @@ class Session:
         iterations: int,
         device: str = "cpu",
         numerics: Numerics | None = None,
+        average: Generator | None = None,
     ) -> None:
         self.method = method
         self.recipe = recipe
@@ -80,6 +74,10 @@ class Session:
         self.images.flags.writeable = False
         self.source_generator: Generator = frozen_copy(generator).to(device)
         self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
+        starts_from_average = average is None or average is generator
+        self.source_average: Generator = (
+            self.source_generator if starts_from_average else frozen_copy(average).to(device)
+        )
         self.generator = copy.deepcopy(generator).to(device).train()
         self.discriminator = copy.deepcopy(discriminator).to(device).train()
         with self.streams.initialising("modules"):
@@ -93,17 +91,24 @@ class Session:
         self.generator_side.to(device)
         self.discriminator_side.to(device)
         self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
+        self.averaged_discriminator: nn.ModuleDict | None = (
+            frozen_copy(self.discriminator_side) if method.averages_discriminator else None
+        )
         self.path_length_mean = torch.zeros((), device=device)
         if self.numerics.compile:
             self.generator.compile()
             self.discriminator.compile()
         self.parts, self.part = 1, 0
         self._reported: dict[str, dict[int, Tensor]] = {}
-        lr, betas = recipe.adam(recipe.path_length_every)
-        self.generator_optimizer = torch.optim.Adam(self.generator_side.parameters(), lr, betas)
-        lr, betas = recipe.adam(recipe.r1_every)
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator_side.parameters(), lr, betas
+        self.generator_optimizer = adam(
+            self.generator_side,
+            method.generator_groups(self),
+            *recipe.adam(recipe.path_length_every),
+        )
+        self.discriminator_optimizer = adam(
+            self.discriminator_side,
+            method.discriminator_groups(self),
+            *recipe.adam(recipe.r1_every),
         )
         scales = self.numerics.precision == "fp16"
         self.scalers = {
@@ -171,11 +176,16 @@ class Session:
     def prepare(self) -> None:
         """Set the method up for a fresh training.
 
-        The averages start from what it leaves in the modules, buffers included.
+        The averages start from what it leaves in the modules, buffers included, and that of the
+        generator from the source's, if that is another than the source.
         """
         with self.computing(full_precision=True):
             self.method.setup(self)
         self.averaged.load_state_dict(self.generator_side.state_dict())
+        if self.source_average is not self.source_generator:
+            load_plain(self.averaged["generator"], self.source_average)
+        if self.averaged_discriminator is not None:
+            self.averaged_discriminator.load_state_dict(self.discriminator_side.state_dict())
 
     def micro_batches(self, batch: int) -> Iterator[None]:
         """Go through the micro-batches of ``batch`` images.
@@ -255,9 +265,9 @@ class Session:
 
     def update_average(self) -> None:
         """Move the averages towards the current weights."""
-        with torch.no_grad():
-            ours, theirs = self.averaged.parameters(), self.generator_side.parameters()
-            torch._foreach_lerp_(list(ours), list(theirs), self.recipe.ema_weight)
+        follow(self.averaged, self.generator_side, self.recipe.ema_weight)
+        if self.averaged_discriminator is not None:
+            follow(self.averaged_discriminator, self.discriminator_side, self.recipe.ema_weight)
 
     def train_only(self, side: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
         """Let exactly ``parameters`` of ``side`` require gradients."""
@@ -267,30 +277,7 @@ class Session:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs; tensors and plain containers only."""
-        scalers = {side: scaler.state_dict() for side, scaler in self.scalers.items()}
-        return {
-            "iteration": self.iteration,
-            "generator_side": self.generator_side.state_dict(),
-            "discriminator_side": self.discriminator_side.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "path_length_mean": self.path_length_mean,
-            "streams": self.streams.state_dict(),
-            "method": self.method.state_dict(),
-            "scalers": scalers,
-        }
+        return state_of(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.iteration = cast(int, state["iteration"])
-        self.generator_side.load_state_dict(state["generator_side"])
-        self.discriminator_side.load_state_dict(state["discriminator_side"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.path_length_mean = state["path_length_mean"].to(self.device)
-        self.streams.load_state_dict(state["streams"])
-        for side, scaler in self.scalers.items():
-            if scaler.is_enabled():
-                scaler.load_state_dict(state["scalers"][side])
-        self.method.load_state_dict(moved(state["method"], self.device))
+        restore(self, state)

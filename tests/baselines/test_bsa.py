@@ -96,9 +96,12 @@ def test_supervised_training_approaches_an_image(
     networks_32: tuple[Generator, Discriminator],
     images_32: Images,
 ) -> None:
-    recipe = Recipe(batch=2, learning_rate=0.03)
     session = start(
-        "bsa", networks=networks_32, images=images_32[:1], recipe=recipe, objective="supervised"
+        "bsa",
+        networks=networks_32,
+        images=images_32[:1],
+        recipe=Recipe(batch=2),
+        objective="supervised",
     )
     logs = train(session, 12)
     for term in ("generator/pixels", "generator/perceptual"):
@@ -109,20 +112,25 @@ def test_supervised_training_approaches_an_image(
 def test_the_supervised_terms_by_hand(
     start: Start, networks_32: tuple[Generator, Discriminator], images_32: Images
 ) -> None:
-    settings = {"perceptual_weight": 0.3, "latent_weight": 0.7, "latent_noise": 0.5}
+    settings = {
+        "perceptual_weight": 0.3,
+        "latent_weight": 0.7,
+        "latent_noise": 0.5,
+        "prior_draws": 2,
+    }
     session, twin = (
         start("bsa", networks=networks_32, images=images_32, objective="supervised", **settings)
         for _ in range(2)
     )
     codes = twin.generator_side["codes"].get_parameter("z")
-    chosen = torch.randint(3, (4,), generator=twin.streams["images"])
+    chosen = twin.streams.distinct("images", 3, 4)
     z = codes[chosen] + 0.5 * twin.normal("latent_noise", 4, 8)
     fake, real = twin.generator(z, noise=twin.noise(4)).image, twin.few_shot[chosen]
     ours, theirs = (load_backbone("lite0", "cpu").forward(x).lpips for x in (fake, real))
     expected = {
         "pixels": (fake - real).abs().mean(),
         "perceptual": 0.3 * (ours - theirs).square().sum(dim=1).mean(),
-        "latents": 0.7 * matching_distance(codes, twin.normal("latent_prior", 3, 8)),
+        "latents": 0.7 * matching_distance(codes[chosen], twin.normal("latent_prior", 8, 8)),
     }
     terms = session.method.generator_loss(session)
     torch.testing.assert_close(terms, expected)
@@ -134,6 +142,30 @@ def test_the_supervised_terms_by_hand(
         ]
         assert slopes[0].any()
         torch.testing.assert_close(*slopes)
+
+
+def test_the_supervised_rate_is_the_published_one_and_decays(
+    start: Start,
+    train: Train,
+    networks_32: tuple[Generator, Discriminator],
+    images_32: Images,
+) -> None:
+    session = start(
+        "bsa", networks=networks_32, images=images_32, objective="supervised", decay_every=2
+    )
+    (group,) = session.generator_optimizer.param_groups
+    assert group["betas"] == (0.9, 0.999)
+    rates = []
+    for _ in range(4):
+        train(session, 1)
+        rates.append(group["lr"])
+    assert rates == pytest.approx([0.03, 0.006, 0.006, 0.0012])
+
+
+def test_the_adversarial_rate_is_the_recipes(start: Start) -> None:
+    ours, plain = start("bsa").generator_optimizer, start("tgan").generator_optimizer
+    for name in ("lr", "betas"):
+        assert ours.param_groups[0][name] == plain.param_groups[0][name]
 
 
 def test_supervised_images_of_the_sampler_follow_the_latent(
@@ -150,7 +182,7 @@ def test_matching_distance_by_a_loop() -> None:
     codes, prior = (torch.randn(n, 5, generator=generator) for n in (3, 4))
 
     def nearest(points: Tensor, others: Tensor) -> float:
-        return float(np.mean([min(float((p - o).square().mean()) for o in others) for p in points]))
+        return float(np.mean([min(float((p - o).square().sum()) for o in others) for p in points]))
 
     expected = nearest(codes, prior) + nearest(prior, codes)
     assert float(matching_distance(codes, prior)) == pytest.approx(expected, rel=1e-5)

@@ -89,6 +89,51 @@ def test_rosinality_round_trip(tmp_path: Path, networks: Pair) -> None:
     assert sorted(stored) == ["d", "g", "g_ema"]
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_the_raw_generator_is_read_and_survives_conversion(
+    tmp_path: Path, networks: Pair, suffix: str
+) -> None:
+    first, second = tmp_path / "first.pt", tmp_path / f"second{suffix}"
+    torch.save(parts(networks), first)
+    convert(first, second)
+    for path in (first, second):
+        source = load_source(path)
+        assert_same_pair((source.generator, source.discriminator), networks)
+        raw, discriminator = source.start(from_average=False)
+        assert discriminator is source.discriminator
+        assert not any(value.any() for value in raw.state_dict().values())
+        assert source.start(from_average=True) == (source.generator, discriminator)
+
+
+def test_a_file_of_the_average_alone_says_what_to_do(tmp_path: Path, networks: Pair) -> None:
+    path = tmp_path / "source.safetensors"
+    save_source(path, *networks, {})
+    with pytest.raises(UserError, match="lacks 'raw'") as refusal:
+        load_source(path).start(from_average=False)
+    assert "start_from_average = true" in str(refusal.value)
+    again = tmp_path / "again.safetensors"
+    convert(path, tmp_path / "pair.pt")  # where g repeats g_ema
+    convert(tmp_path / "pair.pt", again)
+    assert load_file(again).keys() == load_file(path).keys()
+
+
+def test_fixed_noise_that_a_released_file_lacks_is_drawn_from_a_seed(
+    tmp_path: Path, networks: Pair
+) -> None:
+    released = parts(networks)
+    for name in ("g", "g_ema"):
+        kept = {n: v for n, v in released[name].items() if not n.startswith("noises.")}
+        released[name] = kept
+    torch.save(released, tmp_path / "source.pt")
+    first, second = (load_source(tmp_path / "source.pt").generator for _ in range(2))
+    for ours, again, lost in zip(
+        first.fixed_noise(), second.fixed_noise(), networks[0].fixed_noise(), strict=True
+    ):
+        assert torch.equal(ours, again)
+        assert ours.shape == lost.shape and not torch.equal(ours, lost)
+    assert float(torch.cat([n.flatten() for n in first.fixed_noise()]).std()) > 0.9
+
+
 @pytest.mark.parametrize("resolution", [8, 32])
 def test_architecture_survives_odd_widths(tmp_path: Path, resolution: int) -> None:
     channels = {r: width for r, width in {4: 5, 8: 7, 16: 3, 32: 2}.items() if r <= resolution}

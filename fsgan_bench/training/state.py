@@ -1,0 +1,56 @@
+"""The state of a session: what an exact resume needs, in tensors and plain containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from fsgan_bench.training.session import Session
+
+PARTS = (
+    "generator_side",
+    "discriminator_side",
+    "averaged",
+    "averaged_discriminator",
+    "generator_optimizer",
+    "discriminator_optimizer",
+    "streams",
+)
+"""Attributes that have a state of their own; None where a session lacks one."""
+
+
+def state_of(session: Session) -> dict[str, Any]:
+    """The state, which shares its tensors with ``session``."""
+    parts = {name: getattr(session, name) for name in PARTS}
+    return {
+        "iteration": session.iteration,
+        **{name: part.state_dict() for name, part in parts.items() if part is not None},
+        "path_length_mean": session.path_length_mean,
+        "method": session.method.state_dict(),
+        "scalers": {side: scaler.state_dict() for side, scaler in session.scalers.items()},
+    }
+
+
+def restore(session: Session, state: Mapping[str, Any]) -> None:
+    """Bring ``session`` into the ``state`` of another with the same method and networks."""
+    session.iteration = state["iteration"]
+    for name in PARTS:
+        part = getattr(session, name)
+        if part is not None:
+            part.load_state_dict(state[name])
+    session.path_length_mean = state["path_length_mean"].to(session.device)
+    for side, scaler in session.scalers.items():
+        if scaler.is_enabled():
+            scaler.load_state_dict(state["scalers"][side])
+    session.method.load_state_dict(_moved(state["method"], session.device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Nested dicts of tensors and numbers with the tensors on ``device``."""
+    if isinstance(value, Mapping):
+        return {key: _moved(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
