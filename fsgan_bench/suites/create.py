@@ -11,7 +11,7 @@ from pathlib import Path
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.errors import UserError, check_folder, check_name, look_up
-from fsgan_bench.stylegan2.checkpoint import load_source
+from fsgan_bench.stylegan2.checkpoint import load_raw, load_source
 from fsgan_bench.suites.file import parse_suite
 from fsgan_bench.suites.model import PAPER
 from fsgan_bench.suites.status import describe_model, missing_weights
@@ -59,6 +59,8 @@ def write_suite(
     resolution = model.generator.architecture.resolution
     described, lacking = describe_model(model)
     lines = [described, *lacking]
+    if load_raw(source) is None:
+        text += "\n[recipe]\nstart_from_average = true  # the source holds no raw generator\n"
     if source_images is not None:
         load_images(source_images, resolution, 2 * PAPER.classifier_size, repeats="drop")
     shots = PAPER.default_shots

@@ -28,6 +28,7 @@ frechet_samples = 16
 few_shot = "blobs"
 [recipe]
 batch = 2
+start_from_average = true
 [budgets.paper]
 iterations = 2
 snapshots = 2

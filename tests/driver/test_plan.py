@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.dcl import DCL
+from fsgan_bench.driver.run import RunRequest, make_plan
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings
-from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.results.cell import Cell, content_hash, snapshot_schedule
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe
@@ -78,15 +79,15 @@ def test_whatever_decides_the_weights_decides_the_hash(changes: dict[str, object
     assert cell(**changes).hash != cell().hash
 
 
-def test_float32_in_one_batch_leaves_finished_cells_their_hash() -> None:
-    """The stored reference cells are from before precision could be chosen."""
+def test_finished_cells_keep_their_hash_as_fields_are_added() -> None:
+    """Stored cells name the fields of their day, all of which went into their hash."""
     stored = sorted((Path(__file__).parents[2] / "results/reference/budget").rglob("cell.json"))
     assert len(stored) == 2
     for path in stored:
         document = json.loads(path.read_text(encoding="utf-8"))
         fields = {key: value for key, value in document["cell"].items() if key != "protocol"}
-        fields["recipe"] = Recipe(**fields["recipe"])
-        assert Cell(**fields).hash == document["hash"]
+        assert content_hash(fields) == document["hash"]
+        assert Cell(**{**fields, "recipe": Recipe(**fields["recipe"])}).method == fields["method"]
 
 
 def test_numerics_are_named_where_they_are_chosen() -> None:
@@ -194,3 +195,15 @@ def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Pa
 def test_what_a_config_refuses_is_said_in_its_words() -> None:
     with pytest.raises(UserError, match=r"^The settings of dcl do not fit: anchor_every must be"):
         build_config(DCL, {"anchor_every": "0"})
+
+
+def test_a_suites_settings_hold_unless_the_run_says_otherwise(suite: Path, tmp_path: Path) -> None:
+    own = suite.parent / "settings.toml"
+    own.write_text(
+        'settings = ["ewc.strength=7", "dcl.tau=0.5", "elsewhere.x=1"]\n' + suite.read_text()
+    )
+    asked = RunRequest("tgan,ewc,dcl", ("sketches",), suite=str(own), out=tmp_path / "results")
+    asked = replace(asked, settings=("dcl.tau=0.2",))
+    configs = {cell.method: cell.config for _, cell in make_plan(asked).cells}
+    assert configs["ewc"]["strength"] == 7
+    assert configs["dcl"]["tau"] == 0.2

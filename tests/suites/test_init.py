@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import FileImages
+from fsgan_bench.stylegan2.checkpoint import load_source, save_source
 from fsgan_bench.suites.file import get_suite
 
 
@@ -59,6 +60,16 @@ def test_it_writes_a_suite_that_runs(home: Path) -> None:
     )
     assert plan.exit_code == 0, plan.output
     assert "1 to run" in plan.output
+
+
+def test_a_source_without_a_raw_generator_starts_from_its_average(home: Path) -> None:
+    assert init("both.toml", *SOURCE, *SKETCHES).exit_code == 0
+    assert not get_suite("both.toml").recipe.start_from_average
+    source = load_source(home / SOURCE[1])
+    save_source(home / "average.safetensors", *source.pair, {})
+    result = init("average.toml", "--source", "average.safetensors", *SKETCHES)
+    assert result.exit_code == 0, result.output
+    assert get_suite("average.toml").recipe.start_from_average
 
 
 def test_a_pool_smaller_than_ten_sets_the_shots(

@@ -43,7 +43,8 @@ def files(suite: Suite, target: str) -> FileImages:
 def test_the_papers_suites(name: str, targets: str) -> None:
     suite = get_suite(name)
     assert list(suite.targets) == targets.split()
-    assert suite.recipe == Recipe()
+    assert suite.recipe == Recipe(start_from_average=False)
+    assert suite.settings == ("tgan_ada.images_to_full=500000",)
     assert (suite.lpips_backbone, suite.frechet_backbone) == ("vgg", "inception")
     assert (suite.lpips_protocol, suite.probe_size, suite.frechet_samples) == (
         "cdc2021",
@@ -51,6 +52,14 @@ def test_the_papers_suites(name: str, targets: str) -> None:
         5000,
     )
     assert suite.default_shots == 10
+
+
+def test_settings_of_methods(tmp_path: Path) -> None:
+    own = OWN + "[targets.a]\nfew_shot = 'x'\n"
+    assert read(tmp_path, own).settings == ("tgan_ada.images_to_full=500000",)
+    assert read(tmp_path, "settings = ['dcl.lambda1=1']\n" + own).settings == ("dcl.lambda1=1",)
+    with pytest.raises(UserError, match="settings"):
+        read(tmp_path, "settings = ['lambda1=1']\n" + own)
 
 
 def test_near_targets_train_for_less() -> None:
