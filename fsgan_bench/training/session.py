@@ -181,6 +181,10 @@ class Session:
         """
         with self.computing(full_precision=True):
             self.method.setup(self)
+        self.start_averages()
+
+    def start_averages(self) -> None:
+        """Let the averages start from the modules as they are now, and from the source's."""
         self.averaged.load_state_dict(self.generator_side.state_dict())
         if self.source_average is not self.source_generator:
             load_plain(self.averaged["generator"], self.source_average)

@@ -20,7 +20,7 @@ from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.stylegan2.ops import EqualConv2d, EqualLinear, ModulatedConv2d
 from fsgan_bench.training.fisher import diagonal_fisher
 from fsgan_bench.training.method import Method
-from fsgan_bench.training.session import Session, frozen_copy
+from fsgan_bench.training.session import Session
 
 # [code] Their product is below the rounding of 1, so that training starts at the source exactly,
 # and neither is 0, or neither would have a gradient.
@@ -137,22 +137,15 @@ def importance(
     return [shared.mean() + own for shared, own in zip(fisher[::2], fisher[1::2], strict=True)]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What a probing leaves: its session, and the moving average of its discriminator."""
-
-    session: Session
-    discriminator: Discriminator
-
-
-def importance_to_both(probe: Probe, samples: int) -> list[list[Tensor]]:
+def importance_to_both(session: Session, samples: int) -> list[list[Tensor]]:
     """Importance of the kernels of :func:`kernel_groups` after a probing, for one image at a time.
 
     Both networks are the averaged ones. The generator's importance comes from its adversarial loss,
     the discriminator's from its own with a few-shot image beside each generated one [code]; each
     few-shot image serves equally often, and noise and images are not redrawn or flipped [ours].
     """
-    session, discriminator = probe.session, probe.discriminator
+    assert session.averaged_discriminator is not None
+    discriminator = cast(Discriminator, session.averaged_discriminator["discriminator"])
     generator = cast(Generator, session.averaged["generator"])
     few_shot = session.few_shot
     latents = session.normal("fisher", samples, 1, session.architecture.style_dim)
@@ -193,7 +186,7 @@ class AdAM(Method):
 
     name = "adam"
     title = "AdAM"
-    version = "2"
+    version = "3"
     paper = "Zhao et al. 2022, Few-shot image generation via adaptation-aware kernel modulation"
     Config = AdAMConfig
     tiny = {"probing_fraction": 0.5, "fisher_samples": 3}
@@ -219,14 +212,14 @@ class AdAM(Method):
             for modulated, mask in zip(modulations, masks, strict=True):
                 modulated.preserved.copy_(mask)
 
-    def probe(self, session: Session) -> Probe:
+    def probe(self, session: Session) -> Session:
         """Adapt the source with every kernel preserved, as it is before :meth:`setup`.
 
         In float32 and not compiled, whatever the session's numerics, as every set-up is.
         """
         iterations = max(1, round(self.config.probing_fraction * session.iterations))
         probe = Session(
-            AdAM(self.config),
+            Probing(self.config),
             session.source_generator,
             session.source_discriminator,
             session.images,
@@ -234,13 +227,17 @@ class AdAM(Method):
             seed=session.streams.integer("probing", 0, 2**62),
             iterations=iterations,
             device=str(session.device),
+            average=session.source_average,
         )
-        averaged = frozen_copy(probe.discriminator)
+        # Before any set-up, in which a probing would start another.
+        probe.start_averages()
         for _ in range(iterations):
             probe.method.step(probe)
             probe.iteration += 1
-            with torch.no_grad():
-                pairs = zip(averaged.parameters(), probe.discriminator.parameters(), strict=True)
-                for mean, weight in pairs:
-                    mean.lerp_(weight, probe.recipe.ema_weight)
-        return Probe(probe, averaged)
+        return probe
+
+
+class Probing(AdAM):
+    """The probing of :meth:`AdAM.probe`."""
+
+    averages_discriminator = True

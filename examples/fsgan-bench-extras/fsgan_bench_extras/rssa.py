@@ -211,7 +211,7 @@ class RSSA(RelaxedRealism):
 
     name = "rssa"
     title = "RSSA"
-    version = "2"
+    version = "3"
     paper = (
         "Xiao et al. 2022, Few shot generative model adaption via relaxed spatial structural "
         "alignment"

@@ -43,10 +43,10 @@ class TGANADAConfig:
         target: the sign of the logits of real images, averaged, that ``p`` is steered to: 0.6
             [paper]. Above it the discriminator overfits and ``p`` rises.
         every: iterations between two adjustments of ``p``: 4 [paper].
-        images_to_full: real images in which ``p`` can go from 0 to 1. The paper's 500,000 are 2 %
-            of its training; ours [ours], 1,000, is 250 iterations of batch 4, about a third of the
-            embedded suite's budget ``quick``, so that ``p`` arrives while there is overfitting
-            to prevent.
+        images_to_full: real images in which ``p`` can go from 0 to 1. The paper's 500,000, which
+            the paper suites take as CDC's code does, are 2 % of its training; ours [ours], 1,000,
+            is 250 iterations of batch 4, about a third of the embedded suite's budget ``quick``, so
+            that ``p`` arrives while there is overfitting to prevent.
         initial_p: ``p`` at the start: 0 [paper].
         blit: flips, rotations by 90 degrees and integer translations.
         geometric: scaling, rotation and fractional translation.
@@ -278,7 +278,7 @@ class TGANADA(Method):
 
     name = "tgan_ada"
     title = "TGAN+ADA"
-    version = "1"
+    version = "2"
     paper = "Karras et al. 2020, Training generative adversarial networks with limited data"
     Config = TGANADAConfig
     tiny = {"initial_p": 0.7, "images_to_full": 100, "every": 2}

@@ -25,7 +25,6 @@ from fsgan_bench_extras.adam import (
     AdAM,
     AdAMConfig,
     Modulation,
-    Probe,
     importance_to_both,
     kernel_groups,
     most_important,
@@ -235,12 +234,17 @@ def test_each_group_of_kernels_has_its_own_threshold() -> None:
                 assert module.preserved.all()
 
 
-def naive_importance(probe: Probe, samples: int) -> list[list[Tensor]]:
+def averaged_discriminator(probe: Session) -> nn.Module:
+    assert probe.averaged_discriminator is not None
+    return probe.averaged_discriminator["discriminator"]
+
+
+def naive_importance(probe: Session, samples: int) -> list[list[Tensor]]:
     """Squared gradients of single samples, in float64, added up kernel by kernel."""
-    few_shot = probe.session.few_shot.double()
-    generator = copy.deepcopy(probe.session.averaged["generator"]).double().requires_grad_(True)
-    discriminator = copy.deepcopy(probe.discriminator).double().requires_grad_(True)
-    latents = copy.deepcopy(probe.session).normal("fisher", samples, 1, 8).double()
+    few_shot = probe.few_shot.double()
+    generator = copy.deepcopy(probe.averaged["generator"]).double().requires_grad_(True)
+    discriminator = copy.deepcopy(averaged_discriminator(probe)).double().requires_grad_(True)
+    latents = copy.deepcopy(probe).normal("fisher", samples, 1, 8).double()
     groups = kernel_groups(generator, discriminator)  # type: ignore[arg-type]
     result: list[list[Tensor]] = []
     for side, group in zip(("generator", "generator", "discriminator"), groups, strict=True):
@@ -301,21 +305,21 @@ def test_the_probing_averages_its_discriminator(monkeypatch: pytest.MonkeyPatch)
     session = start(setup=False)
     probe = adam(session).probe(session)
     share = 1 - 0.5 ** (1 / 5)
-    for name, mean in probe.discriminator.named_parameters():
+    for name, mean in averaged_discriminator(probe).named_parameters():
         expected = seen[0][name]
-        for state in (*seen[1:], probe.session.discriminator.state_dict()):
+        for state in (*seen[1:], probe.discriminator.state_dict()):
             expected = (1 - share) * expected + share * state[name]
         torch.testing.assert_close(mean.detach(), expected)
     assert len(seen) == 3
     assert not torch.equal(
+        averaged_discriminator(probe).final_linear[1].weight,
         probe.discriminator.final_linear[1].weight,
-        probe.session.discriminator.final_linear[1].weight,
     )
 
 
 def test_the_probing_trains_modulations_biases_and_the_discriminators_last_block() -> None:
     session = start(setup=False)
-    probe = adam(session).probe(session).session
+    probe = adam(session).probe(session)
     assert probe.iteration == probe.iterations == 3
     for side, network in networks(probe).items():
         source = sources(session)[side]
@@ -356,7 +360,7 @@ def test_what_is_preserved_depends_on_the_target_and_on_the_seed() -> None:
 @pytest.mark.parametrize(("fraction", "expected"), [(0.2, 8), (1.5, 60), (1e-3, 1)])
 def test_the_probing_is_a_share_of_the_adaptation(fraction: float, expected: int) -> None:
     session = start(setup=False, iterations=40, probing_fraction=fraction)
-    assert adam(session).probe(session).session.iteration == expected
+    assert adam(session).probe(session).iteration == expected
 
 
 def test_the_averaged_sampler_knows_what_is_preserved() -> None:
