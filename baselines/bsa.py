@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.session import Session
 
@@ -68,6 +69,7 @@ class BSA(Method):
 
     name = "bsa"
     title = "BSA"
+    look = Look("#e69f00", (0.0, (5.0, 1.5)), "s", place=2)
     version = "2"
     paper = "Noguchi & Harada 2019, Image generation from small datasets via batch statistics"
     Config = BSAConfig

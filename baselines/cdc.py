@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.method import Losses
 from fsgan_bench.training.session import Session
 
@@ -65,6 +66,7 @@ class CDC(RelaxedRealism):
 
     name = "cdc"
     title = "CDC"
+    look = Look("#d55e00", (0.0, (3.0, 1.0)), "P", place=6)
     version = "2"
     paper = "Ojha et al. 2021, Few-shot image generation via cross-domain correspondence"
     Config = CDCConfig

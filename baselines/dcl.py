@@ -14,6 +14,7 @@ from torch import Tensor
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Layer, Synthesis
+from fsgan_bench.training.look import SOLID, Look
 from fsgan_bench.training.method import Latents, Losses
 from fsgan_bench.training.session import Session
 
@@ -100,6 +101,7 @@ class DCL(RelaxedRealism):
 
     name = "dcl"
     title = "DCL"
+    look = Look("#882255", SOLID, "X", place=7)
     version = "2"
     paper = "Zhao et al. 2022, A closer look at few-shot image generation"
     Config = DCLConfig

@@ -12,6 +12,7 @@ from torch import Tensor
 from fsgan_bench.stylegan2.losses import generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.fisher import diagonal_fisher
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.session import Session
 
@@ -72,6 +73,7 @@ class EWC(Method):
 
     name = "ewc"
     title = "EWC"
+    look = Look("#0072b2", (0.0, (7.0, 1.5, 1.5, 1.5)), "D", place=5)
     version = "2"
     paper = "Li et al. 2020, Few-shot image generation with elastic weight consolidation"
     Config = EWCConfig

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
@@ -29,6 +30,7 @@ class FreezeD(Method):
 
     name = "freezed"
     title = "FreezeD"
+    look = Look("#009e73", (0.0, (1.5, 1.0)), "^", place=3)
     version = "2"
     paper = "Mo et al. 2020, Freeze the Discriminator: a simple baseline for fine-tuning GANs"
     Config = FreezeDConfig

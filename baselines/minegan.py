@@ -8,6 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.method import Latents, Method
 from fsgan_bench.training.session import Session
 
@@ -44,6 +45,7 @@ class MineGAN(Method):
 
     name = "minegan"
     title = "MineGAN"
+    look = Look("#cc79a7", (0.0, (4.0, 1.2, 1.0, 1.2)), "v", place=4)
     version = "2"
     paper = "Wang et al. 2020, MineGAN: effective knowledge transfer from GANs to target domains"
     Config = MineGANConfig

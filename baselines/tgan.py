@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fsgan_bench.training.look import SOLID, Look
 from fsgan_bench.training.method import Method
 
 
@@ -10,6 +11,7 @@ class TGAN(Method):
 
     name = "tgan"
     title = "TGAN"
+    look = Look("#56b4e9", SOLID, "o", place=1)
     version = "2"
     paper = "Wang et al. 2018, Transferring GANs: generating images from limited data"
     accumulates = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -17,6 +15,7 @@ from classifiers.logistic import LogisticConfig, LogisticTrainer
 from fsgan_bench import __version__
 from fsgan_bench.data.images import Images, set_hash
 from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.system.json_files import json_hash
 
 Config = LogisticConfig | FineTuneConfig
 
@@ -113,4 +112,4 @@ def _hash(
         "source": data.source,
         "ideal": set_hash(ideal(data.source_group.held_out[:4])) if ideal else None,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_hash(parts)

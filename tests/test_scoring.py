@@ -21,8 +21,10 @@ from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics import scorer as scoring
 from fsgan_bench.metrics.frechet import FrechetReference, frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips, pairwise_lpips
-from fsgan_bench.metrics.metric import METRICS, NO_CLASSIFIER, NO_REFERENCE, Yardstick
+from fsgan_bench.metrics.metric import NO_REFERENCE, Yardstick
 from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.metrics.realisticness import NO_CLASSIFIER
+from fsgan_bench.metrics.registry import OURS
 from fsgan_bench.metrics.scorer import Score, Scorer
 
 
@@ -246,7 +248,7 @@ def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
 
 def test_only_inception_makes_a_frechet_distance_fid() -> None:
     names = {
-        name: METRICS["fd"].stored_as(name)
+        name: OURS["fd"].stored_as(name)
         for name in ("lite0", "vgg", "inception", "inception_legacy")
     }
     assert names == {

@@ -39,7 +39,8 @@ from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system.files import file_hash, previous_state, read_lines
+from fsgan_bench.system.files import file_hash, previous_state
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import LOCK
 from fsgan_bench.training.streams import Streams
 
@@ -281,7 +282,9 @@ def contents(job: Job) -> dict[str, Any]:
             found[name] = path.read_bytes()
     for name in (files.notes.name, LOCK):
         found.pop(name, None)
-    sums = files.read_manifest()["sha256"]
+    manifest = files.read_manifest()
+    assert manifest is not None
+    sums = manifest.sha256
     found["sums"] = {name: file_hash(job.folder / name) == value for name, value in sums.items()}
     return found
 

@@ -13,10 +13,10 @@ from fsgan_bench.analysis.estimates import Estimate, difference
 from fsgan_bench.analysis.trajectories import Trajectory
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.convergence import Verdict
-from fsgan_bench.results.curves import Scale
+from fsgan_bench.results.convergence import Convergence
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
 
 FRACTION = 0.9
 """Of the final realisticness: what counts as having reached it."""
@@ -50,7 +50,7 @@ class Method:
     """
 
     label: str
-    converged: Verdict
+    converged: Convergence
     seeds: int
     resampled: bool
     final: Estimate
@@ -125,8 +125,8 @@ def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[st
     """A comparison for each task and pair of scales, and why others are left out."""
     found, notes = [], []
     for results in every:
-        quality = curves.scales(results, "realisticness")
-        diversity = curves.scales(results, results.task.diversity)
+        quality = metric_scales(results, QUALITY)
+        diversity = metric_scales(results, results.task.diversity)
         pairs = curves.pairs(results, quality, diversity)
         title = results.task.title
         if not pairs:
@@ -167,7 +167,7 @@ def _compare(results: TaskResults, quality: Scale, diversity: Scale, source: flo
             _measure(
                 variant.label,
                 cells,
-                curves.verdict(results, variant, [quality]),
+                curves.has_converged(results, variant, [quality]),
                 until,
                 common,
                 limit,
@@ -180,7 +180,7 @@ def _compare(results: TaskResults, quality: Scale, diversity: Scale, source: flo
 def _measure(
     label: str,
     cells: list[Trajectory],
-    converged: Verdict,
+    converged: Convergence,
     until: float,
     common: tuple[float, float] | None,
     limit: float,

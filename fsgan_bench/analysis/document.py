@@ -11,6 +11,7 @@ from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
 from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.results import convergence
 from fsgan_bench.results.resampling import REPLICATES
+from fsgan_bench.results.scales import Scale
 
 if TYPE_CHECKING:
     from fsgan_bench.analysis.verdict import Verdict
@@ -77,8 +78,8 @@ def _comparison_json(each: Comparison) -> dict[str, Any]:
         "suite": task.suite,
         "target": task.target,
         "shots": task.shots,
-        "realisticness": each.quality._asdict(),
-        "diversity": each.diversity._asdict(),
+        "realisticness": _scale_json(each.quality),
+        "diversity": _scale_json(each.diversity),
         "source_diversity": each.source,
         "real_diversity": each.real[0] if each.real else None,
         "decay_until_iteration": each.until,
@@ -101,6 +102,10 @@ def _comparison_json(each: Comparison) -> dict[str, Any]:
             for method in each.methods
         ],
     }
+
+
+def _scale_json(scale: Scale) -> dict[str, str]:
+    return {name: getattr(scale, name) for name in ("metric", "backbone", "version", "edition")}
 
 
 def _estimate_json(estimate: Estimate) -> dict[str, Any]:

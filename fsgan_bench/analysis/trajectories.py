@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from fsgan_bench.results import curves
-from fsgan_bench.results.curves import Scale, Variant
+from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
+from fsgan_bench.results.scales import Scale
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ def write(result: Verdict, out: Path | None = None) -> list[Path]:
 
     Of several tasks they go into ``figures`` in the folder that these have in common.
     """
-    folders = list(dict.fromkeys(each.results.task.folder for each in result.comparisons))
+    folders = list(dict.fromkeys(each.results.folder for each in result.comparisons))
     folder = out or Path(os.path.commonpath(folders)) / "figures"
     paths = [folder / "verdict.md", folder / "verdict.json"]
     write_text(paths[0], markdown(result))

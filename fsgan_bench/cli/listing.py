@@ -95,8 +95,9 @@ def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
 
 
 def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.metrics.registry import OURS
     from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, find
-    from fsgan_bench.plugins.metrics import METRICS, OWN, find_metrics
+    from fsgan_bench.plugins.metrics import METRICS, find_metrics
     from fsgan_bench.suites.file import get_suite
 
     backbone = get_suite(suite).frechet_backbone
@@ -106,8 +107,8 @@ def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
         (
             name,
             metric.stored_as(backbone),
-            "higher" if metric.higher_is_better else "lower",
-            OWN_DISTRIBUTION if name in OWN else _origin(packages[name]),
+            metric.describe(backbone).direction or "-",
+            OWN_DISTRIBUTION if name in OURS else _origin(packages[name]),
             metric.definition,
         )
         for name, metric in metrics.items()

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fsgan_bench.driver.run import Plan, configured_titles
 from fsgan_bench.driver.task import Task
+from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.locks import owner_of
 
 
@@ -128,10 +129,10 @@ def show_results(plan: Plan, console: Console) -> None:
             _show_references(task, console)
             continue
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
-        begun = [folder for folder in folders if (folder / "cell.json").exists()]
-        if not any((folder / "DONE").exists() for folder in begun):
+        begun = [folder for folder in folders if CellFiles(folder).cell.exists()]
+        if not any(CellFiles(folder).done.exists() for folder in begun):
             continue
-        drawn = task.folder / "figures"
+        drawn = TaskFiles(task.folder).figures
         if plan.to_run or not drawn.exists():
             draw(begun)
         for results in load(begun):
@@ -147,9 +148,10 @@ def _show_references(task: Task, console: Console) -> None:
     from fsgan_bench.tables.scores import tables
 
     rendering.print_tables(tables(load_references(task.folder)), console)
-    if not any(task.folder.glob("*/*/cell.json")):
+    files = TaskFiles(task.folder)
+    if not files.cells():
         draw([task.folder])
-        console.print(f"Figures and tables: {_relative(task.folder / 'figures')}", soft_wrap=True)
+        console.print(f"Figures and tables: {_relative(files.figures)}", soft_wrap=True)
 
 
 def _either(numbers: Sequence[int]) -> str:

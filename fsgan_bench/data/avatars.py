@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
@@ -22,6 +21,7 @@ from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import look_up
+from fsgan_bench.system.json_files import json_hash
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -75,7 +75,7 @@ class Domain:
         """SHA-256 (hex) of all that decides the pixels, apart from the packages' versions."""
         rendering = None if self.filter is None else [self.filter.__name__, _filters_hash()]
         parts = [self.name, self.style, self.options, rendering, SUPERSAMPLING]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return json_hash(parts)
 
 
 @dataclass(frozen=True)

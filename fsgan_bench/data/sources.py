@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import warnings
 from collections.abc import Container, Mapping, Sequence
@@ -21,6 +20,7 @@ from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.containers import Entry, Unusable, open_entries
 from fsgan_bench.data.images import Images, content_hashes, to_square
 from fsgan_bench.errors import UserError
+from fsgan_bench.system.json_files import json_hash
 
 PREPROCESSING = 1
 """Raised whenever the same file would give other pixels."""
@@ -129,7 +129,7 @@ def _digest(entry: Entry) -> str | None:
 
 def _key(names: list[str], digests: list[str | None]) -> str:
     parts = [PREPROCESSING, PIL.__version__, names, digests]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return json_hash(parts)
 
 
 def _decode(

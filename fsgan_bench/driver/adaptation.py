@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,20 +14,23 @@ from fsgan_bench import __version__
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.task import Task, save_strip
 from fsgan_bench.errors import UserError
+from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.metrics.scorer import Scored
-from fsgan_bench.results.cell import PROTOCOL, Cell
+from fsgan_bench.results.cell import Cell
+from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.records import SCHEMA, CellRecord
 from fsgan_bench.stylegan2.checkpoint import holds_modules, save_modules
 from fsgan_bench.system.files import (
     append_lines,
     commit,
-    read_lines,
     recover_state,
     save_state,
     write_json,
     write_lines,
     write_text,
 )
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import description
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
@@ -160,8 +162,8 @@ class Adaptation:
         """A sentence if the cell was begun under conditions that may give other bits."""
         now = self._provenance()
         try:
-            begun = json.loads(self.files.cell.read_text(encoding="utf-8"))["provenance"]
-        except (OSError, ValueError, KeyError):
+            begun = read_cell(self.files).provenance.model_dump()
+        except UserError:
             write_json(self.files.cell, now)
             return []
         other = [
@@ -174,6 +176,7 @@ class Adaptation:
     def _provenance(self) -> dict[str, Any]:
         task = self.task
         return {
+            SCHEMA: CellRecord.version_written,
             "hash": self.cell.hash,
             "cell": {**self.cell.to_json(), "protocol": PROTOCOL},
             "provenance": {

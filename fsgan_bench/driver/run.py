@@ -192,6 +192,7 @@ def _cell(
         method_version=method.version,
         method_source=entry.source_hash,
         method_origin=entry.credit,
+        look=method.look,
         config=asdict(config),
         seed=seed,
         iterations=iterations,

@@ -23,14 +23,16 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
-from fsgan_bench.metrics.metric import Yardstick
+from fsgan_bench.metrics.metric import PROTOCOL, Yardstick
 from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.classifiers import make_classifier
-from fsgan_bench.results.cell import PROTOCOL, task_folder
+from fsgan_bench.results.layout import TaskFiles, task_folder
+from fsgan_bench.results.records import SCHEMA, TaskRecord
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
-from fsgan_bench.system.files import read_lines, write_json, write_lines
+from fsgan_bench.system.files import write_json, write_lines
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.training.method import Method, check_sample
 from fsgan_bench.training.streams import Streams
 
@@ -218,11 +220,11 @@ class Task:
 
     def prepare(self) -> None:
         """Write what is known before any training: task.json, the card, reference lines, strips."""
-        description = self.description()
-        write_json(self.folder / "task.json", description)
+        description, files = self.description(), TaskFiles(self.folder)
+        write_json(files.task, {SCHEMA: TaskRecord.version_written, **description})
         if self.classifier is not None:
-            write_json(self.folder / "classifier.json", self.classifier.card)
-        stored = read_lines(self.folder / "references.jsonl")
+            write_json(files.classifier, self.classifier.card)
+        stored = read_lines(files.references)
         decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
         stamp = {key: description[key] for key in decisive} | {
             "source_hash": self.source.hash,
@@ -233,13 +235,13 @@ class Task:
             return
         lines: list[dict[str, Any]] = []
         for name, (images, further) in self.references().items():
-            save_strip(images, self.folder / "strips" / f"{name}.png")
+            save_strip(images, files.strip(name))
             scored = self.scorer.score(images, further, paired=name != "real")
             if scored.probe is not None:
-                scored.probe.save(self.folder / "probe" / f"{name}.npz")
+                scored.probe.save(files.probe(name))
             lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
-        save_strip(self.splits.few_shot, self.folder / "strips" / "few_shot.png")
-        write_lines(self.folder / "references.jsonl", lines)
+        save_strip(self.splits.few_shot, files.few_shot)
+        write_lines(files.references, lines)
 
     def references(self) -> dict[str, tuple[Images, Iterable[Images]]]:
         """Images of each reference line, and further ones for the Frechet distance."""

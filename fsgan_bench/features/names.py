@@ -10,6 +10,10 @@ FrechetBackbone = Literal[LpipsBackbone, "inception", "inception_legacy"]
 IntraProtocol = Literal["exact", "cdc2021"]
 
 
+INCEPTIONS: tuple[FrechetBackbone, ...] = ("inception", "inception_legacy")
+"""Backbones on which a Frechet distance is FID."""
+
+
 def frechet_name(backbone: str) -> str:
     """What a Frechet distance on ``backbone`` is stored as.
 
@@ -17,3 +21,7 @@ def frechet_name(backbone: str) -> str:
     (pytorch-fid's), ``fd_`` and the backbone's name on any other.
     """
     return {"inception": "fid", "inception_legacy": "fid_legacy"}.get(backbone, f"fd_{backbone}")
+
+
+UNCALIBRATED: tuple[LpipsBackbone, ...] = ("lite0",)
+"""Backbones whose LPIPS is not fitted to human judgements, so that it is on a scale of its own."""

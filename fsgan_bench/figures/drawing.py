@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from matplotlib.figure import Figure
 
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.figures import canvas, grids, sensitivity, trajectories
 from fsgan_bench.results import curves
 from fsgan_bench.results.reader import DONE, FAILED, Paths, TaskResults, load
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
 from fsgan_bench.system.files import write_text
 from fsgan_bench.tables import literature, rendering, selection
 from fsgan_bench.tables.latex import latex
@@ -26,7 +27,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def draw(
-    task_folders: Paths, out: Path | None = None, kinds: Collection[Kind] = KINDS
+    task_folders: Paths,
+    out: Path | None = None,
+    kinds: Collection[Kind] = KINDS,
+    metrics: Sequence[str] = (),
 ) -> list[Path]:
     """Draw figures and tables of the tasks under these folders; the files written.
 
@@ -36,32 +40,39 @@ def draw(
     PDF, as far as the scores and images for them are there:
 
     * trajectories: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
-      ``correspondence`` and every distance between distributions, and ``sensitivity_<method>``
-      for a method in several settings;
+      ``correspondence``, every distance between distributions, every further metric, and
+      ``sensitivity_<method>`` for a method in several settings;
     * grids: ``same_noise_grid`` and ``grid_<method>``;
     * tables: final scores, model selection and values in print beside ours, as ``table.md`` and
       ``table.tex``, and each for itself as ``table.csv``, ``selection.csv``, ``literature.csv``.
 
-    Of a task without runs there are the same-noise grid and the tables, of the references alone.
-    Methods that failed or are unfinished are left out and named in a footnote. Raises UserError if
-    there is no finished and scored run.
+    With ``metrics``, their names, nothing but ``metrics`` is drawn: a panel each, beside each
+    other. Of a task without runs there are the same-noise grid and the tables, of the references
+    alone. Methods that failed or are unfinished are left out and named in a footnote.
+
+    Raises:
+        UserError: there is no finished and scored run, or none that was scored by one of
+            ``metrics``.
     """
-    every = load(task_folders)
-    if not any(results.cells.empty or curves.variants(results) for results in every):
-        raise UserError(_nothing(every))
+    tasks = load(task_folders)
+    if not any(results.cells.empty or curves.variants(results) for results in tasks):
+        raise UserError(_nothing(tasks))
+    _check_scored(metrics, tasks)
     written: list[Path] = []
-    for results in every:
-        task = results.task
-        folder = task.folder / "figures"
+    for results in tasks:
+        folder = results.files.figures
         if out is not None:
-            own = Path(task.suite) / f"{task.target}-{task.shots}shot"
-            folder = Path(out) if len(every) == 1 else Path(out) / own
+            below = Path(results.task.suite) / results.folder.name
+            folder = Path(out) if len(tasks) == 1 else Path(out) / below
         # Nothing is written before everything has been read and drawn.
         with canvas.style():
-            moved = "trajectories" in kinds and curves.variants(results)
-            figures = _trajectories(results) if moved else {}
-            figures |= _grids(results) if "grids" in kinds else {}
-            texts = table_texts(results) if "tables" in kinds else {}
+            if metrics:
+                figures, texts = _metrics(results, metrics), {}
+            else:
+                moved = "trajectories" in kinds and curves.variants(results)
+                figures = _trajectories(results) if moved else {}
+                figures |= _grids(results) if "grids" in kinds else {}
+                texts = table_texts(results) if "tables" in kinds else {}
             for name, figure in figures.items():
                 written += canvas.save(figure, folder, name)
         for name, text in texts.items():
@@ -70,18 +81,46 @@ def draw(
     return written
 
 
+def _named_scales(results: TaskResults, names: Sequence[str]) -> list[Scale]:
+    """The scales of these metrics; a name is the metric's or that under which it is stored."""
+    stored = {metric: about.name for (metric, _, _), about in results.metrics.items()}
+    return [
+        scale
+        for name in dict.fromkeys(names)
+        for metric in sorted(stored)
+        if name in (metric, stored[metric])
+        for scale in metric_scales(results, metric)
+    ]
+
+
+def _check_scored(names: Sequence[str], tasks: Sequence[TaskResults]) -> None:
+    """Raise UserError for a metric by which nothing was scored that could be drawn."""
+    scored = dict.fromkeys(about.name for results in tasks for about in results.metrics.values())
+    for name in names:
+        if not any(_named_scales(results, [name]) for results in tasks):
+            raise UserError(
+                f"There is no finished run that was scored by '{name}'; there are scores by "
+                f"{', '.join(scored)}.{suggest(name, scored)} fsgan-bench score adds others."
+            )
+
+
+def _metrics(results: TaskResults, names: Sequence[str]) -> dict[str, Figure]:
+    scales = _named_scales(results, names) if curves.variants(results) else []
+    return {"metrics": trajectories.along_iterations(results, scales)} if scales else {}
+
+
 def _trajectories(results: TaskResults) -> dict[str, Figure]:
-    quality = curves.scales(results, "realisticness")
-    diversity = curves.scales(results, results.task.diversity)
+    quality = metric_scales(results, QUALITY)
+    diversity = metric_scales(results, results.task.diversity)
     pairs = curves.pairs(results, quality, diversity)
-    paired = [scale for metric in curves.PAIRED for scale in curves.scales(results, metric)]
     wanted = {
         "realisticness": quality,
         "intra_lpips": diversity,
         "trajectories": [*quality, *diversity],
-        "correspondence": paired,
-        **{scale.metric: [scale] for scale in curves.distances(results)},
+        "correspondence": scales_of_kind(results, "correspondence"),
     }
+    for scale in scales_of_kind(results, "distance", "further"):
+        wanted.setdefault(scale.metric, []).append(scale)
     figures = {
         name: trajectories.along_iterations(results, scales)
         for name, scales in wanted.items()
@@ -95,13 +134,13 @@ def _trajectories(results: TaskResults) -> dict[str, Figure]:
 
 
 def _grids(results: TaskResults) -> dict[str, Figure]:
-    found = {"same_noise_grid": grids.same_noise_grid(results)}
+    drawn = {"same_noise_grid": grids.same_noise_grid(results)}
     variants = curves.variants(results)
     for variant in variants:
         alone = sum(other.method == variant.method for other in variants) == 1
         name = variant.method if alone else variant.key
-        found[f"grid_{name}"] = grids.snapshot_grid(results, variant)
-    return {name: figure for name, figure in found.items() if figure is not None}
+        drawn[f"grid_{name}"] = grids.snapshot_grid(results, variant)
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def table_texts(results: TaskResults) -> dict[str, str]:
@@ -112,13 +151,13 @@ def table_texts(results: TaskResults) -> dict[str, str]:
         "selection": selection.tables(results),
         "literature": literature.beside(results, shown),
     }
-    every = [table for part in parts.values() for table in part]
-    texts = {"table.md": rendering.markdown(every), "table.tex": latex(every)}
+    everything = [table for part in parts.values() for table in part]
+    texts = {"table.md": rendering.markdown(everything), "table.tex": latex(everything)}
     return texts | {f"{name}.csv": rendering.csv_text(part) for name, part in parts.items() if part}
 
 
-def _nothing(every: list[TaskResults]) -> str:
-    statuses = [str(status) for results in every for status in results.cells["status"]]
+def _nothing(tasks: Sequence[TaskResults]) -> str:
+    statuses = [str(status) for results in tasks for status in results.cells["status"]]
     failed, done = statuses.count(FAILED), statuses.count(DONE)
     unfinished = len(statuses) - failed - done
     counts = [
@@ -126,5 +165,5 @@ def _nothing(every: list[TaskResults]) -> str:
         for number, what in [(failed, "failed"), (unfinished, "unfinished"), (done, "not scored")]
         if number
     ]
-    folders = ", ".join(str(results.task.folder) for results in every)
+    folders = ", ".join(str(results.folder) for results in tasks)
     return f"There is no finished and scored run to draw in {folders}: {', '.join(counts)}."

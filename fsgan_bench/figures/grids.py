@@ -19,7 +19,10 @@ from fsgan_bench.figures import canvas, legends, palette
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
 from fsgan_bench.results.curves import Variant
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.references import REFERENCE_TITLES
+from fsgan_bench.results.scales import QUALITY, Scale, formula, metric_scales
 
 STRIP_ROWS, STRIP_COLUMNS = 2, 8
 
@@ -125,7 +128,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def _few_shot_row(results: TaskResults) -> list[_Row]:
-    path = results.task.folder / "strips" / "few_shot.png"
+    path = results.files.few_shot
     if not path.exists():
         return []
     shots = results.task.shots
@@ -138,23 +141,13 @@ def _few_shot_row(results: TaskResults) -> list[_Row]:
 def _reference_rows(results: TaskResults, names: Sequence[str]) -> list[_Row]:
     rows = []
     for name in names:
-        path = results.task.folder / "strips" / f"{name}.png"
+        path = results.files.strip(name)
         if path.exists():
             images = read_strip(path, results.task.resolution)[:COLUMNS]
-            scores = {
-                metric: found[0]
-                for metric in ("realisticness", results.task.diversity)
-                for scale in curves.scales(results, metric)[:1]
-                if (found := curves.reference(results, name, scale)) is not None
-            }
-            rows.append(
-                _Row(
-                    images,
-                    palette.REFERENCE_TITLES[name],
-                    _details(scores),
-                    palette.REFERENCES[name].colour,
-                )
-            )
+            known = [(scale, curves.reference(results, name, scale)) for scale in _shown(results)]
+            details = tuple(_detail(scale, score[0]) for scale, score in known if score is not None)
+            colour = palette.REFERENCES[name].colour
+            rows.append(_Row(images, REFERENCE_TITLES[name], details, colour))
     return rows
 
 
@@ -163,44 +156,46 @@ def _snapshot_rows(results: TaskResults, variant: Variant, most: int) -> list[_R
     seed = variant.seeds[0]
     cells = results.cells
     chosen = cells[(cells["variant"] == variant.key) & (cells["seed"] == seed)]
-    folder = Path(str(chosen["folder"].iloc[0])) / "grids"
-    files = sorted(
-        (file for file in folder.glob("*.png") if file.stem.isdigit()),
-        key=lambda file: int(file.stem),
-    )
-    on = curves.scales(results, "realisticness")
-    mark = footnotes.MARKS[curves.verdict(results, variant, on)]
+    strips = list(CellFiles(Path(str(chosen["folder"].iloc[0]))).grids().items())
+    converged = curves.has_converged(results, variant, metric_scales(results, QUALITY))
+    look = palette.variant_looks(results, [variant])[variant.key]
     rows = []
-    for index in evenly(len(files), most):
-        iteration = int(files[index].stem)
-        label = f"{variant.label}{mark}" if most == 1 else f"iteration {iteration:,}"
+    for index in evenly(len(strips), most):
+        iteration, strip = strips[index]
+        last = f"{variant.label}{footnotes.MARKS[converged]}"
         rows.append(
             _Row(
-                read_strip(files[index], results.task.resolution)[:COLUMNS],
-                label,
-                _details(_scores_at(results, variant, seed, iteration)),
-                variant.look.colour,
+                read_strip(strip, results.task.resolution)[:COLUMNS],
+                last if most == 1 else f"iteration {iteration:,}",
+                _details_at(results, variant, seed, iteration),
+                look.colour,
             )
         )
     return rows
 
 
-def _scores_at(
+def _shown(results: TaskResults) -> list[Scale]:
+    """The scales whose scores stand beside images: one of quality and one of diversity."""
+    metrics = (QUALITY, results.task.diversity)
+    return [scale for metric in metrics for scale in metric_scales(results, metric)[:1]]
+
+
+def _details_at(
     results: TaskResults, variant: Variant, seed: int, iteration: int
-) -> dict[str, float]:
-    scores = {}
-    for metric in ("realisticness", results.task.diversity):
-        for scale in curves.scales(results, metric)[:1]:
-            curve = curves.seed_curves(results, variant, scale).get(seed)
-            if curve is not None and iteration in curve.iterations:
-                place = int(np.flatnonzero(curve.iterations == iteration)[0])
-                scores[metric] = float(curve.values[place])
-    return scores
+) -> tuple[str, ...]:
+    details = []
+    for scale in _shown(results):
+        curve = curves.seed_curves(results, variant, scale).get(seed)
+        if curve is not None and iteration in curve.iterations:
+            place = int(np.flatnonzero(curve.iterations == iteration)[0])
+            details.append(_detail(scale, float(curve.values[place])))
+    return tuple(details)
 
 
-def _details(scores: dict[str, float]) -> tuple[str, ...]:
-    names = {"realisticness": r"$\mathrm{p_t}$"}
-    return tuple(f"{names.get(name, 'intra-LPIPS')}  {score:.2f}" for name, score in scores.items())
+def _detail(scale: Scale, value: float) -> str:
+    """A score beside an image, with the metric's short name as mathtext."""
+    name = formula(scale.about.short).replace("$p_t$", r"$\mathrm{p_t}$")
+    return f"{name}  {value:.2f}"
 
 
 def _compose(results: TaskResults, title: str, rows: list[_Row], notes: list[str]) -> Figure:

@@ -16,8 +16,10 @@ from fsgan_bench.figures import legends, palette
 from fsgan_bench.figures.canvas import chart
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.curves import Curve, Scale, Variant
+from fsgan_bench.results.curves import Curve, Variant
 from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
+from fsgan_bench.training.look import Look
 
 _LOGARITHMIC = 20.0
 """Positive values whose largest is so many times their smallest stand on a logarithmic axis."""
@@ -59,12 +61,12 @@ def studies(results: TaskResults) -> dict[str, Study]:
     methods: dict[str, list[Variant]] = {}
     for variant in curves.variants(results):
         methods.setdefault(variant.method, []).append(variant)
-    found = {}
+    studies = {}
     for method, variants in methods.items():
         study = _study(titles[method], variants, configs)
         if study is not None:
-            found[method] = study
-    return found
+            studies[method] = study
+    return studies
 
 
 def figure(results: TaskResults, study: Study) -> Figure:
@@ -72,18 +74,19 @@ def figure(results: TaskResults, study: Study) -> Figure:
     scales = _scales(results, study)
     if not scales:
         raise ValueError("there is no score to draw")
-    every = [variant for line in study.lines.values() for variant in line.values()]
-    heads = {name: next(iter(line.values())) for name, line in study.lines.items()}
+    variants = [variant for line in study.lines.values() for variant in line.values()]
+    looks = palette.variant_looks(results, variants)
+    heads = {name: looks[next(iter(line.values())).key] for name, line in study.lines.items()}
     compared = [
         name
         for name in palette.REFERENCES
         if any(curves.reference(results, name, scale) for scale in scales)
     ]
-    handles = [legends.named_handle(heads[name].look, name) for name in heads if name]
+    handles = [legends.named_handle(heads[name], name) for name in heads if name]
     figure, panels = chart(
         f"{study.title}, {study.setting}: {results.task.title}",
         [part for part in (handles, legends.reference_handles(compared)) if part],
-        [_NOTE, footnotes.spread_note(results, every, "Bars")],
+        [_NOTE, footnotes.spread_note(results, variants, "Bars")],
         panels=len(scales),
         panel_height=2.0,
         gap=0.6,
@@ -125,14 +128,14 @@ def _study(
 
 
 def _scales(results: TaskResults, study: Study) -> list[Scale]:
-    every = [
-        *curves.scales(results, "realisticness"),
-        *curves.scales(results, results.task.diversity),
-        *curves.scales(results, curves.PAIRED[0]),
-        *curves.distances(results),
+    scales = [
+        *metric_scales(results, QUALITY),
+        *metric_scales(results, results.task.diversity),
+        *scales_of_kind(results, "correspondence", "distance", "further"),
     ]
     variants = [variant for line in study.lines.values() for variant in line.values()]
-    return [s for s in every if any(curves.seed_curves(results, v, s) for v in variants)]
+    shown = [s for s in scales if s.about.tabulated]
+    return [s for s in shown if any(curves.seed_curves(results, v, s) for v in variants)]
 
 
 def _draw(
@@ -141,7 +144,7 @@ def _draw(
     study: Study,
     line: Mapping[Any, Variant],
     scale: Scale,
-    head: Variant,
+    look: Look,
 ) -> None:
     points: list[tuple[float, Curve]] = []
     for value, variant in line.items():
@@ -154,9 +157,9 @@ def _draw(
         [place for place, _ in points],
         [curve.values[-1] for _, curve in points],
         yerr=np.nan_to_num([curve.spread[-1] for _, curve in points]),
-        color=head.look.colour,
-        linestyle=head.look.dashes if study.numeric else "none",
-        marker=head.look.marker,
+        color=look.colour,
+        linestyle=look.dashes if study.numeric else "none",
+        marker=look.marker,
         markersize=legends.MARKER_SIZE + 1,
         markeredgecolor="white",
         markeredgewidth=0.4,

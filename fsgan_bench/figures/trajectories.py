@@ -11,11 +11,12 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from fsgan_bench.figures import legends, palette
 from fsgan_bench.figures.canvas import FAINT, SMALL, WIDTH, chart
-from fsgan_bench.figures.palette import Look
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.curves import Curve, Scale, Variant
+from fsgan_bench.results.curves import Curve, Variant
 from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.scales import Scale
+from fsgan_bench.training.look import Look
 
 _BAND_ALPHA = 0.16
 _TICKS = 6
@@ -71,11 +72,14 @@ def quality_against_diversity(
         right=0.12,
         gap=0.6,
     )
+    looks = palette.variant_looks(results, variants)
     for axes, (quality, diversity) in zip(panels, pairs, strict=True):
         axes.set_xlabel(quality.name(mathtext=True), parse_math=True)
         axes.set_ylabel(diversity.name(mathtext=True), parse_math=True)
         for number, variant in enumerate(variants):
-            _draw_path(axes, results, variant, (quality, diversity), zorder=3 + 0.1 * number)
+            _draw_path(
+                axes, results, variant, looks[variant.key], (quality, diversity), 3 + 0.1 * number
+            )
         for name, look in palette.REFERENCES.items():
             x = curves.reference(results, name, quality)
             y = curves.reference(results, name, diversity)
@@ -99,26 +103,37 @@ def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale
     axes.set_ylabel(scale.name(mathtext=True), parse_math=True)
     axes.set_xlabel("iterations (square-root scale)")
     snapshots = np.zeros(0)
+    looks = palette.variant_looks(results, variants)
     for number, variant in enumerate(variants):
         curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
         if curve is not None:
-            draw_curve(axes, curve, variant.look, zorder=3 + 0.1 * number)
+            draw_curve(axes, curve, looks[variant.key], zorder=3 + 0.1 * number)
             snapshots = np.union1d(snapshots, curve.iterations)
     lines = {
-        name: found[0]
+        name: known[0]
         for name in palette.REFERENCES
-        if (found := curves.reference(results, name, scale)) is not None
+        if (known := curves.reference(results, name, scale)) is not None
     }
     for name, value in lines.items():
         look = palette.REFERENCES[name]
         axes.axhline(value, color=look.colour, linestyle=look.dashes, linewidth=1.0, zorder=2)
-    if scale.metric == "realisticness":
-        axes.set_ylim(-0.03, 1.03)
-    elif not scale.higher_is_better:
-        axes.set_ylim(bottom=0.0)
+    limit_values(axes, scale)
     scale_iterations(axes, snapshots)
     _shade_artefact(axes, results, scale)
     _name_lines(axes, lines)
+
+
+def limit_values(axes: Axes, scale: Scale) -> None:
+    """What the axis of values shows: all that the metric can have, if that is an interval.
+
+    Of a metric without an upper limit the lower end, but for diversities, which keep far from it.
+    """
+    low, high = scale.about.limits
+    if low is not None and high is not None:
+        room = 0.03 * (high - low)
+        axes.set_ylim(low - room, high + room)
+    elif low is not None and scale.about.kind != "diversity":
+        axes.set_ylim(bottom=low)
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
@@ -151,6 +166,7 @@ def _draw_path(
     axes: Axes,
     results: TaskResults,
     variant: Variant,
+    look: Look,
     scales: tuple[Scale, Scale],
     zorder: float,
 ) -> None:
@@ -165,7 +181,6 @@ def _draw_path(
     x, y = quality.values[at_x], diversity.values[at_y]
     if len(x) == 0:
         return
-    look = variant.look
     axes.plot(x, y, color=look.colour, linestyle=look.dashes, linewidth=1.2, zorder=zorder)
     axes.plot(x[1:-1], y[1:-1], ".", color=look.colour, markersize=3.5, zorder=zorder)
     for end, face, edge in ((0, "white", look.colour), (-1, look.colour, "white")):
@@ -235,7 +250,7 @@ def _root(values: curves.Floats) -> curves.Floats:
 
 def _shade_artefact(axes: Axes, results: TaskResults, scale: Scale) -> None:
     real = curves.reference(results, "real", scale)
-    if real is None or not scale.metric.startswith("intra_lpips"):
+    if real is None or not scale.about.capped:
         return
     low, high = axes.get_ylim()
     high = max(high, real[0] * 1.05)

@@ -67,11 +67,14 @@ class CorrespondenceScore(Metric):
 
     name = "correspondence"
     title = "LPIPS to the ideal"
+    short = "to ideal"
     version = "1"
     higher_is_better = False
     definition = "mean LPIPS to the ideal adaptation of the same latent's source image"
     role = "lpips"
     paired = True
+    kind = "correspondence"
+    limits = (0.0, None)
 
     def missing(self, yardstick: Yardstick) -> str | None:
         return NO_IDEAL if yardstick.ideal is None else None
@@ -96,6 +99,8 @@ class StructureScore(Metric):
     definition = "agreement of edges with the same latent's source image (Xiao et al. 2022)"
     role = "edges"
     paired = True
+    kind = "correspondence"
+    tabulated = False
 
     def missing(self, yardstick: Yardstick) -> str | None:
         return NO_SOURCE if yardstick.source is None else None
@@ -108,8 +113,3 @@ class StructureScore(Metric):
 def _mean(each: NDArray[np.float64]) -> Value:
     stderr = float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else None
     return Value(float(each.mean()), len(each), stderr, each=each)
-
-
-PAIRED: dict[str, Metric] = {
-    metric.name: metric for metric in (CorrespondenceScore(), StructureScore())
-}

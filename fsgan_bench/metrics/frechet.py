@@ -15,6 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fsgan_bench.features.names import INCEPTIONS, frechet_name
+from fsgan_bench.metrics.metric import NO_REFERENCE, Measured, Metric, Value, Yardstick
+
+FEW_REFERENCES = 1000
+"""A Frechet distance to fewer real images than this comes with a warning."""
+
 FeatureArray: TypeAlias = Tensor | NDArray[np.floating]
 
 
@@ -70,3 +76,41 @@ def _moments(features: FeatureArray, name: str) -> tuple[Tensor, Tensor]:
     if len(factor) > factor.shape[1]:
         factor = torch.linalg.qr(factor, mode="r").R
     return mean, factor
+
+
+class FrechetScore(Metric):
+    """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features.
+
+    It is FID on ``inception`` only (see `frechet_name`); ``detail`` holds how many real images.
+    """
+
+    name = "fd"
+    title = "Fréchet distance"
+    short = "FD"
+    version = "1"
+    higher_is_better = False
+    definition = "Frechet distance to held-out real target images on the backbone's features"
+    role = "frechet"
+    kind = "distance"
+    limits = (0.0, None)
+
+    def missing(self, yardstick: Yardstick) -> str | None:
+        return NO_REFERENCE if yardstick.reference is None else None
+
+    def warning(self, yardstick: Yardstick) -> str | None:
+        count = yardstick.reference.count if yardstick.reference else FEW_REFERENCES
+        if count >= FEW_REFERENCES:
+            return None
+        return f"compares with only {count} real images, which biases it upwards"
+
+    def stored_as(self, backbone: str) -> str:
+        return frechet_name(backbone)
+
+    def title_on(self, backbone: str) -> str:
+        return "FID" if backbone in INCEPTIONS else self.title
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        reference, features = yardstick.reference, measured.frechet
+        assert reference is not None
+        detail = {"references": reference.count}
+        return Value(reference.distance(features), len(features), detail=detail)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, get_args
+from typing import ClassVar, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.features.names import IntraProtocol
+from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
 from fsgan_bench.metrics.pair_means import PairMeans, chunk_length, squares
 from fsgan_bench.metrics.per_image import CDC2021_CLUSTER_LIMIT, choose
 
@@ -232,3 +233,44 @@ def _summary(protocol: IntraProtocol, sizes: list[int], means: NDArray[np.float6
         empty=sizes.count(0),
         singleton=sizes.count(1),
     )
+
+
+class IntraLPIPSScore(Metric):
+    """Diversity within the clusters around the few-shot images (Ojha et al. 2021)."""
+
+    name = "intra_lpips"
+    title = "intra-LPIPS"
+    version = "1"
+    higher_is_better = True
+    definition = "mean LPIPS of all pairs nearest to the same few-shot image, over the clusters"
+    role = "lpips"
+    kind = "diversity"
+    limits = (0.0, None)
+    capped = True
+    protocol: ClassVar[IntraProtocol] = "exact"
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        assert measured.clusters is not None
+        result = measured.clusters.by_protocol[self.protocol]
+        clusters = sum(size > 1 for size in result.cluster_sizes)
+        detail = {
+            "cluster_sizes": list(result.cluster_sizes),
+            "empty": result.empty,
+            "singleton": result.singleton,
+            "with_empty_as_zero": result.with_empty_as_zero,
+            "std": result.std,
+        }
+        stderr = result.std / clusters**0.5 if clusters > 1 else None
+        each = measured.clusters.distances if self.protocol == "exact" else None
+        return Value(result.value, len(measured.images), stderr, detail, each)
+
+
+class IntraLPIPSCDC2021(IntraLPIPSScore):
+    """The same with at most 50 images a cluster, as Ojha et al. 2021 evaluate."""
+
+    name = "intra_lpips_cdc2021"
+    definition = "as intra_lpips, with at most 50 images a cluster (Ojha et al. 2021)"
+    protocol = "cdc2021"
+
+    def details_on(self, backbone: str) -> str:
+        return f"{super().details_on(backbone)}, {self.protocol}"

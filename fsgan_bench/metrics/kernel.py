@@ -7,6 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from fsgan_bench.metrics.metric import NO_REFERENCE, Measured, Metric, Value, Yardstick
+
+INCEPTION = "inception"
+"""The backbone on which the distance is KID."""
+
 
 def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
     """Unbiased squared MMD of features [N, d] and [M, d], and its standard error.
@@ -39,3 +44,34 @@ def _checked(features: Tensor) -> Tensor:
     if values.ndim != 2 or len(values) < 2 or values.shape[1] == 0:
         raise ValueError(f"features must be [N, d] with N >= 2, got {list(values.shape)}")
     return values
+
+
+class KernelScore(Metric):
+    """Kernel distance to real target images (Binkowski et al. 2018), not multiplied by anything.
+
+    The unbiased squared MMD over all images; ``kid`` on ``inception`` only, see `kernel_distance`.
+    """
+
+    name = "kid"
+    title = "kernel distance"
+    short = "KD"
+    version = "1"
+    higher_is_better = False
+    definition = "unbiased squared MMD to real target images, cubic kernel (Binkowski et al. 2018)"
+    role = "frechet"
+    kind = "distance"
+
+    def missing(self, yardstick: Yardstick) -> str | None:
+        return NO_REFERENCE if yardstick.real is None else None
+
+    def stored_as(self, backbone: str) -> str:
+        return self.name if backbone == INCEPTION else f"{self.name}_{backbone}"
+
+    def title_on(self, backbone: str) -> str:
+        return "KID" if backbone == INCEPTION else self.title
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        assert yardstick.real is not None
+        value, stderr = kernel_distance(measured.frechet, yardstick.real)
+        detail = {"references": len(yardstick.real)}
+        return Value(value, len(measured.frechet), stderr, detail)

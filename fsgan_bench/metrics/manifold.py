@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
+
 NEIGHBOURS = 5
 """Of the radius, as in the code of Naeem et al. 2020."""
+
+FEW_NEIGHBOURS = f"the target has no more than {NEIGHBOURS} real images to compare with"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +65,60 @@ def _radii(features: Tensor, k: int) -> Tensor:
         raise ValueError(f"balls to the {k}-th neighbour need more than {k} images")
     distances = _distances(features, features).fill_diagonal_(torch.inf)
     return distances.kthvalue(k, dim=1).values
+
+
+class ManifoldScore(Metric):
+    """One of precision, recall, density and coverage, with balls to the fifth neighbour.
+
+    ``stderr`` is that of the mean over the images that are judged, given the others.
+    """
+
+    version = "1"
+    higher_is_better = True
+    role = "frechet"
+    limits = (0.0, 1.0)
+    part: ClassVar[Literal["precision", "recall", "density", "coverage"]]
+
+    def missing(self, yardstick: Yardstick) -> str | None:
+        few = yardstick.real is None or len(yardstick.real) <= NEIGHBOURS
+        return FEW_NEIGHBOURS if few else None
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        assert yardstick.real is not None
+        each = getattr(Manifolds(yardstick.real, measured.frechet), self.part)()
+        detail = {"references": len(yardstick.real), "neighbours": NEIGHBOURS}
+        stderr = float(each.std() / len(each) ** 0.5)
+        return Value(float(each.mean()), len(measured.frechet), stderr, detail)
+
+
+class PrecisionScore(ManifoldScore):
+    """Share of fakes among the real images, in [0, 1] (Kynkaanniemi et al. 2019)."""
+
+    name = part = "precision"
+    title = "precision"
+    definition = "share of fakes in the real images' manifold (Kynkaanniemi et al. 2019)"
+
+
+class RecallScore(ManifoldScore):
+    """Share of real images among the fakes, in [0, 1] (Kynkaanniemi et al. 2019)."""
+
+    name = part = "recall"
+    title = "recall"
+    definition = "share of real images in the fakes' manifold (Kynkaanniemi et al. 2019)"
+
+
+class DensityScore(ManifoldScore):
+    """Real images' balls around a fake, by the neighbours, from 0; about 1 for real images."""
+
+    name = part = "density"
+    title = "density"
+    limits = (0.0, None)
+    definition = "how densely real images lie around the fakes (Naeem et al. 2020)"
+
+
+class CoverageScore(ManifoldScore):
+    """Share of real images with a fake in their ball, in [0, 1] (Naeem et al. 2020)."""
+
+    name = part = "coverage"
+    title = "coverage"
+    definition = "share of real images with a fake near (Naeem et al. 2020)"

@@ -1,25 +1,32 @@
-"""The metrics of a snapshot. All of them judge the same 8-bit images."""
+"""Metric: the base class of every metric, and what it is given. All judge the same 8-bit images.
+
+A metric is one class: it says what it measures and how, what it is called, in which unit, which end
+is better and what it is shown with. Nothing else decides labels or directions.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from fsgan_bench.data.images import Images
-from fsgan_bench.features.names import IntraProtocol, frechet_name
-from fsgan_bench.metrics.frechet import FrechetReference
-from fsgan_bench.metrics.intra_lpips import Clustered
+from fsgan_bench.features.names import UNCALIBRATED
+from fsgan_bench.metrics.description import Kind, Limits, MetricDescription
 
-FEW_REFERENCES = 1000
-"""A Frechet distance to fewer real images than this comes with a warning."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
-NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
+    from fsgan_bench.data.images import Images
+    from fsgan_bench.metrics.frechet import FrechetReference
+    from fsgan_bench.metrics.intra_lpips import Clustered
+
+PROTOCOL = "1"
+"""Version of the evaluation protocol; raised whenever scores change."""
+
 NO_REFERENCE = "the target has no set of real images to compare with"
 
 Role = Literal["classifier", "lpips", "frechet", "edges"]
@@ -113,23 +120,35 @@ class Metric(ABC):
     """A number for a set of images.
 
     Class attributes:
-        name: identifier in ``scores.jsonl``.
-        title: label in figures and tables; the backbone's name is added to it.
+        name: identifier; its scores are stored under it or under what :meth:`stored_as` says.
+        title: what figures and tables call it; :meth:`describe` adds the backbone.
+        short: the same where a column is narrow; by default the title.
+        unit: of its values; empty for a pure number.
         version: raised whenever values change.
-        higher_is_better: the direction of better.
+        higher_is_better: which end is better; None if neither is.
         definition: one sentence with the source.
         role: which network it looks through.
         paired: whether it holds each image against the source's for the same latent, so that only
             images of the probe batch have it.
+        kind: what it is drawn and tabulated with.
+        limits: lowest and highest value it can have; None where there is no limit.
+        capped: whether more than real images have is artefact and no merit.
+        tabulated: whether the table of final scores has it.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    short: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
     version: ClassVar[str]
-    higher_is_better: ClassVar[bool]
+    higher_is_better: ClassVar[bool | None]
     definition: ClassVar[str]
     role: ClassVar[Role]
     paired: ClassVar[bool] = False
+    kind: ClassVar[Kind] = "further"
+    limits: ClassVar[Limits] = (None, None)
+    capped: ClassVar[bool] = False
+    tabulated: ClassVar[bool] = True
 
     def missing(self, yardstick: Yardstick) -> str | None:
         """Why a task with this yardstick goes without the metric; None if it does not."""
@@ -143,105 +162,31 @@ class Metric(ABC):
         """The name under which its scores are stored, by default its own."""
         return self.name
 
+    def title_on(self, backbone: str) -> str:
+        """What figures and tables call it on this backbone, by default the title."""
+        return self.title
+
+    def details_on(self, backbone: str) -> str:
+        """What follows in brackets: the backbone, and that its LPIPS is not calibrated."""
+        uncalibrated = self.role == "lpips" and backbone in UNCALIBRATED
+        return f"{backbone}, uncalibrated" if uncalibrated else backbone
+
+    def describe(self, backbone: str) -> MetricDescription:
+        """How its values on this backbone are shown: what is stored with each score."""
+        title = self.title_on(backbone)
+        return MetricDescription(
+            name=self.name,
+            title=title,
+            short=self.short if self.short and title == self.title else title,
+            details=self.details_on(backbone),
+            unit=self.unit,
+            higher_is_better=self.higher_is_better,
+            kind=self.kind,
+            limits=self.limits,
+            capped=self.capped,
+            tabulated=self.tabulated,
+        )
+
     @abstractmethod
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         """Score what was measured; not called if something is missing."""
-
-
-class RealisticnessScore(Metric):
-    """``p_t`` (Zhao et al. 2022, Eq. 3): mean probability of the target domain, in [0, 1]."""
-
-    name = "realisticness"
-    title = "realisticness p_t"
-    version = "1"
-    higher_is_better = True
-    definition = "mean classifier probability of the target domain (Zhao et al. 2022, Eq. 3)"
-    role = "classifier"
-
-    def missing(self, yardstick: Yardstick) -> str | None:
-        return NO_CLASSIFIER if yardstick.classifier is None else None
-
-    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
-        classifier = yardstick.classifier
-        assert classifier is not None
-        if isinstance(classifier, FeatureClassifier) and classifier.trunk in measured.pooled:
-            scores = classifier.scores_from_features(measured.pooled[classifier.trunk])
-        else:
-            scores = classifier.scores(measured.images)
-        stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
-        return Value(float(scores.mean()), len(scores), stderr, each=scores)
-
-
-class IntraLPIPSScore(Metric):
-    """Diversity within the clusters around the few-shot images (Ojha et al. 2021)."""
-
-    name = "intra_lpips"
-    title = "intra-LPIPS"
-    version = "1"
-    higher_is_better = True
-    definition = "mean LPIPS of all pairs nearest to the same few-shot image, over the clusters"
-    role = "lpips"
-    protocol: ClassVar[IntraProtocol] = "exact"
-
-    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
-        assert measured.clusters is not None
-        result = measured.clusters.by_protocol[self.protocol]
-        clusters = sum(size > 1 for size in result.cluster_sizes)
-        detail = {
-            "cluster_sizes": list(result.cluster_sizes),
-            "empty": result.empty,
-            "singleton": result.singleton,
-            "with_empty_as_zero": result.with_empty_as_zero,
-            "std": result.std,
-        }
-        stderr = result.std / clusters**0.5 if clusters > 1 else None
-        each = measured.clusters.distances if self.protocol == "exact" else None
-        return Value(result.value, len(measured.images), stderr, detail, each)
-
-
-class IntraLPIPSCDC2021(IntraLPIPSScore):
-    """The same with at most 50 images a cluster, as Ojha et al. 2021 evaluate."""
-
-    name = "intra_lpips_cdc2021"
-    title = "intra-LPIPS (at most 50 a cluster)"
-    definition = "as intra_lpips, with at most 50 images a cluster (Ojha et al. 2021)"
-    protocol = "cdc2021"
-
-
-class FrechetScore(Metric):
-    """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features.
-
-    It is FID on ``inception`` only (see `frechet_name`); ``detail`` holds how many real images.
-    """
-
-    name = "fd"
-    title = "Frechet distance"
-    version = "1"
-    higher_is_better = False
-    definition = "Frechet distance to held-out real target images on the backbone's features"
-    role = "frechet"
-
-    def missing(self, yardstick: Yardstick) -> str | None:
-        return NO_REFERENCE if yardstick.reference is None else None
-
-    def warning(self, yardstick: Yardstick) -> str | None:
-        count = yardstick.reference.count if yardstick.reference else FEW_REFERENCES
-        if count >= FEW_REFERENCES:
-            return None
-        return f"compares with only {count} real images, which biases it upwards"
-
-    def stored_as(self, backbone: str) -> str:
-        return frechet_name(backbone)
-
-    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
-        reference, features = yardstick.reference, measured.frechet
-        assert reference is not None
-        detail = {"references": reference.count}
-        return Value(reference.distance(features), len(features), detail=detail)
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (RealisticnessScore(), IntraLPIPSScore(), IntraLPIPSCDC2021(), FrechetScore())
-}
-"""What can be said of any set of images; `registry` has the others."""

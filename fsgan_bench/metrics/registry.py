@@ -1,12 +1,48 @@
-"""The metrics that come with fsgan-bench and score every snapshot."""
+"""The metrics that come with fsgan-bench, by name; ``plugins.metrics`` adds those of others."""
 
 from __future__ import annotations
 
-from fsgan_bench.metrics.correspondence import PAIRED
-from fsgan_bench.metrics.metric import METRICS, Metric
+from collections.abc import Iterable
 
-ALWAYS: dict[str, Metric] = {**METRICS, **PAIRED}
-"""What every snapshot is scored by, as far as its task can be; others can be added."""
+from fsgan_bench.metrics.correspondence import CorrespondenceScore, StructureScore
+from fsgan_bench.metrics.frechet import FrechetScore
+from fsgan_bench.metrics.intra_lpips import IntraLPIPSCDC2021, IntraLPIPSScore
+from fsgan_bench.metrics.kernel import KernelScore
+from fsgan_bench.metrics.manifold import CoverageScore, DensityScore, PrecisionScore, RecallScore
+from fsgan_bench.metrics.metric import Metric
+from fsgan_bench.metrics.nearest import NearestScore
+from fsgan_bench.metrics.realisticness import RealisticnessScore
+
+
+def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+EVERY_SNAPSHOT: dict[str, Metric] = _by_name(
+    (
+        RealisticnessScore(),
+        IntraLPIPSScore(),
+        IntraLPIPSCDC2021(),
+        FrechetScore(),
+        CorrespondenceScore(),
+        StructureScore(),
+    )
+)
+"""What every snapshot is scored by, as far as its task can be."""
+
+ON_REQUEST: dict[str, Metric] = _by_name(
+    (
+        KernelScore(),
+        PrecisionScore(),
+        RecallScore(),
+        DensityScore(),
+        CoverageScore(),
+        NearestScore(),
+    )
+)
+"""What ``fsgan-bench score`` adds from stored snapshots."""
+
+OURS: dict[str, Metric] = {**EVERY_SNAPSHOT, **ON_REQUEST}
 
 TOGETHER: dict[str, tuple[str, ...]] = {"prdc": ("precision", "recall", "density", "coverage")}
 """Names that stand for several."""
@@ -15,4 +51,4 @@ TOGETHER: dict[str, tuple[str, ...]] = {"prdc": ("precision", "recall", "density
 def scored_always(version: str) -> bool:
     """Whether a stored score's version is that of a metric of every snapshot."""
     _, _, metric = version.partition(", ")
-    return metric.partition(" ")[0] in ALWAYS
+    return metric.partition(" ")[0] in EVERY_SNAPSHOT

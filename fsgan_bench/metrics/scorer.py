@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
+from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
-from fsgan_bench.metrics.metric import METRICS, Measured, Metric, Role, Yardstick
+from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Role, Yardstick
 from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
-from fsgan_bench.metrics.registry import ALWAYS
-from fsgan_bench.results.cell import PROTOCOL
+from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
 
 HELD_BYTES = 2**29
 """LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
@@ -32,7 +32,8 @@ class Score:
     """One metric of one set of images, as a line of ``scores.jsonl`` stores it.
 
     ``seconds`` is the metric's own time, ``shared_seconds`` that of the passes over the images
-    which its features come from and which other metrics may have in common with it.
+    which its features come from and which other metrics may have in common with it. ``about`` says
+    how the value is shown.
     """
 
     metric: str
@@ -44,10 +45,11 @@ class Score:
     seconds: float
     shared_seconds: float
     detail: dict[str, Any]
+    about: MetricDescription
 
     def to_json(self, **position: Any) -> dict[str, Any]:
         """The line, led by what was scored (``iteration=100`` or ``reference="source"``)."""
-        return {**position, **vars(self)}
+        return {**position, **asdict(self), "schema": SCORE_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Scorer:
         features: 4 N D bytes up to ``HELD_BYTES``; where they are larger they are streamed and
         memory does not depend on N, see ``metrics.intra_lpips.streamed_intra_lpips``.
         """
-        wanted = ALWAYS.values() if metrics is None else metrics
+        wanted = EVERY_SNAPSHOT.values() if metrics is None else metrics
         possible = [
             metric
             for metric in wanted
@@ -119,6 +121,7 @@ class Scorer:
                     seconds=round(time.perf_counter() - began, 4),
                     shared_seconds=round(seconds.get(network, 0.0), 4),
                     detail={key: _finite(item) for key, item in value.detail.items()},
+                    about=metric.describe(backbone),
                 )
             )
             if value.each is not None:
@@ -138,7 +141,9 @@ class Scorer:
     @property
     def notes(self) -> list[str]:
         notes = []
-        for metric in METRICS.values():
+        for metric in EVERY_SNAPSHOT.values():
+            if metric.paired:
+                continue
             if reason := metric.missing(self.yardstick):
                 notes.append(f"{self.identity(metric)[0]} is left out: {reason}.")
             elif warning := metric.warning(self.yardstick):

@@ -6,14 +6,10 @@ import inspect
 from typing import Any
 
 from fsgan_bench.errors import UserError, look_up, where_defined
-from fsgan_bench.metrics.further import FURTHER
 from fsgan_bench.metrics.metric import Metric
-from fsgan_bench.metrics.registry import ALWAYS, TOGETHER
+from fsgan_bench.metrics.registry import OURS, TOGETHER
 from fsgan_bench.plugins import entry_points
 from fsgan_bench.plugins.entry_points import Kind
-
-OWN: dict[str, Metric] = {**ALWAYS, **FURTHER}
-"""The metrics that come with fsgan-bench."""
 
 _ATTRIBUTES = ("name", "title", "version", "higher_is_better", "definition", "role")
 
@@ -36,8 +32,8 @@ METRICS: Kind[Metric] = Kind("metric", "fsgan_bench.metrics", _check)
 
 def find_metrics() -> tuple[dict[str, Metric], dict[str, str]]:
     """All metrics by name, ours first, and why an installed one of others is not among them."""
-    plugins, broken = entry_points.find(METRICS, taken=(*OWN, *TOGETHER))
-    return {**OWN, **entry_points.load_each(plugins.values(), broken)}, broken
+    plugins, broken = entry_points.find(METRICS, taken=(*OURS, *TOGETHER))
+    return {**OURS, **entry_points.load_each(plugins.values(), broken)}, broken
 
 
 def choose_metrics(names: str) -> tuple[list[Metric], dict[str, str]]:
@@ -52,13 +48,13 @@ def choose_metrics(names: str) -> tuple[list[Metric], dict[str, str]]:
     parts = [part.strip() for part in names.split(",") if part.strip()]
     if not parts:
         raise UserError("--metrics names no metric; see fsgan-bench list metrics.")
-    plugins, _ = entry_points.find(METRICS, taken=(*OWN, *TOGETHER))
+    plugins, _ = entry_points.find(METRICS, taken=(*OURS, *TOGETHER))
     wanted = dict.fromkeys(name for part in parts for name in TOGETHER.get(part, (part,)))
     for name in wanted:
-        look_up("metric", name, {**OWN, **plugins})
+        look_up("metric", name, {**OURS, **plugins})
     broken: dict[str, str] = {}
     others = (plugin for name, plugin in plugins.items() if name in wanted)
-    metrics = {**OWN, **entry_points.load_each(others, broken)}
+    metrics = {**OURS, **entry_points.load_each(others, broken)}
     chosen = [metrics[name] for name in wanted if name in metrics]
     if not chosen:
         raise UserError(" ".join(broken.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,30 +15,24 @@ from fsgan_bench.tables.latex import latex
 from fsgan_bench.tables.model import Table
 
 
-def draw_classifiers(cells: Sequence[Path], scores: Path, titles: Mapping[str, str]) -> list[Path]:
+def draw_classifiers(cells: Sequence[Path], titles: Mapping[str, str]) -> list[Path]:
     """Draw the classifier ablation of these cells of one task; the files written.
 
-    ``scores`` holds the judgements, with the classifiers' cards beside it; ``titles`` the
-    classifiers by key, the suite's own first.
+    ``titles`` are those of the classifiers by key, the suite's own first.
     """
     (results,) = load(cells)
-    cards = {
-        key: json.loads(file.read_text(encoding="utf-8"))
-        for key in titles
-        if (file := scores.parent / f"{key}.json").exists()
-    }
-    found = classifier_ablation.read_judgements(results, scores, titles, cards)
+    ablation = classifier_ablation.read_ablation(results, titles)
     with canvas.style():
-        figure = classifier_ablation.figure(found)
-        table = classifier_ablation.table(found)
-        return _write(results.task.folder / "figures", "classifier_ablation", figure, table)
+        figure = classifier_ablation.figure(ablation)
+        table = classifier_ablation.table(ablation)
+        return _write(results.files.figures, "classifier_ablation", figure, table)
 
 
 def draw_sizes(cells: Sequence[Path], folder: Path) -> list[Path]:
     """Draw quality and diversity by number of target images; the files written into ``folder``."""
-    every = sorted(load(cells), key=lambda results: results.task.shots)
+    tasks = sorted(load(cells), key=lambda results: results.task.shots)
     with canvas.style():
-        figure, table = data_size.figure(every), data_size.table(every)
+        figure, table = data_size.figure(tasks), data_size.table(tasks)
         return _write(folder, "data_size", figure, table)
 
 

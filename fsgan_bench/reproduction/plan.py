@@ -16,11 +16,11 @@ from fsgan_bench.driver.run import Plan, RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.drawing import KINDS, draw
-from fsgan_bench.reproduction import drawings as reproduction
+from fsgan_bench.reproduction import drawings
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load
-from fsgan_bench.snapshots.judge_again import JUDGES, judge_again, judgements_file
+from fsgan_bench.snapshots.judge_again import JUDGES, judge_again
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 
@@ -164,7 +164,7 @@ def draw_reproduction(
     if contrastive := _finished(found.contrastive):
         written += draw(contrastive, folder / "dcl_ablation")
     if sized := _finished(found.sized):
-        written += reproduction.draw_sizes(sized, folder)
+        written += drawings.draw_sizes(sized, folder)
     if judged := _finished(found.rejudged):
         judge_again(
             found.task,
@@ -175,8 +175,7 @@ def draw_reproduction(
             say=say,
         )
         titles = {judge.key: judge.title for judge in JUDGES}
-        file = judgements_file(found.task.folder)
-        written += reproduction.draw_classifiers(judged, file, titles)
+        written += drawings.draw_classifiers(judged, titles)
     return written
 
 

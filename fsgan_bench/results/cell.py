@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fsgan_bench.system.json_files import json_hash
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe
 
-PROTOCOL = "1"
-"""Version of the evaluation protocol; raised whenever scores change."""
-
 _DENSITY = 1.6
 
-_DESCRIPTIVE = ("title", "paper", "method_origin")
+DESCRIPTIVE = ("title", "paper", "method_origin", "look")
+"""Fields that decide nothing."""
 
 
-def content_hash(fields: Mapping[str, Any]) -> str:
+def cell_hash(fields: Mapping[str, Any]) -> str:
     """SHA-256 of all fields of a cell but those that only describe it, in hex."""
-    decisive = {key: value for key, value in fields.items() if key not in _DESCRIPTIVE}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return json_hash({key: value for key, value in fields.items() if key not in DESCRIPTIVE})
 
 
 def snapshot_schedule(iterations: int, count: int) -> tuple[int, ...]:
@@ -46,6 +44,7 @@ class Cell:
         method, title, paper, method_version: the method.
         method_source: SHA-256 of a third-party method's file, or None.
         method_origin: what brings a third-party method, or None.
+        look: how the method says that it is drawn; appears only if it does.
         config: the method's settings, all of them.
         seed: of every random draw of the training.
         iterations: length of the training.
@@ -73,15 +72,18 @@ class Cell:
     few_shot_hash: str
     numerics: Numerics = field(default_factory=Numerics)
     method_origin: str | None = None
+    look: Look | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
         del fields["numerics"]
+        if self.look is None:
+            del fields["look"]
         return json.loads(json.dumps(fields | self.numerics.changes))  # type: ignore[no-any-return]
 
     @property
     def hash(self) -> str:
-        return content_hash(self.to_json())
+        return cell_hash(self.to_json())
 
     def folder(self, task_folder: Path) -> Path:
         """Where the cell keeps its files."""
@@ -90,8 +92,3 @@ class Cell:
     @property
     def label(self) -> str:
         return f"{self.method} seed {self.seed}"
-
-
-def task_folder(root: Path, suite: str, target: str, shots: int) -> Path:
-    """Folder of all cells of a task, and of what they share."""
-    return root / suite / f"{target}-{shots}shot"

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Verdict: TypeAlias = Literal["yes", "no", "unknown", "unmeasured"]
+Convergence: TypeAlias = Literal["yes", "no", "unknown", "unmeasured"]
 
 TOLERANCE = 0.05
 """A change of realisticness that counts as none."""
@@ -28,7 +28,7 @@ PLATEAU_TEST = (
 )
 
 
-def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Verdict:
+def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Convergence:
     """Whether realisticness has converged: ``PLATEAU_TEST`` for one trajectory.
 
     ``iterations``, ``values`` and ``stderrs`` are [N], in order of the iterations; a NaN standard
@@ -51,22 +51,22 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Ver
     slope = float(moment @ y[late] / (moment @ moment))
     residuals = y[late] - y[late].mean() - slope * moment
     scatter = math.sqrt(float(residuals @ residuals) / max(len(residuals) - 2, 1))
-    own = math.sqrt(float(np.mean(errors[late] ** 2)))
+    measured = math.sqrt(float(np.mean(errors[late] ** 2)))
     span = float(moment[-1] - moment[0])
     per_error = span / math.sqrt(float(moment @ moment))
-    if own * per_error >= TOLERANCE:
+    if measured * per_error >= TOLERANCE:
         return "unknown"
-    steady = abs(slope * span) + max(scatter, own) * per_error < TOLERANCE
+    steady = abs(slope * span) + max(scatter, measured) * per_error < TOLERANCE
     risen = y[-1] - y[0] >= TOLERANCE
     return "yes" if steady and risen else "no"
 
 
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict for several seeds: the worst; unknown if there is none."""
-    for verdict in ("no", "unknown"):
-        if verdict in verdicts:
-            return verdict
-    return "yes" if verdicts else "unknown"
+def overall(seeds: Sequence[Convergence]) -> Convergence:
+    """For several seeds together: the worst; unknown if there is none."""
+    for worst in ("no", "unknown"):
+        if worst in seeds:
+            return worst
+    return "yes" if seeds else "unknown"
 
 
 def first_reaching(iterations: ArrayLike, values: ArrayLike, fraction: float = 0.9) -> int | None:

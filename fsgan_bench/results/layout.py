@@ -1,56 +1,160 @@
-"""The folder of a cell: which files it has, what is kept of them, and their checksums."""
+"""What lies where below a results root: the only place that knows the names of files.
+
+``<root>/<suite>/<target>-<k>shot`` is the folder of a task (:class:`TaskFiles`), and
+``<method>/seed<s>-<hash>`` in it that of a cell (:class:`CellFiles`).
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from fsgan_bench.results.records import SCHEMA, ManifestRecord
 from fsgan_bench.system.files import append_lines, file_hash, previous_state, write_json
+from fsgan_bench.system.json_files import read_json
 
 Keep = Literal["none", "last", "scored", "all"]
 """Which snapshots stay: none, the last, every scored one; ``all`` keeps the final state besides."""
 
 KEEPS: tuple[Keep, ...] = get_args(Keep)
 
+CELL = "cell.json"
+"""Every cell's folder has it."""
 
-@dataclass
+REFERENCES = "references.jsonl"
+"""Every task's folder has it whose references are scored."""
+
+_PROBE = "probe"
+
+
+def task_folder(root: Path, suite: str, target: str, shots: int) -> Path:
+    """Folder of all cells of a task, and of what they share."""
+    return root / suite / f"{target}-{shots}shot"
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """Where a task keeps what its cells share."""
+
+    folder: Path
+
+    @property
+    def task(self) -> Path:
+        return self.folder / "task.json"
+
+    @property
+    def classifier(self) -> Path:
+        """The card of the realisticness classifier."""
+        return self.folder / "classifier.json"
+
+    @property
+    def references(self) -> Path:
+        return self.folder / REFERENCES
+
+    @property
+    def few_shot(self) -> Path:
+        """The strip of the few-shot images."""
+        return self.strip("few_shot")
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def judgements(self) -> Path:
+        """What other classifiers make of the stored snapshots."""
+        return self.folder / "classifier-ablation" / "scores.jsonl"
+
+    def judge(self, key: str) -> Path:
+        """The card of one of these classifiers."""
+        return self.judgements.with_name(f"{key}.json")
+
+    def judges(self) -> dict[str, Path]:
+        """The cards that are there, by key."""
+        return {path.stem: path for path in sorted(self.judgements.parent.glob("*.json"))}
+
+    def strip(self, name: str) -> Path:
+        """The image strip of a reference."""
+        return self.folder / "strips" / f"{name}.png"
+
+    def probe(self, name: str) -> Path:
+        """Per-image values of a reference."""
+        return self.folder / _PROBE / f"{name}.npz"
+
+    def cells(self) -> list[Path]:
+        """The folders of its cells, sorted."""
+        return sorted(file.parent for file in self.folder.glob(f"*/*/{CELL}"))
+
+
+@dataclass(frozen=True)
 class CellFiles:
     """Where a cell keeps what; nothing but its owner writes below ``folder``."""
 
     folder: Path
-    cell: Path = field(init=False)
-    state: Path = field(init=False)
-    log: Path = field(init=False)
-    scores: Path = field(init=False)
-    notes: Path = field(init=False)
-    timing: Path = field(init=False)
-    manifest: Path = field(init=False)
-    done: Path = field(init=False)
-    failed: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.cell = self.folder / "cell.json"
-        self.state = self.folder / "state.pt"
-        self.log = self.folder / "train.jsonl"
-        self.scores = self.folder / "scores.jsonl"
-        self.notes = self.folder / "notes.jsonl"
-        self.timing = self.folder / "timing.json"
-        self.manifest = self.folder / "manifest.json"
-        self.done = self.folder / "DONE"
-        self.failed = self.folder / "FAILED"
+    @property
+    def task(self) -> TaskFiles:
+        return TaskFiles(self.folder.parent.parent)
+
+    @property
+    def cell(self) -> Path:
+        return self.folder / CELL
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.pt"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "train.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.jsonl"
+
+    @property
+    def notes(self) -> Path:
+        return self.folder / "notes.jsonl"
+
+    @property
+    def timing(self) -> Path:
+        return self.folder / "timing.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def done(self) -> Path:
+        return self.folder / "DONE"
+
+    @property
+    def failed(self) -> Path:
+        return self.folder / "FAILED"
 
     def snapshot(self, iteration: int) -> Path:
         return self.folder / "snapshots" / f"{iteration:06d}.safetensors"
 
     def probe(self, iteration: int) -> Path:
-        return self.folder / "probe" / f"{iteration:06d}.npz"
+        """Per-image values of a snapshot."""
+        return self.folder / _PROBE / f"{iteration:06d}.npz"
 
     def grid(self, iteration: int) -> Path:
+        """The image strip of a snapshot."""
         return self.folder / "grids" / f"{iteration:06d}.png"
+
+    def grids(self) -> dict[int, Path]:
+        """The image strips that are there, by iteration, in order."""
+        strips = self.grid(0).parent.glob("*.png")
+        return dict(sorted((int(file.stem), file) for file in strips if file.stem.isdigit()))
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether there are per-image values of any snapshot."""
+        return (self.folder / _PROBE).is_dir()
 
     def finished(self, iterations: Iterable[int], keep: Keep) -> list[Path]:
         """The files of a finished cell with snapshots at ``iterations``."""
@@ -79,7 +183,7 @@ class CellFiles:
 
     def tidy(self) -> None:
         """Delete the temporary files of a process that was killed."""
-        folders = (self.folder / name for name in ("", "snapshots", "grids", "probe"))
+        folders = (self.folder / name for name in ("", "snapshots", "grids", _PROBE))
         for folder in folders:
             for path in folder.glob(".*.*"):
                 if path.is_file():
@@ -87,7 +191,8 @@ class CellFiles:
 
     def drop_states(self) -> None:
         """Delete the training states of a finished cell, but for one that is to stay."""
-        kept = self.read_manifest().get("sha256", {})
+        manifest = self.read_manifest()
+        kept = manifest.sha256 if manifest else {}
         previous_state(self.state).unlink(missing_ok=True)
         if self.state.name not in kept:
             self.state.unlink(missing_ok=True)
@@ -96,17 +201,15 @@ class CellFiles:
         """Store the SHA-256 of every file that a finished cell has."""
         files = self.finished(iterations, keep)
         sums = {path.relative_to(self.folder).as_posix(): file_hash(path) for path in files}
-        write_json(self.manifest, {"keep": keep, "sha256": sums})
+        version = ManifestRecord.version_written
+        write_json(self.manifest, {SCHEMA: version, "keep": keep, "sha256": sums})
 
-    def read_manifest(self) -> dict[str, Any]:
-        """What :meth:`write_manifest` stored; {} if there is none.
+    def read_manifest(self) -> ManifestRecord | None:
+        """What :meth:`write_manifest` stored; None if there is none.
 
         Raises:
-            ValueError: it is damaged.
+            UserError: it is damaged.
         """
         if not self.manifest.exists():
-            return {}
-        stored: Any = json.loads(self.manifest.read_text(encoding="utf-8"))
-        if not isinstance(stored, dict) or not isinstance(stored.get("sha256"), dict):
-            raise ValueError(f"{self.manifest.name} is not a manifest")
-        return stored
+            return None
+        return ManifestRecord.parse(read_json(self.manifest), str(self.manifest))

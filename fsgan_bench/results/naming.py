@@ -6,33 +6,19 @@ others are drawn apart, each named after what differs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsgan_bench.errors import one_line
-from fsgan_bench.figures.palette import METHODS
+from fsgan_bench.results.cell import DESCRIPTIVE
+from fsgan_bench.system.json_files import json_hash
 
-_NAMES = (
-    "seed",
-    "title",
-    "paper",
-    "method_origin",
-    "suite",
-    "target",
-    "shots",
-    "method",
-    "protocol",
-)
+_NAMES = (*DESCRIPTIVE, "seed", "suite", "target", "shots", "method", "protocol")
+"""Fields by which configurations do not differ."""
+
 _LONGEST_VALUE = 16
-
-
-def method_order(method: str) -> tuple[int, str]:
-    """Sort key: the paper's methods in their order, then all others by name."""
-    known = list(METHODS)
-    return (known.index(method), "") if method in known else (len(known), method)
 
 
 def natural_order(label: str) -> tuple[tuple[str, float], ...]:
@@ -53,7 +39,7 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         settings = _settings(row["cell"])
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        digest = json_hash(settings)[:8]
         row["variant"] = f"{row['method']}-{digest}"
         methods.setdefault(row["method"], {})[row["variant"]] = settings
     for row in rows:
@@ -79,12 +65,12 @@ def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
     differing = [
         name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
     ]
-    own = {name: _shown(variants[variant].get(name, '"none"')) for name in differing}
-    if any(len(value) > _LONGEST_VALUE for value in own.values()):
+    values = {name: _shown(variants[variant].get(name, '"none"')) for name in differing}
+    if any(len(value) > _LONGEST_VALUE for value in values.values()):
         return variant.rpartition("-")[2]
     return ", ".join(
         f"{name.removeprefix('config.').removeprefix('recipe.')}={value}"
-        for name, value in own.items()
+        for name, value in values.items()
     )
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fsgan_bench.results.convergence import Verdict
+from fsgan_bench.results.convergence import Convergence
 from fsgan_bench.results.curves import Variant
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, TaskResults
 
 _LONGEST_REASON = 90
 
-MARKS: dict[Verdict, str] = {"yes": "", "no": " †", "unknown": " ‡", "unmeasured": ""}
+MARKS: dict[Convergence, str] = {"yes": "", "no": " †", "unknown": " ‡", "unmeasured": ""}
 """What follows a method's name in legends and tables."""
 
 
-def mark_notes(verdicts: dict[str, Verdict]) -> list[str]:
+def mark_notes(converged: dict[str, Convergence]) -> list[str]:
     """Footnotes for the marks that occur."""
     notes = {
         "no": "† not converged: p_t had not settled over the last third of the iterations.",
         "unknown": "‡ too few snapshots or images to tell whether p_t has converged.",
     }
-    return [note for verdict, note in notes.items() if verdict in verdicts.values()]
+    return [note for answer, note in notes.items() if answer in converged.values()]
 
 
 def third_parties(results: TaskResults) -> list[str]:
@@ -58,7 +59,7 @@ def spread_note(results: TaskResults, drawn: list[Variant], what: str) -> str:
     """What a score and its spread, called ``what``, mean for these variants."""
     counts = sorted({len(variant.seeds) for variant in drawn})
     if counts == [1]:
-        stored = all((Path(folder) / "probe").is_dir() for folder in results.cells["folder"])
+        stored = all(CellFiles(Path(folder)).has_probe for folder in results.cells["folder"])
         how = " by bootstrap over the probe batch" if stored else ""
         return f"{what}: standard error{how} (one seed)."
     number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

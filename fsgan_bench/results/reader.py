@@ -1,14 +1,13 @@
-"""Run directories as tidy tables.
+"""Run folders as tidy tables: what figures, tables, verdict, report and export start from.
 
-Everything that is drawn comes from here, and from the image strips beside it; nothing is computed
-from weights or images.
+:func:`load` reads folders into a :class:`TaskResults` for each task; :func:`load_results` gives
+all scores below them as one long table, a row a number (``LONG_COLUMNS``). Everything comes from
+the records of the run's files; nothing is computed from weights or images.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,61 +15,76 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from fsgan_bench.errors import UserError, check_name, one_line, printable
-from fsgan_bench.results.json_files import read_json, read_lines, read_text
-from fsgan_bench.results.naming import add_variants, method_order, natural_order
+from fsgan_bench.metrics.description import MetricDescription
+from fsgan_bench.results.descriptions import describe
+from fsgan_bench.results.folders import (
+    DONE,
+    FAILED,
+    OUTDATED,
+    UNFINISHED,
+    Paths,
+    find_cells,
+    read_cell,
+    read_references,
+    read_scores,
+    read_task,
+    read_timing,
+    status,
+)
+from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.results.looks import cell_look, method_order
+from fsgan_bench.results.naming import add_variants, natural_order
+from fsgan_bench.results.records import ScoreRecord, TaskRecord
+from fsgan_bench.training.look import Look
 
-Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-DONE = "DONE"
-FAILED = "FAILED"
-UNFINISHED = "unfinished"
-OUTDATED = "outdated"
-
-MOST = 10**12
-"""Larger counts are a slip, and more than a figure's axis can hold."""
-
-_TASK = ["suite", "target", "shots"]
-_CELL = ["method", "variant", "label", "seed", "hash"]
-_MEASURED = ["metric", "value", "stderr", "n", "backbone", "version"]
-_DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
-_CLUSTERS = ["cluster_sizes", "empty", "with_empty_as_zero"]
-
-CELL_COLUMNS = [
-    *(*_TASK, *_CELL, "title", "origin", "status", "reason", "iterations"),
-    *("training_seconds", "scoring_seconds", "folder", "config"),
+__all__ = [
+    "CELL_COLUMNS",
+    "DONE",
+    "FAILED",
+    "LONG_COLUMNS",
+    "OUTDATED",
+    "UNFINISHED",
+    "Paths",
+    "TaskResults",
+    "load",
+    "load_references",
+    "load_results",
+    "long_table",
 ]
-SCORE_COLUMNS = [*_TASK, *_CELL, "title", "iteration", *_MEASURED, *_CLUSTERS]
-REFERENCE_COLUMNS = [*_TASK, "reference", *_MEASURED, *_CLUSTERS]
 
+MetricKey: TypeAlias = tuple[str, str, str]
+"""Metric, backbone and version."""
 
-@dataclass(frozen=True)
-class Task:
-    """A target and its few-shot set, under one suite: what may share a figure.
+_TASK = ("suite", "target", "shots")
+_METHOD = ("method", "variant", "label", "seed")
+_MEASURED = ("metric", "backbone", "version", "value", "stderr", "n")
+_DESCRIBED = ("title", "direction", "unit")
+_CLUSTERS = ("cluster_sizes", "with_empty_as_zero")
 
-    ``resolution`` is the side of a tile of its image strips, in pixels, ``made_with`` the hashes of
-    what every cell and every reference line must have in common, by what it is. ``diversity`` is
-    the metric that the suite shows as intra-LPIPS, ``notes`` what a reader of the scores must know.
-    """
+CELL_COLUMNS = (
+    *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
+    *("training_seconds", "scoring_seconds", "hash", "folder", "config"),
+)
 
-    folder: Path
-    suite: str
-    target: str
-    shots: int
-    resolution: int
-    source_title: str
-    target_title: str
-    attribution: str
-    made_with: Mapping[str, str]
-    diversity: str = "intra_lpips"
-    notes: tuple[str, ...] = ()
+LONG_COLUMNS = (
+    *("kind", *_TASK, *_METHOD, "iteration", *_MEASURED, *_DESCRIBED),
+    *("status", "origin", "hash"),
+)
+"""Of the long table:
 
-    @property
-    def title(self) -> str:
-        """One line for the head of a figure or a table."""
-        plural = "" if self.shots == 1 else "s"
-        domains = " to ".join(part for part in (self.source_title, self.target_title) if part)
-        return f"{domains} ({self.suite}, {self.shots} shot{plural})"
+kind: ``method``, or ``reference`` for the source, real images and the ideal.
+suite, target, shots: the task.
+method, variant, label: the method's name, its configuration, and what figures call it; of a
+    reference its name, nothing, and its name.
+seed, iteration: which snapshot; missing for references.
+metric, backbone, version: what was measured, through which network, by which version of both.
+value, stderr, n: the score, its standard error (NaN: unknown), and of how many images.
+title, direction, unit: what the metric is called, ``higher`` or ``lower`` if one is better, and the
+    unit, empty for pure numbers.
+status: of the cell: DONE, FAILED, unfinished or outdated; empty for references.
+origin: what brings a third-party method; empty for ours.
+hash: content hash of the cell.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,21 +92,31 @@ class TaskResults:
     """All that is known of one task.
 
     Attributes:
-        task: the task.
-        cells: a row a cell, in the palette's method order: ``CELL_COLUMNS``. ``status`` is DONE,
-            FAILED, unfinished or, if made with another source, few-shot set or classifier than the
-            task has now, outdated; ``reason`` says why. ``variant`` tells configurations of one
-            method apart, ``label`` is its name in figures, ``config`` the method's settings.
-        scores: a row for each snapshot and metric of each cell: ``SCORE_COLUMNS``. ``value`` and
-            ``stderr`` are NaN where unknown; the last three columns are intra-LPIPS's clusters.
-        references: a row for each reference (source, real, ideal) and metric:
-            ``REFERENCE_COLUMNS``.
+        folder: where it is.
+        task: what it is.
+        cells: a row a cell, in the methods' order: ``CELL_COLUMNS``. ``status`` is DONE, FAILED,
+            unfinished or, if made with another source, few-shot set or classifier than the task has
+            now, outdated; ``reason`` says why. ``variant`` tells configurations of one method
+            apart, ``label`` is its name in figures, ``config`` the method's settings.
+        scores: the long table of its cells, and besides ``cluster_sizes`` and
+            ``with_empty_as_zero``, intra-LPIPS's clusters.
+        references: the same of its references (source, real, ideal).
+        metrics: how the values of each metric are shown, by metric, backbone and version.
+        looks: what the methods of its cells say of how they are drawn.
     """
 
-    task: Task
+    folder: Path
+    task: TaskRecord
     cells: pd.DataFrame
     scores: pd.DataFrame
     references: pd.DataFrame
+    metrics: Mapping[MetricKey, MetricDescription]
+    looks: Mapping[str, Look | None]
+
+    @property
+    def files(self) -> TaskFiles:
+        """Where its files are."""
+        return TaskFiles(self.folder)
 
     @cached_property
     def scores_by_scale(self) -> dict[tuple[Any, ...], pd.DataFrame]:
@@ -101,190 +125,122 @@ class TaskResults:
         return dict(iter(ordered.groupby(["variant", "metric", "backbone", "version"])))
 
 
+def load_results(paths: Paths) -> pd.DataFrame:
+    """All scores below ``paths`` as one long table, ``LONG_COLUMNS``; see :func:`load`."""
+    return long_table(load(paths))
+
+
+def long_table(tasks: Iterable[TaskResults]) -> pd.DataFrame:
+    """The scores of these tasks, methods before references, ``LONG_COLUMNS``."""
+    parts = [part for task in tasks for part in (task.scores, task.references) if len(part)]
+    if not parts:
+        return _frame([])[list(LONG_COLUMNS)]
+    return pd.concat(parts, ignore_index=True)[list(LONG_COLUMNS)]
+
+
 def load(paths: Paths) -> list[TaskResults]:
     """Read run roots, suite, task, method or cell folders, searched recursively; a task each.
 
     A task of which only the references were scored has no cells.
     Of a method or a cell folder only its own cells are read, with the references of its task. A cut
     last line of a log is passed over unless the cell is DONE; where a snapshot was scored twice,
-    the last line counts. Raises UserError for a folder without runs and for a file that is
-    missing or damaged, with its name and the line.
+    the last line counts.
+
+    Raises:
+        UserError: a folder without runs, or a file that is missing or damaged, with its name and
+            the line.
     """
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    found: dict[Path, list[Path]] = {}
-    for path in paths:
-        cell_folders, scored = _folders(Path(path))
-        for cell in cell_folders:
-            cells = found.setdefault(cell.parent.parent, [])
-            if cell not in cells:
-                cells.append(cell)
-        for task in scored:
-            found.setdefault(task, [])
-    if not found:
-        raise UserError("No folder with runs was given.")
-    return [_load_task(folder, cells) for folder, cells in sorted(found.items())]
+    return [_load(folder, cells) for folder, cells in find_cells(paths, references=True).items()]
 
 
 def load_references(task_folder: Path) -> TaskResults:
     """The references of a task without its cells; raises as :func:`load` does."""
-    return _load_task(task_folder, [])
+    return _load(task_folder, [])
 
 
-def _folders(path: Path) -> tuple[list[Path], list[Path]]:
-    """Folders of cells below ``path``, and of tasks whose references are scored."""
-    if not path.exists():
-        raise UserError(f"The folder {path} does not exist.")
-    if not path.is_dir():
-        raise UserError(f"{path} is a file; a folder with runs is needed.")
-    names = ("cell.json", "references.jsonl")
-    cells, tasks = (sorted(f.parent for f in path.resolve().rglob(name)) for name in names)
-    if not cells and not tasks:
-        raise UserError(
-            f"There are no runs in {path}: no folder in it holds a cell.json, which every run has."
-        )
-    return cells, tasks
-
-
-def _load_task(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
-    task = _read_task(folder)
-    where: dict[str, Any] = {"suite": task.suite, "target": task.target, "shots": task.shots}
-    rows: list[dict[str, Any]] = [where | _read_cell(cell, task) for cell in cell_folders]
+def _load(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
+    files = TaskFiles(folder)
+    task = read_task(files)
+    where = {name: getattr(task, name) for name in _TASK}
+    rows: list[dict[str, Any]] = [where | _cell_row(CellFiles(cell), task) for cell in cell_folders]
     add_variants(rows)
     rows.sort(
-        key=lambda row: (method_order(row["method"]), natural_order(row["label"]), row["seed"])
-    )
-    scores = [
-        {name: row[name] for name in (*_TASK, *_CELL, "title")} | score
-        for row in rows
-        for score in _read_scores(Path(row["folder"]) / "scores.jsonl", row["status"])
-    ]
-    file = folder / "references.jsonl"
-    references = (
-        [where | _measured(line, file, number, "reference") for number, line in read_lines(file)]
-        if file.exists()
-        else []
-    )
-    return TaskResults(
-        task=task,
-        cells=_frame(rows, CELL_COLUMNS, []),
-        scores=_frame(scores, SCORE_COLUMNS, ["variant", "seed", "iteration"]),
-        references=_frame(references, REFERENCE_COLUMNS, ["reference"]),
-    )
-
-
-def _frame(rows: list[dict[str, Any]], columns: list[str], identity: list[str]) -> pd.DataFrame:
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index(columns))
-    if identity:
-        frame = frame.drop_duplicates([*identity, "metric", "backbone", "version"], keep="last")
-        numbers = ["value", "stderr", "n", "with_empty_as_zero"]
-        frame = frame.astype(dict.fromkeys(numbers, "float64")).reset_index(drop=True)
-    return frame
-
-
-def _read_task(folder: Path) -> Task:
-    file = folder / "task.json"
-    task = read_json(file)
-    try:
-        return Task(
-            folder=folder,
-            suite=check_name("suite", task["suite"]),
-            target=check_name("target", task["target"]),
-            shots=_count(task["shots"], 1),
-            resolution=_count(task["resolution"], 1, 2**16),
-            source_title=one_line(task.get("source_title") or ""),
-            target_title=one_line(task.get("target_title") or task["target"]),
-            attribution=one_line(task.get("attribution") or ""),
-            made_with={
-                "source": str((task.get("source") or {}).get("hash") or ""),
-                "few-shot set": str(task.get("few_shot_hash") or ""),
-                "classifier": str(task.get("classifier_hash") or ""),
-            },
-            diversity=_DIVERSITIES[task.get("lpips_protocol") or "exact"],
-            notes=tuple(map(one_line, task.get("notes") or ())),
+        key=lambda row: (
+            method_order(row["method"], row["look"]),
+            natural_order(row["label"]),
+            row["seed"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
-        raise UserError(f"{file} is not a task's description: {_cause(error)}.") from None
+    )
+    metrics: dict[MetricKey, MetricDescription] = {}
+    shared = ("suite", "target", "shots", *_METHOD, "status", "origin", "hash")
+    scores = [
+        {"kind": "method", "iteration": score.iteration}
+        | {name: row[name] for name in shared}
+        | _measured(score, metrics)
+        for row in rows
+        for score in read_scores(
+            CellFiles(Path(row["folder"])), whole=row["status"] in (DONE, OUTDATED)
+        )
+    ]
+    references = [
+        {"kind": "reference", "method": score.reference, "label": score.reference}
+        | {"variant": "", "status": "", "origin": "", "hash": ""}
+        | where
+        | _measured(score, metrics)
+        for score in read_references(files)
+    ]
+    return TaskResults(
+        folder=folder,
+        task=task,
+        cells=pd.DataFrame(rows, columns=pd.Index(CELL_COLUMNS)),
+        scores=_frame(scores),
+        references=_frame(references),
+        metrics=metrics,
+        looks={row["method"]: row["look"] for row in rows},
+    )
 
 
-def _read_cell(folder: Path, task: Task) -> dict[str, Any]:
-    file = folder / "cell.json"
-    document = read_json(file)
-    timing = read_json(folder / "timing.json") if (folder / "timing.json").exists() else {}
-    try:
-        cell = document["cell"]
-        status, reason = _status(folder, document, task)
-        return {
-            "method": check_name("method", cell["method"]),
-            "title": one_line(cell.get("title") or cell["method"]),
-            "origin": one_line(cell.get("method_origin") or ""),
-            "seed": _count(cell["seed"], 0),
-            "hash": str(document["hash"]),
-            "iterations": _count(cell["iterations"], 0),
-            "status": status,
-            "reason": reason,
-            "training_seconds": _number(timing.get("training_seconds")),
-            "scoring_seconds": _number(timing.get("scoring_seconds")),
-            "folder": str(folder),
-            "config": dict(cell.get("config") or {}),
-            "cell": cell,
-        }
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UserError) as error:
-        raise UserError(f"{file} is not a run's description: {_cause(error)}.") from None
-
-
-def _status(folder: Path, document: Mapping[str, Any], task: Task) -> tuple[str, str]:
-    """The status and, if there is more to say, the reason."""
-    if (folder / FAILED).exists() and not (folder / DONE).exists():
-        reason, *_ = [*read_text(folder / FAILED).strip().splitlines(), ""]
-        return FAILED, printable(reason)
-    if not (folder / DONE).exists():
-        return UNFINISHED, ""
-    own = {
-        "source": document["cell"].get("source_hash"),
-        "few-shot set": document["cell"].get("few_shot_hash"),
-        "classifier": (document.get("provenance") or {}).get("classifier_hash"),
+def _cell_row(files: CellFiles, task: TaskRecord) -> dict[str, Any]:
+    record = read_cell(files)
+    timing = read_timing(files)
+    state, reason = status(files, record, task)
+    return {
+        "method": record.cell.method,
+        "title": record.title,
+        "origin": record.cell.method_origin,
+        "seed": record.cell.seed,
+        "hash": record.hash,
+        "iterations": record.cell.iterations,
+        "status": state,
+        "reason": reason,
+        "training_seconds": timing.training_seconds,
+        "scoring_seconds": timing.scoring_seconds,
+        "folder": str(files.folder),
+        "config": dict(record.cell.config),
+        "cell": record.cell.stored,
+        "look": cell_look(record),
     }
-    other = [what for what, now in task.made_with.items() if now and own[what] not in (None, now)]
-    return (OUTDATED, f"made with another {' and '.join(other)}") if other else (DONE, "")
 
 
-def _read_scores(file: Path, status: str) -> Iterator[dict[str, Any]]:
-    if file.exists():
-        for number, line in read_lines(file, whole=status in (DONE, OUTDATED)):
-            yield _measured(line, file, number, "iteration")
+def _measured(score: ScoreRecord, metrics: dict[MetricKey, MetricDescription]) -> dict[str, Any]:
+    """The columns of a score; its metric's description goes into ``metrics``."""
+    key = (score.metric, score.backbone, score.version)
+    if key not in metrics:
+        metrics[key] = describe(score)
+    about = metrics[key]
+    return {
+        **{name: getattr(score, name) for name in (*_MEASURED, *_CLUSTERS)},
+        "title": about.title,
+        "direction": about.direction,
+        "unit": about.unit,
+    }
 
 
-def _measured(line: Mapping[str, Any], file: Path, number: int, key: str) -> dict[str, Any]:
-    try:
-        detail = line.get("detail") or {}
-        sizes = detail.get("cluster_sizes")
-        return {
-            key: _count(line[key], 0) if key == "iteration" else str(line[key]),
-            "metric": one_line(line["metric"]),
-            "value": _number(line["value"]),
-            "stderr": _number(line.get("stderr")),
-            "n": _number(line.get("n")),
-            "backbone": one_line(line.get("backbone") or ""),
-            "version": one_line(line["version"]),
-            "cluster_sizes": None if sizes is None else tuple(int(size) for size in sizes),
-            "empty": detail.get("empty"),
-            "with_empty_as_zero": _number(detail.get("with_empty_as_zero")),
-        }
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"{file}, line {number}, is not a score: {_cause(error)}.") from None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _count(value: Any, least: int, most: int = MOST) -> int:
-    count = int(value)
-    if not least <= count <= most:
-        raise ValueError(f"{count} is not a number from {least} to {most:,}")
-    return count
-
-
-def _cause(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index([*LONG_COLUMNS, *_CLUSTERS]))
+    identity = ["method", "variant", "seed", "iteration", "metric", "backbone", "version"]
+    frame = frame.drop_duplicates(identity, keep="last")
+    types: dict[str, Any] = dict.fromkeys(
+        ("value", "stderr", "n", "with_empty_as_zero"), "float64"
+    ) | dict.fromkeys(("shots", "seed", "iteration"), "Int64")
+    return frame.astype(types).reset_index(drop=True)

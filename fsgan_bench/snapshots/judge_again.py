@@ -6,7 +6,6 @@ another network. What it makes of pure noise and of the reference images is stor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,12 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.metric import FeatureClassifier
 from fsgan_bench.plugins.classifiers import make_classifier
-from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.folders import read_cell
+from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.snapshots.restore import stored_sampler
 from fsgan_bench.system import machine
-from fsgan_bench.system.files import read_lines, write_json, write_lines
+from fsgan_bench.system.files import write_json, write_lines
+from fsgan_bench.system.json_files import read_json, read_lines
 
 FINE_TUNED = "timm:tf_efficientnet_lite0"
 
@@ -56,10 +57,6 @@ JUDGES: tuple[Judge, ...] = (
 """``rejects`` is given the names of all non-target domains, the source's first."""
 
 
-def judgements_file(task_folder: Path) -> Path:
-    return task_folder / "classifier-ablation" / "scores.jsonl"
-
-
 def judge_again(
     task: Task,
     cells: Sequence[Path],
@@ -81,16 +78,17 @@ def judge_again(
         threads: of each.
         say: receives a sentence for whatever is left out.
     """
-    file = judgements_file(task.folder)
+    files = TaskFiles(task.folder)
+    file = files.judgements
     snapshots = {folder: _snapshots(folder) for folder in cells}
     lines = read_lines(file)
-    stored = {path.stem: json.loads(path.read_text()) for path in file.parent.glob("*.json")}
+    stored = {key: read_json(card) for key, card in files.judges().items()}
     if stored and not any(_missing(snapshots, lines, stored).values()):
         return
     judges = _judges(task, say)
     cards = {key: classifier.card for key, classifier in judges.items()}
     for key, card in cards.items():
-        write_json(file.parent / f"{key}.json", card)
+        write_json(files.judge(key), card)
     lines = [line for line in lines if _by(line, cards)]
     if not any("reference" in line for line in lines):
         lines += _judge_references(task, judges)
@@ -110,10 +108,10 @@ def judge_again(
         write_lines(file, sorted(lines, key=_order))
 
 
-def _snapshots(folder: Path) -> tuple[str, list[int]]:
+def _snapshots(folder: Path) -> tuple[str, tuple[int, ...]]:
     """A cell's hash, and the iterations of its snapshots."""
-    document = json.loads(CellFiles(folder).cell.read_text(encoding="utf-8"))
-    return document["hash"], document["cell"]["snapshots"]
+    record = read_cell(CellFiles(folder))
+    return record.hash, record.cell.snapshots
 
 
 def _missing(
@@ -146,19 +144,19 @@ def _order(line: Mapping[str, Any]) -> tuple[str, str, int]:
 def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """The judges that can be had, by key."""
     target = task.splits.classifier
-    every = task.target.images.non_target(task.suite.classifier_size, task.resolution)
-    if len(target) == 0 or not every:
+    non_target = task.target.images.non_target(task.suite.classifier_size, task.resolution)
+    if len(target) == 0 or not non_target:
         raise UserError(
             f"The target '{task.target.name}' has no images to train classifiers with, so there is "
             "nothing to compare."
         )
-    found: dict[str, Any] = {}
+    judges: dict[str, Any] = {}
     for judge in JUDGES:
-        negatives = {name: every[name] for name in judge.rejects(list(every))}
+        negatives = {name: non_target[name] for name in judge.rejects(list(non_target))}
         name = judge.classifier or task.suite.classifier
-        source = next(iter(every))
+        source = next(iter(non_target))
         try:
-            found[judge.key] = make_classifier(
+            judges[judge.key] = make_classifier(
                 name,
                 target,
                 negatives,
@@ -168,7 +166,7 @@ def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str
             )
         except UserError as error:
             say(f"classifier ablation, {judge.title}: left out. {error}")
-    return found
+    return judges
 
 
 def _judge_references(task: Task, judges: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -194,11 +192,11 @@ def _judge_cell(
     machine.prepare(threads)
     task, files = load_task(request), CellFiles(folder)
     judges = _judges(task)
-    document = json.loads(files.cell.read_text(encoding="utf-8"))
+    record = read_cell(files)
     lines = []
     for at in iterations:
-        method, modules, _ = stored_sampler(task, document["cell"], files.snapshot(at), plugins)
-        position = {"cell": document["hash"], "iteration": at}
+        method, modules, _ = stored_sampler(task, record.cell, files.snapshot(at), plugins)
+        position = {"cell": record.hash, "iteration": at}
         lines += [position | line for line in _lines(task, judges, task.generate(method, modules))]
     return lines
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,12 @@ from typing import Any
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import Metric
-from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.snapshots.restore import find_cells, stored_sampler, stored_task
-from fsgan_bench.system.files import read_lines, write_lines
+from fsgan_bench.results.folders import find_cells, read_cell, read_task
+from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.results.records import CellFields
+from fsgan_bench.snapshots.restore import stored_sampler, stored_task
+from fsgan_bench.system.files import write_lines
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import Taken, owned
 
 Say = Callable[[str], None]
@@ -57,10 +59,9 @@ def score_runs(
             say(f"{folder}: {len(cells) - len(finished)} unfinished cell(s) passed over")
         if not finished:
             continue
-        documents = {files.folder: _read(files.cell) for files in finished}
-        first = documents[finished[0].folder]["cell"]
+        stored = {files: read_cell(files).cell for files in finished}
         try:
-            task = stored_task(folder, first, suite, data, device)
+            task = stored_task(folder, stored[finished[0]], suite, data, device)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
         _check_inputs(task)
@@ -73,37 +74,33 @@ def score_runs(
                 say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
         added += _score_references(task, possible)
         for files in finished:
-            added += _score_cell(task, files, documents[files.folder], possible, plugins, say)
+            added += _score_cell(task, files, stored[files], possible, plugins, say)
     return added
 
 
 def _score_cell(
     task: Task,
     files: CellFiles,
-    document: Mapping[str, Any],
+    cell: CellFields,
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
     say: Say,
 ) -> int:
-    cell = document["cell"]
-    if (
-        cell["source_hash"] != task.source.hash
-        or cell["few_shot_hash"] != task.splits.few_shot_hash
-    ):
+    if cell.source_hash != task.source.hash or cell.few_shot_hash != task.splits.few_shot_hash:
         say(f"{files.folder}: passed over, made with another source or few-shot set")
         return 0
-    present = [at for at in cell["snapshots"] if files.snapshot(at).exists()]
+    present = [at for at in cell.snapshots if files.snapshot(at).exists()]
     if not present:
         say(f"{files.folder}: passed over, no snapshots are stored")
         return 0
     added = 0
     try:
         with owned(files.folder):
-            keep = files.read_manifest().get("keep")
+            manifest = files.read_manifest()
             for iteration in present:
                 added += _score_snapshot(task, files, cell, iteration, metrics, plugins)
-            if added and keep is not None:
-                files.write_manifest(cell["snapshots"], keep)
+            if added and manifest is not None and manifest.keep is not None:
+                files.write_manifest(cell.snapshots, manifest.keep)
     except Taken as taken:
         say(f"{files.folder}: passed over, {taken}")
     except UserError as error:
@@ -115,7 +112,7 @@ def _score_cell(
 def _score_snapshot(
     task: Task,
     files: CellFiles,
-    cell: Mapping[str, Any],
+    cell: CellFields,
     iteration: int,
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
@@ -136,23 +133,22 @@ def _score_snapshot(
 
 
 def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
-    file = task.folder / "references.jsonl"
-    stored = read_lines(file)
+    files = TaskFiles(task.folder)
+    stored = read_lines(files.references)
     lines = list(stored)
     for name, (images, further) in task.references().items():
-        own = [line for line in stored if line["reference"] == name]
+        known = [line for line in stored if line["reference"] == name]
         applicable = [metric for metric in metrics if name != "real" or not metric.paired]
-        wanted = _unscored(task, applicable, own)
-        if not wanted or not own:
+        wanted = _unscored(task, applicable, known)
+        if not wanted or not known:
             continue
         scored = task.scorer.score(images, further, wanted)
         if scored.probe is not None:
-            scored.probe.add_to(task.folder / "probe" / f"{name}.npz")
-        lines += [
-            score.to_json(reference=name) | {"stamp": own[0]["stamp"]} for score in scored.scores
-        ]
+            scored.probe.add_to(files.probe(name))
+        stamp = {"stamp": known[0]["stamp"]}
+        lines += [score.to_json(reference=name) | stamp for score in scored.scores]
     if len(lines) > len(stored):
-        write_lines(file, lines)
+        write_lines(files.references, lines)
     return len(lines) - len(stored)
 
 
@@ -165,20 +161,12 @@ def _unscored(
 
 def _check_inputs(task: Task) -> None:
     """Refuse a task whose images, latents or source are others than its scores were made with."""
-    stored, now = _read(task.folder / "task.json"), task.description()
-    other = [key for key in _MADE_FROM if stored.get(key) != now[key]]
-    if stored["source"]["hash"] != now["source"]["hash"]:
+    stored, now = read_task(TaskFiles(task.folder)), task.description()
+    other = [key for key in _MADE_FROM if getattr(stored, key) != now[key]]
+    if stored.source.hash != now["source"]["hash"]:
         other.append("source")
     if other:
         raise UserError(
             f"{task.folder} was made with other data than are there now ({', '.join(other)}), so "
             "its snapshots cannot be scored beside its scores."
         )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.") from None
-    return value

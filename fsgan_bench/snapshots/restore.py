@@ -1,8 +1,8 @@
-"""What runs left on disk, brought back: cells, their task, and a snapshot's sampler."""
+"""What runs left on disk, brought back: the task of a cell, and a snapshot's sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.results.records import CellFields
 from fsgan_bench.stylegan2.checkpoint import read_tensors
 from fsgan_bench.suites.file import SUITES
 from fsgan_bench.training.method import Method
@@ -19,29 +20,9 @@ from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 
 
-def find_cells(runs: Iterable[Path]) -> dict[Path, list[Path]]:
-    """The folders of all cells below ``runs``, by that of their task.
-
-    Raises:
-        UserError: a folder does not exist or holds no runs.
-    """
-    tasks: dict[Path, list[Path]] = {}
-    for run in runs:
-        if not run.is_dir():
-            raise UserError(f"There is no folder {run}.")
-        found = sorted(file.parent for file in run.resolve().rglob("cell.json"))
-        if not found:
-            raise UserError(f"There are no runs in {run}: no folder in it holds a cell.json.")
-        for folder in found:
-            cells = tasks.setdefault(folder.parent.parent, [])
-            if folder not in cells:
-                cells.append(folder)
-    return tasks
-
-
 def stored_task(
     folder: Path,
-    cell: Mapping[str, Any],
+    cell: CellFields,
     suite: str | None = None,
     data: Path | None = None,
     device: str = "cpu",
@@ -52,45 +33,45 @@ def stored_task(
         UserError: its suite is not built in and not given, is another than ``suite``, or lacks
             files.
     """
-    name = suite or cell["suite"]
+    name = suite or cell.suite
     if suite is None and name not in SUITES:
         raise UserError(f"the suite '{name}' is not built in; name its file by --suite")
     request = TaskRequest(
         suite=name,
-        target=cell["target"],
-        shots=cell["shots"],
+        target=cell.target,
+        shots=cell.shots,
         root=folder.parent.parent,
         data=data,
         device=device,
         allow_weak_classifier=True,
     )
     task = load_task(request)
-    if task.suite.name != cell["suite"]:
-        raise UserError(f"its suite is '{cell['suite']}', not '{task.suite.name}'.")
+    if task.suite.name != cell.suite:
+        raise UserError(f"its suite is '{cell.suite}', not '{task.suite.name}'.")
     return task
 
 
 def stored_sampler(
-    task: Task, cell: Mapping[str, Any], snapshot: Path, plugins: Sequence[Path] = ()
+    task: Task, cell: CellFields, snapshot: Path, plugins: Sequence[Path] = ()
 ) -> tuple[Method, dict[str, nn.Module], Mapping[str, Any]]:
     """The method of a cell's specification, the modules in a snapshot, and the snapshot's card.
 
     Raises:
         UserError: there is no such method, or the file is damaged or does not fit it.
     """
-    entry = method_entries(plugins).get(cell["method"])
+    entry = method_entries(plugins).get(cell.method)
     if entry is None:
-        raise UserError(f"there is no method '{cell['method']}' to draw with; name its --plugin")
+        raise UserError(f"there is no method '{cell.method}' to draw with; name its --plugin")
     try:
         loaded = entry.load()
-        method = loaded(build_config(loaded, cell["config"]))
+        method = loaded(build_config(loaded, cell.config))
         session = Session(
             method,
             *task.source.pair,
             task.splits.few_shot,
-            recipe=Recipe(**cell["recipe"]),
-            seed=cell["seed"],
-            iterations=cell["iterations"],
+            recipe=Recipe(**cell.recipe),
+            seed=cell.seed,
+            iterations=cell.iterations,
             device=task.request.device,
         )
         tensors, card = read_tensors(snapshot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,20 @@ from fsgan_bench.driver.adaptation import look_at
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.registry import scored_always
-from fsgan_bench.results.cell import content_hash
-from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.snapshots.restore import find_cells, stored_sampler, stored_task
+from fsgan_bench.results.cell import cell_hash
+from fsgan_bench.results.folders import (
+    find_cells,
+    read_cell,
+    read_references,
+    read_scores,
+    read_task,
+)
+from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.results.records import CellFields, CellRecord
+from fsgan_bench.snapshots.restore import stored_sampler, stored_task
 from fsgan_bench.system import machine
-from fsgan_bench.system.files import file_hash, read_lines
+from fsgan_bench.system.files import file_hash
+from fsgan_bench.system.json_files import read_lines
 
 TOLERANCE = 1e-3
 """Largest difference of a score made again on another machine, relative to its size or to 1."""
@@ -76,18 +85,18 @@ def _verify_task(
     seed: int,
     plugins: Sequence[Path],
 ) -> None:
-    finished: list[tuple[CellFiles, dict[str, Any]]] = []
+    finished: list[tuple[CellFiles, CellRecord]] = []
     for files in map(CellFiles, cells):
         if not files.done.exists():
             checked.notes.append(f"{files.folder} is not finished and was passed over")
             continue
         checked.cells += 1
-        document = _verify_files(files, checked)
-        if document is not None:
-            finished.append((files, document))
+        record = _verify_files(files, checked)
+        if record is not None:
+            finished.append((files, record))
     if not finished:
         return
-    task = _load(folder, finished[0][1]["cell"], checked, suite)
+    task = _load(folder, finished[0][1].cell, checked, suite)
     if task is None:
         return
     try:
@@ -97,80 +106,81 @@ def _verify_task(
         return
     _verify_inputs(folder, finished, now, checked)
     choices = [
-        (files, document, iteration)
-        for files, document in finished
-        for iteration in document["cell"]["snapshots"]
+        (files, record, iteration)
+        for files, record in finished
+        for iteration in record.cell.snapshots
         if files.snapshot(iteration).exists()
     ]
     if not choices:
         checked.notes.append(f"{folder} has no snapshots, so no scores could be made again")
         return
-    hashes = "".join(sorted(document["hash"] for _, document in finished))
-    files, document, iteration = random.Random(f"{seed}/{hashes}").choice(choices)
-    _rescore(task, files, document, iteration, plugins, checked)
+    hashes = "".join(sorted(record.hash for _, record in finished))
+    files, record, iteration = random.Random(f"{seed}/{hashes}").choice(choices)
+    _rescore(task, files, record, iteration, plugins, checked)
 
 
-def _verify_files(files: CellFiles, checked: Checked) -> dict[str, Any] | None:
+def _verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
     """Check a cell's files; return what ``cell.json`` holds, None if it is unreadable."""
 
     def problem(text: str) -> None:
         checked.problems.append(f"{files.folder}: {text}")
 
     try:
-        document: dict[str, Any] = json.loads(files.cell.read_text(encoding="utf-8"))
-        cell, name = document["cell"], document["hash"]
-        iterations, snapshots = cell["iterations"], list(cell["snapshots"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem(f"cell.json cannot be read: {error}")
+        record = read_cell(files)
+    except UserError as error:
+        problem(f"{files.cell.name} cannot be read: {error}")
         return None
-    digest = content_hash({key: value for key, value in cell.items() if key != "protocol"})
-    if digest != name or not files.folder.name.endswith(digest[:8]):
-        problem("cell.json has been changed: its hash is another than the folder's or its own")
+    fields = {key: value for key, value in record.cell.stored.items() if key != "protocol"}
+    digest = cell_hash(fields)
+    if digest != record.hash or not files.folder.name.endswith(digest[:8]):
+        problem(
+            f"{files.cell.name} has been changed: its hash is another than the folder's or its own"
+        )
+    sums: Mapping[str, str] = {}
     try:
-        sums = files.read_manifest().get("sha256")
-    except ValueError as error:
-        problem(f"manifest.json is damaged: {error}")
-        sums = {}
-    if sums is None:
-        checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
-    for file, expected in (sums or {}).items():
+        manifest = files.read_manifest()
+        if manifest is None:
+            checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
+        else:
+            sums = manifest.sha256
+    except UserError as error:
+        problem(f"{files.manifest.name} is damaged: {error}")
+    for file, expected in sums.items():
         path = files.folder / file
         if not path.is_file():
             problem(f"{file} is missing")
         elif file_hash(path) != expected:
             problem(f"{file} has been changed: its checksum is another")
-    _verify_lines(files, iterations, snapshots, problem)
-    return document
+    _verify_lines(files, record.cell, problem)
+    return record
 
 
-def _verify_lines(
-    files: CellFiles, iterations: int, snapshots: Sequence[int], problem: Callable[[str], None]
-) -> None:
+def _verify_lines(files: CellFiles, cell: CellFields, problem: Callable[[str], None]) -> None:
     """Check that the scores and the log of a cell are complete."""
     try:
         scores = [
-            (line["iteration"], line["metric"])
-            for line in read_lines(files.scores)
-            if scored_always(line["version"])
+            (score.iteration, score.metric)
+            for score in read_scores(files)
+            if scored_always(score.version)
         ]
         logged = [line["iteration"] for line in read_lines(files.log)]
-    except (ValueError, KeyError) as error:
-        problem(f"scores.jsonl or train.jsonl is damaged: {error}")
+    except (UserError, KeyError) as error:
+        problem(f"{files.scores.name} or {files.log.name} is damaged: {error}")
         return
     metrics = {metric for _, metric in scores}
-    for iteration in snapshots:
-        of_it = [metric for at, metric in scores if at == iteration]
-        if set(of_it) != metrics or not of_it:
-            problem(f"scores.jsonl lacks scores of iteration {iteration}")
-        elif len(of_it) > len(metrics):
-            problem(f"scores.jsonl has scores of iteration {iteration} twice")
-    if logged[-1:] != [iterations] or logged != sorted(set(logged)):
-        problem(f"train.jsonl does not lead to iteration {iterations}")
+    for iteration in cell.snapshots:
+        present = [metric for at, metric in scores if at == iteration]
+        if set(present) != metrics or not present:
+            problem(f"{files.scores.name} lacks scores of iteration {iteration}")
+        elif len(present) > len(metrics):
+            problem(f"{files.scores.name} has scores of iteration {iteration} twice")
+    if logged[-1:] != [cell.iterations] or logged != sorted(set(logged)):
+        problem(f"{files.log.name} does not lead to iteration {cell.iterations}")
 
 
 def _load(
     folder: Path,
-    cell: Mapping[str, Any],
+    cell: CellFields,
     checked: Checked,
     suite: tuple[str | None, Path | None],
 ) -> Task | None:
@@ -183,7 +193,7 @@ def _load(
 
 def _verify_inputs(
     folder: Path,
-    finished: Sequence[tuple[CellFiles, Mapping[str, Any]]],
+    finished: Sequence[tuple[CellFiles, CellRecord]],
     now: Mapping[str, Any],
     checked: Checked,
 ) -> None:
@@ -196,45 +206,52 @@ def _verify_inputs(
                 f"{str(here)[:12]} now, {str(before)[:12]} then"
             )
 
+    shared = TaskFiles(folder)
     try:
-        task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-        compare(folder, "source model", task["source"]["hash"], now["source"]["hash"])
+        task = read_task(shared)
+        compare(folder, "source model", task.source.hash, now["source"]["hash"])
         for what, key in HASHES.items():
-            compare(folder, what, task[key], now[key])
-        references = list(read_lines(folder / "references.jsonl"))
+            compare(folder, what, getattr(task, key), now[key])
+        references = read_references(shared)
         for key in HASHES.values():
-            if any(line["stamp"][key] != task[key] for line in references) or not references:
-                checked.problems.append(f"{folder}: references.jsonl does not belong to task.json")
+            stamped = all(line.stamp.get(key) == getattr(task, key) for line in references)
+            if not stamped or not references:
+                checked.problems.append(
+                    f"{folder}: {shared.references.name} does not belong to {shared.task.name}"
+                )
                 break
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        checked.problems.append(f"{folder}: task.json or references.jsonl is damaged: {error}")
-    for files, document in finished:
-        cell, provenance = document["cell"], document.get("provenance") or {}
-        compare(files.folder, "source model", cell["source_hash"], now["source"]["hash"])
-        compare(files.folder, "few-shot set", cell["few_shot_hash"], now["few_shot_hash"])
-        before = provenance.get("classifier_hash")
+    except UserError as error:
+        checked.problems.append(
+            f"{folder}: {shared.task.name} or {shared.references.name} is damaged: {error}"
+        )
+    for files, record in finished:
+        compare(files.folder, "source model", record.cell.source_hash, now["source"]["hash"])
+        compare(files.folder, "few-shot set", record.cell.few_shot_hash, now["few_shot_hash"])
+        before = record.provenance.classifier_hash
         compare(files.folder, "classifier", before, now["classifier_hash"])
 
 
 def _rescore(
     task: Task,
     files: CellFiles,
-    document: Mapping[str, Any],
+    record: CellRecord,
     iteration: int,
     plugins: Sequence[Path],
     checked: Checked,
 ) -> None:
-    cell, provenance = document["cell"], document.get("provenance") or {}
+    provenance = record.provenance.model_dump()
     where = f"{files.folder}, iteration {iteration}"
     # Features of the few-shot images that other threads have made may differ in the last bit.
     torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
     task = Task(task.request)
     try:
-        method, modules, card = stored_sampler(task, cell, files.snapshot(iteration), plugins)
+        method, modules, card = stored_sampler(
+            task, record.cell, files.snapshot(iteration), plugins
+        )
     except UserError as error:
         checked.problems.append(f"{where}: {error}")
         return
-    if card.get("cell") != document["hash"] or card.get("iteration") != iteration:
+    if card.get("cell") != record.hash or card.get("iteration") != iteration:
         checked.problems.append(f"{where}: the snapshot belongs to another cell or iteration")
     here = {**machine.description(), "device": "cpu"}
     exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
@@ -242,19 +259,20 @@ def _rescore(
     again = {(score.metric, score.version): score.value for score in scored.scores}
     names = {name for name, _ in again}
     checked.rescored += 1
-    for line in read_lines(files.scores):
-        if line["iteration"] != iteration:
+    for stored in read_scores(files):
+        if stored.iteration != iteration:
             continue
-        key, value = (line["metric"], line["version"]), line["value"]
-        if key[0] not in names:
-            checked.notes.append(f"{where}: {key[0]} is not scored in a run and was not compared")
+        name, value = stored.metric, stored.value
+        key = (name, stored.version)
+        if name not in names:
+            checked.notes.append(f"{where}: {name} is not scored in a run and was not compared")
         elif key not in again:
-            checked.notes.append(f"{where}: {key[0]} was made by another version and not compared")
+            checked.notes.append(f"{where}: {name} was made by another version and not compared")
         elif not _agree(value, again[key], 0.0 if exact else TOLERANCE):
-            checked.problems.append(f"{where}: {key[0]} is {again[key]} made again, {value} stored")
+            checked.problems.append(f"{where}: {name} is {again[key]} made again, {value} stored")
 
 
-def _agree(one: float | None, other: float | None, tolerance: float) -> bool:
-    if one is None or other is None:
-        return one is other
-    return abs(one - other) <= tolerance * max(1.0, abs(one))
+def _agree(stored: float, again: float | None, tolerance: float) -> bool:
+    if again is None or math.isnan(stored):
+        return again is None and math.isnan(stored)
+    return abs(stored - again) <= tolerance * max(1.0, abs(stored))

@@ -91,14 +91,6 @@ def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a file, [] if there is none; a torn last line is left out."""
-    if not path.exists():
-        return []
-    *whole, _torn = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in whole if line]
-
-
 def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """Append JSON lines in one write and flush them to disk; a torn last line is cut off first."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from fsgan_bench.tables.model import NONE, Column, Entry, Table
+from fsgan_bench.tables.model import NONE, Column, Table, TableEntry
 
 PREAMBLE = (r"\usepackage{booktabs}", r"\usepackage{graphicx}")
 """What a document needs that takes these tables in by ``\\input``."""
@@ -149,7 +149,7 @@ def _body(table: Table) -> list[str]:
         if row.kind == "reference":
             shown = rf"\textit{{{shown}}}"
         mark = _mark(row.mark) if label else ""
-        entries = [row.entries.get(column.key, Entry()) for column in table.columns]
+        entries = [row.entries.get(column.key, TableEntry()) for column in table.columns]
         cells = (_entry(e, c.decimals) for e, c in zip(entries, table.columns, strict=True))
         lines.append(_line([shown + mark, *cells]))
     return lines
@@ -159,7 +159,7 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _entry(entry: Entry, decimals: int) -> str:
+def _entry(entry: TableEntry, decimals: int) -> str:
     """Its mark takes no room, so that numbers stand in line."""
     mark = rf"\rlap{{{_mark(entry.note)}}}" if entry.note and entry.is_number else _mark(entry.note)
     if not entry.is_number:

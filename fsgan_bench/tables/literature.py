@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from fsgan_bench.results import curves
-from fsgan_bench.results.naming import method_order
-from fsgan_bench.results.reader import Task, TaskResults
+from fsgan_bench.results.looks import installed_look, method_order
+from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.records import TaskRecord
+from fsgan_bench.results.scales import metric_scales, scales_of_kind
 from fsgan_bench.system.paths import ASSETS
-from fsgan_bench.tables.model import Column, Entry, Row, Table, arrow
+from fsgan_bench.tables.model import Column, Row, Table, TableEntry
 
 RESOLUTION = 256
 """Side of the images, in pixels, of every set-up in the file."""
@@ -62,7 +63,7 @@ def published() -> tuple[Published, ...]:
         )
 
 
-def of_task(task: Task) -> list[Published]:
+def of_task(task: TaskRecord) -> list[Published]:
     """The values of a task's set-up: the same source, target, shots and resolution."""
     ours = (task.suite, task.target, task.shots, task.resolution)
     return [
@@ -77,40 +78,41 @@ def beside(results: TaskResults, tables: Sequence[Table]) -> list[Table]:
     candidate for the best. Methods that did not run here, or ran in several configurations, have
     a row of their own for what is in print.
     """
-    found = [_beside(results, table) for table in tables]
-    return [table for table in found if table is not None]
+    compared = [_beside(results, table) for table in tables]
+    return [table for table in compared if table is not None]
 
 
 def _beside(results: TaskResults, table: Table) -> Table | None:
     ours = {column.key: column for column in table.columns}
     values = of_task(results.task)
     columns: list[Column] = []
-    printed: dict[str, dict[str, Entry]] = {}
+    printed: dict[str, dict[str, TableEntry]] = {}
     labels: dict[str, str] = {}
     for scale in [
-        *curves.scales(results, results.task.diversity),
-        *curves.distances(results),
+        *metric_scales(results, results.task.diversity),
+        *scales_of_kind(results, "distance"),
     ]:
         same = [e for e in values if _STORED_AS.get(e.metric) == (scale.metric, scale.backbone)]
         if not same or scale.key not in ours:
             continue
         columns.append(ours[scale.key])
-        title, _, _ = scale.name().partition(" (")
+        title, arrow = scale.about.title, scale.about.arrow
         places = dict.fromkeys(each.printed_in for each in same)
         for number, place in enumerate(places, start=1):
             there = [each for each in same if each.printed_in == place]
             columns.append(
                 Column(
                     key=f"{scale.key}_in_print_{number}",
-                    heading=f"{title} in print: {place} {arrow(scale)}",
-                    short=f"in print {arrow(scale)}",
-                    higher_is_better=scale.higher_is_better,
+                    heading=f"{title} in print: {place} {arrow}",
+                    short=f"in print {arrow}",
+                    higher_is_better=scale.about.higher_is_better,
+                    scored=True,
                     decimals=max(each.decimals for each in there),
                     printed_in=place,
                 )
             )
             for each in there:
-                entry = Entry(each.value, each.std, eligible=False)
+                entry = TableEntry(each.value, each.std, eligible=False)
                 printed.setdefault(each.name, {})[columns[-1].key] = entry
                 labels[each.name] = each.method.upper()
     if not columns:
@@ -128,7 +130,9 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
     )
 
 
-def _rows(table: Table, printed: dict[str, dict[str, Entry]], labels: dict[str, str]) -> list[Row]:
+def _rows(
+    table: Table, printed: dict[str, dict[str, TableEntry]], labels: dict[str, str]
+) -> list[Row]:
     methods = [row for row in table.rows if row.kind == "method"]
     names = [row.name for row in methods]
     rows = []
@@ -139,5 +143,5 @@ def _rows(table: Table, printed: dict[str, dict[str, Entry]], labels: dict[str, 
         rows.append(replace(row, entries=entries))
     return rows + [
         Row(name, labels[name], "", 0, printed[name], "literature")
-        for name in sorted(printed, key=method_order)
+        for name in sorted(printed, key=lambda name: method_order(name, installed_look(name)))
     ]

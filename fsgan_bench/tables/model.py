@@ -11,9 +11,10 @@ import numpy as np
 
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.convergence import Verdict
-from fsgan_bench.results.curves import Curve, Floats, Scale, Variant
+from fsgan_bench.results.convergence import Convergence
+from fsgan_bench.results.curves import Curve, Floats, Variant
 from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
 
 NONE = "-"
 _ABOVE_REAL = " §"
@@ -26,8 +27,8 @@ Picks: TypeAlias = Mapping[int, int]
 class Column:
     """A column: its name in the CSV file, its heading, a shorter one, and which end is better.
 
-    Its entries are numbers, or ``words``; ``printed_in`` is where the numbers are from if they are
-    not ours.
+    Its entries are numbers, or ``words``; ``scored`` are scores with their uncertainty, and
+    ``printed_in`` is where they are from if they are not ours.
     """
 
     key: str
@@ -36,11 +37,12 @@ class Column:
     higher_is_better: bool | None = None
     decimals: int = 3
     words: bool = False
+    scored: bool = False
     printed_in: str = ""
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """A number with its spread (NaN: unknown), or a text to show in its place.
 
     ``stderr`` is the standard error by which ties are told, or ``draws`` [B], the value in
@@ -83,7 +85,7 @@ class Row:
     label: str
     mark: str
     seeds: int
-    entries: dict[str, Entry]
+    entries: dict[str, TableEntry]
     kind: Literal["method", "reference", "literature"] = "method"
 
 
@@ -120,7 +122,7 @@ def table_name(results: TaskResults, quality: Scale | None) -> str:
     """A name for a task's table on this scale, e.g. ``avatars-sketches-10shot``."""
     task = results.task
     name = f"{task.suite}-{task.target}-{task.shots}shot"
-    several = len(curves.scales(results, "realisticness")) > 1
+    several = len(metric_scales(results, QUALITY)) > 1
     return f"{name}-{quality.key}" if quality and several else name
 
 
@@ -133,28 +135,28 @@ def variants_on(results: TaskResults, quality: Scale | None) -> list[Variant]:
     ]
 
 
-def at(picks: Picks, by_seed: Mapping[int, Curve]) -> Entry:
+def score_at(picks: Picks, by_seed: Mapping[int, Curve]) -> TableEntry:
     """A score at one snapshot of each seed: the mean over the seeds that have it.
 
     Its spread is the sample standard deviation over the seeds, of a single seed the score's own
     standard error.
     """
-    found = [
+    picked = [
         (by_seed[seed], _index(by_seed[seed], iteration))
         for seed, iteration in scored(picks, by_seed).items()
     ]
-    if not found:
-        return Entry()
-    values = [float(curve.values[index]) for curve, index in found]
-    if len(found) == 1:
-        [(curve, index)] = found
-        entry = Entry(values[0], float(curve.spread[index]), float(curve.stderr[index]))
+    if not picked:
+        return TableEntry()
+    values = [float(curve.values[index]) for curve, index in picked]
+    if len(picked) == 1:
+        [(curve, index)] = picked
+        entry = TableEntry(values[0], float(curve.spread[index]), float(curve.stderr[index]))
     else:
         spread = float(np.std(values, ddof=1))
         error = spread / math.sqrt(len(values))
-        entry = Entry(float(np.mean(values)), spread, error, seed_error=error)
-    draws = [curve.draws[:, index] for curve, index in found if curve.draws is not None]
-    return replace(entry, draws=np.mean(draws, axis=0)) if len(draws) == len(found) else entry
+        entry = TableEntry(float(np.mean(values)), spread, error, seed_error=error)
+    draws = [curve.draws[:, index] for curve, index in picked if curve.draws is not None]
+    return replace(entry, draws=np.mean(draws, axis=0)) if len(draws) == len(picked) else entry
 
 
 def scored(picks: Picks, by_seed: Mapping[int, Curve]) -> dict[int, int]:
@@ -170,22 +172,24 @@ def _index(curve: Curve, iteration: int) -> int:
     return int(np.flatnonzero(curve.iterations == iteration)[0])
 
 
-def iterations(picks: Picks) -> Entry:
+def iterations(picks: Picks) -> TableEntry:
     """The mean over the seeds, shown as the range."""
     if not picks:
-        return Entry()
+        return TableEntry()
     first, last = min(picks.values()), max(picks.values())
     shown = f"{first:,}" if first == last else f"{first:,}-{last:,}"
-    return Entry(float(np.mean(list(picks.values()))), text=shown)
+    return TableEntry(float(np.mean(list(picks.values()))), text=shown)
 
 
-def judged(entry: Entry, real: tuple[float, float] | None, verdict: Verdict) -> Entry:
+def judged(
+    entry: TableEntry, real: tuple[float, float] | None, converged: Convergence
+) -> TableEntry:
     """No candidate for the best diversity: a method underway, and more than real images have."""
     error = math.hypot(*np.nan_to_num([entry.stderr, real[1]])) if real else 0.0
     above = real is not None and entry.value > real[0] + error
     return replace(
         entry,
-        eligible=verdict != "no" and not above,
+        eligible=converged != "no" and not above,
         note=entry.note + (_ABOVE_REAL if above else ""),
     )
 
@@ -211,7 +215,7 @@ def mark_best(rows: list[Row], column: Column) -> None:
             row.entries[column.key] = replace(entry, best=True)
 
 
-def _error_of_difference(one: Entry, other: Entry) -> float:
+def _error_of_difference(one: TableEntry, other: TableEntry) -> float:
     """Of two methods: paired over the probe batch where its images' values are stored."""
     if one.draws is None or other.draws is None:
         return math.hypot(*np.nan_to_num([one.stderr, other.stderr]))
@@ -221,39 +225,34 @@ def _error_of_difference(one: Entry, other: Entry) -> float:
 
 def score_column(scale: Scale, rows: Iterable[Row]) -> Column:
     """The column of a scale, with so many decimals as its values in these rows need."""
-    if scale.metric == "realisticness":
-        short, decimals = "p_t", 3
-    elif scale.higher_is_better:
-        short, decimals = "intra-LPIPS", 3
-    else:
-        ideal = scale.metric == curves.PAIRED[0]
-        short = "to ideal" if ideal else scale.metric.partition("_")[0].upper()
-        values = [abs(row.entries[scale.key].value) for row in rows if scale.key in row.entries]
-        decimals = _decimals(values)
-    heading = f"{scale.name()} {arrow(scale)}"
-    return Column(scale.key, heading, f"{short} {arrow(scale)}", scale.higher_is_better, decimals)
-
-
-def arrow(scale: Scale) -> str:
-    """Which way is better."""
-    return "↑" if scale.higher_is_better else "↓"
+    values = [abs(row.entries[scale.key].value) for row in rows if scale.key in row.entries]
+    return Column(
+        key=scale.key,
+        heading=scale.heading,
+        short=scale.short_heading,
+        higher_is_better=scale.about.higher_is_better,
+        decimals=_decimals(values),
+        scored=True,
+    )
 
 
 def _decimals(values: Iterable[float]) -> int:
-    """So many decimals that the largest value shows four digits, 0 to 3."""
+    """So many decimals that the largest value shows four digits; 3 at most from 0.1 on."""
     largest = max((value for value in values if math.isfinite(value)), default=1.0)
-    return min(3, max(0, 3 - math.floor(math.log10(largest)))) if largest > 0 else 3
+    if not largest > 0:
+        return 3
+    return min(3 if largest >= 0.1 else 6, max(0, 3 - math.floor(math.log10(largest))))
 
 
 def legend(
     results: TaskResults,
     variants: list[Variant],
-    verdicts: Mapping[str, Verdict],
+    converged: Mapping[str, Convergence],
     rows: Iterable[Row],
 ) -> list[str]:
     """Footnotes: what ± and the marks of these rows mean."""
     notes = [footnotes.spread_note(results, variants, "±")] if variants else []
-    notes += footnotes.mark_notes(dict(verdicts))
+    notes += footnotes.mark_notes(dict(converged))
     if any(_ABOVE_REAL in entry.note for row in rows for entry in row.entries.values()):
         notes.append(
             f"{_ABOVE_REAL.strip()} above the real target images: artefact, not diversity."

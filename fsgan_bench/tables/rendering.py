@@ -41,7 +41,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
     for table in tables:
         if console.is_terminal:
             console.print(_rich(table))
-            scored = (c.heading for c in table.columns if c.higher_is_better is not None)
+            scored = (c.heading for c in table.columns if c.scored)
             for note in [f"Scores: {'; '.join(scored)}.", *table.notes]:
                 console.print(note, style="dim", markup=False, highlight=False)
         else:
@@ -135,16 +135,15 @@ def _records(table: Table) -> list[dict[str, str]]:
         }
         for column in table.columns:
             entry = row.entries.get(column.key)
-            scored = column.higher_is_better is not None
             if column.words:
                 record[column.key] = entry.text if entry else ""
                 continue
             record[column.key] = _exact(entry.value) if entry else ""
-            if scored:
+            if column.scored:
                 record[f"{column.key}_spread"] = _exact(entry.spread) if entry else ""
             if column.printed_in:
                 record[f"{column.key}_printed_in"] = column.printed_in if entry else ""
-            elif scored:
+            elif column.scored:
                 record[f"{column.key}_stderr"] = _exact(entry.stderr) if entry else ""
         records.append(record)
     return records

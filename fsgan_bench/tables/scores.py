@@ -6,23 +6,24 @@ import math
 
 import numpy as np
 
-from fsgan_bench.figures import palette
 from fsgan_bench.results import convergence, curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.convergence import Verdict
-from fsgan_bench.results.curves import Scale, Variant
+from fsgan_bench.results.convergence import Convergence
+from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import DONE, TaskResults
+from fsgan_bench.results.references import REFERENCE_TITLES
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
 from fsgan_bench.tables import selection
 from fsgan_bench.tables.model import (
     Column,
-    Entry,
     Row,
     Table,
-    at,
+    TableEntry,
     iterations,
     judged,
     legend,
     mark_best,
+    score_at,
     score_column,
     scored,
     table_name,
@@ -32,27 +33,28 @@ from fsgan_bench.tables.model import (
 
 def tables(results: TaskResults) -> list[Table]:
     """The tables of a task: one, or one for each scale of realisticness if there are several."""
-    qualities: list[Scale | None] = [*curves.scales(results, "realisticness")]
+    qualities: list[Scale | None] = [*metric_scales(results, QUALITY)]
     return [_table(results, quality) for quality in qualities or [None]]
 
 
 def _table(results: TaskResults, quality: Scale | None) -> Table:
     variants = variants_on(results, quality)
-    diversities = curves.scales(results, results.task.diversity)
-    distances = [*curves.scales(results, curves.PAIRED[0]), *curves.distances(results)]
-    verdicts = {
-        variant.key: curves.verdict(results, variant, [quality] if quality else [])
-        for variant in variants
-    }
+    diversities = metric_scales(results, results.task.diversity)
+    others = [
+        scale
+        for scale in scales_of_kind(results, "correspondence", "distance", "further")
+        if scale.about.tabulated
+    ]
+    on = [quality] if quality else []
+    converged = {variant.key: curves.has_converged(results, variant, on) for variant in variants}
     rows = [
-        _method_row(results, variant, verdicts[variant.key], quality, diversities, distances)
+        _method_row(results, variant, converged[variant.key], quality, diversities, others)
         for variant in variants
     ]
     if rows:
-        diversities, distances = _present(diversities, rows), _present(distances, rows)
-    scales = [*([quality] if quality else []), *diversities, *distances]
-    rows += _reference_rows(results, scales)
-    columns = _columns(quality, diversities, distances, rows)
+        diversities, others = _present(diversities, rows), _present(others, rows)
+    rows += _reference_rows(results, [*on, *diversities, *others])
+    columns = _columns(quality, diversities, others, rows)
     columns = [column for column in columns if any(column.key in row.entries for row in rows)]
     for column in columns:
         mark_best(rows, column)
@@ -61,30 +63,38 @@ def _table(results: TaskResults, quality: Scale | None) -> Table:
         title=results.task.title,
         columns=columns,
         rows=rows,
-        legend=legend(results, variants, verdicts, rows),
-        remarks=_remarks(results, rows, verdicts),
+        legend=legend(results, variants, converged, rows),
+        remarks=_remarks(results, [*diversities, *others], rows, converged),
     )
 
 
-def _present(scales: list[Scale], rows: list[Row]) -> list[Scale]:
-    return [s for s in scales if any(math.isfinite(row.entries[s.key].value) for row in rows)]
+def _present(shown: list[Scale], rows: list[Row]) -> list[Scale]:
+    return [s for s in shown if any(math.isfinite(row.entries[s.key].value) for row in rows)]
 
 
 def _columns(
-    quality: Scale | None, diversities: list[Scale], distances: list[Scale], rows: list[Row]
+    quality: Scale | None, diversities: list[Scale], others: list[Scale], rows: list[Row]
 ) -> list[Column]:
     columns = [score_column(quality, rows)] if quality else []
     for scale in diversities:
         columns.append(score_column(scale, rows))
         if quality:
-            early = f"intra-LPIPS at {100 * selection.FRACTION:.0f} % of final p_t"
-            name = scale.name()
-            heading = early if len(diversities) == 1 else name.replace("intra-LPIPS", early)
-            early_key = f"{scale.key}_at_90"
-            columns.append(Column(early_key, f"{heading} ↑", "at 90 % p_t ↑", True))
-            columns.append(Column(f"{early_key}_iteration", "reached at iteration", "reached"))
+            title = scale.about.title
+            early = f"{title} at {100 * selection.FRACTION:.0f} % of final p_t"
+            name = early if len(diversities) == 1 else scale.name().replace(title, early)
+            arrow, key = scale.about.arrow, f"{scale.key}_at_90"
+            columns.append(
+                Column(
+                    key=key,
+                    heading=f"{name} {arrow}",
+                    short=f"at 90 % p_t {arrow}",
+                    higher_is_better=scale.about.higher_is_better,
+                    scored=True,
+                )
+            )
+            columns.append(Column(f"{key}_iteration", "reached at iteration", "reached"))
         columns.append(Column(f"{scale.key}_empty", "empty clusters", "empty"))
-    columns += [score_column(scale, rows) for scale in distances]
+    columns += [score_column(scale, rows) for scale in others]
     if quality:
         columns.append(Column("converged", "converged", "converged", words=True))
     columns.append(Column("training_seconds", "training (s)", "seconds", decimals=0))
@@ -94,67 +104,82 @@ def _columns(
 def _method_row(
     results: TaskResults,
     variant: Variant,
-    verdict: Verdict,
+    converged: Convergence,
     quality: Scale | None,
     diversities: list[Scale],
-    distances: list[Scale],
+    others: list[Scale],
 ) -> Row:
-    entries: dict[str, Entry] = {}
-    for scale in [*([quality] if quality else []), *distances]:
-        by_seed = curves.seed_curves(results, variant, scale)
-        entries[scale.key] = at(selection.final(by_seed), by_seed)
+    entries: dict[str, TableEntry] = {}
+    for scale in [*([quality] if quality else []), *others]:
+        entries[scale.key] = _final(results, variant, scale, converged)
     for scale in diversities:
         by_seed = curves.seed_curves(results, variant, scale)
         real = curves.reference(results, "real", scale)
-        entries[scale.key] = judged(at(selection.final(by_seed), by_seed), real, verdict)
+        entries[scale.key] = _final(results, variant, scale, converged)
         entries[f"{scale.key}_empty"] = _empty_clusters(results, variant, scale)
         if quality:
             reached = selection.matched(curves.seed_curves(results, variant, quality))
-            entries[f"{scale.key}_at_90"] = judged(at(reached, by_seed), real, verdict)
+            early = judged(score_at(reached, by_seed), real, converged)
+            entries[f"{scale.key}_at_90"] = early
             entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
-    entries["converged"] = Entry(text=verdict)
+    entries["converged"] = TableEntry(text=converged)
     cells = results.cells
     finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
     seconds = finished["training_seconds"].dropna().tolist()
-    entries["training_seconds"] = Entry(float(np.mean(seconds)) if seconds else math.nan)
-    mark = footnotes.MARKS[verdict]
+    entries["training_seconds"] = TableEntry(float(np.mean(seconds)) if seconds else math.nan)
+    mark = footnotes.MARKS[converged]
     return Row(variant.method, variant.label, mark, len(variant.seeds), entries)
 
 
-def _reference_rows(results: TaskResults, scales: list[Scale]) -> list[Row]:
+def _final(
+    results: TaskResults, variant: Variant, scale: Scale, converged: Convergence
+) -> TableEntry:
+    """The score of the last snapshot; where more than real images have is no merit, judged so."""
+    by_seed = curves.seed_curves(results, variant, scale)
+    entry = score_at(selection.final(by_seed), by_seed)
+    if not scale.about.capped:
+        return entry
+    return judged(entry, curves.reference(results, "real", scale), converged)
+
+
+def _reference_rows(results: TaskResults, shown: list[Scale]) -> list[Row]:
     rows = []
-    for name, title in palette.REFERENCE_TITLES.items():
+    for name, title in REFERENCE_TITLES.items():
+        known = {scale.key: curves.reference(results, name, scale) for scale in shown}
         entries = {
-            scale.key: Entry(*found, found[1])
-            for scale in scales
-            if (found := curves.reference(results, name, scale)) is not None
+            key: TableEntry(value, error, error)
+            for key, (value, error) in ((k, each) for k, each in known.items() if each is not None)
         }
         if entries:
             rows.append(Row(name, title, "", 0, entries, "reference"))
     return rows
 
 
-def _empty_clusters(results: TaskResults, variant: Variant, scale: Scale) -> Entry:
+def _empty_clusters(results: TaskResults, variant: Variant, scale: Scale) -> TableEntry:
     """Few-shot images without a generated one near, of the last snapshot; mean over the seeds."""
     parts = curves.seed_scores(results, variant, scale).values()
     last = [part["cluster_sizes"].iloc[-1] for part in parts]
-    sizes = [entry for entry in last if isinstance(entry, tuple)]
+    sizes = [clusters for clusters in last if isinstance(clusters, tuple)]
     if not sizes:
-        return Entry()
-    empty = float(np.mean([entry.count(0) for entry in sizes]))
-    return Entry(value=empty, text=f"{empty:.3g}/{len(sizes[0])}")
+        return TableEntry()
+    empty = float(np.mean([clusters.count(0) for clusters in sizes]))
+    return TableEntry(value=empty, text=f"{empty:.3g}/{len(sizes[0])}")
 
 
-def _remarks(results: TaskResults, rows: list[Row], verdicts: dict[str, Verdict]) -> list[str]:
+def _remarks(
+    results: TaskResults, shown: list[Scale], rows: list[Row], converged: dict[str, Convergence]
+) -> list[str]:
     remarks = []
-    if verdicts:
+    if converged:
         known = any(entry.draws is not None for row in rows for entry in row.entries.values())
         paired = ", paired over the probe batch" if known else ""
+        capped = dict.fromkeys(scale.about.title for scale in shown if scale.about.capped)
+        only = "; for {} only among methods without † and values without §"
         remarks.append(
             "Bold: the best method and those within the standard error of the difference"
-            f"{paired}; for intra-LPIPS only among methods without † and values without §."
+            f"{paired}{only.format(' and '.join(capped)) if capped else ''}."
         )
-    if set(verdicts.values()) - {"unmeasured"}:
+    if set(converged.values()) - {"unmeasured"}:
         remarks.append(convergence.PLATEAU_TEST)
     remarks += footnotes.third_parties(results)
     remarks += results.task.notes

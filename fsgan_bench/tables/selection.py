@@ -12,19 +12,20 @@ import numpy as np
 
 from fsgan_bench.results import convergence, curves
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.convergence import Verdict
-from fsgan_bench.results.curves import Curve, Scale, Variant
+from fsgan_bench.results.convergence import Convergence
+from fsgan_bench.results.curves import Curve, Variant
 from fsgan_bench.results.reader import TaskResults
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
 from fsgan_bench.tables.model import (
     Column,
-    Entry,
     Picks,
     Row,
     Table,
-    at,
+    TableEntry,
     iterations,
     judged,
     legend,
+    score_at,
     score_column,
     table_name,
     variants_on,
@@ -47,13 +48,13 @@ def final(*scores: Mapping[int, Curve]) -> Picks:
 
 def matched(quality: Mapping[int, Curve]) -> Picks:
     """The first snapshot of each seed with ``FRACTION`` of its final realisticness."""
-    found = {
+    reached = {
         seed: convergence.first_reaching(curve.iterations, curve.values, FRACTION)
         for seed, curve in quality.items()
     }
     return {
         seed: int(quality[seed].iterations[index])
-        for seed, index in found.items()
+        for seed, index in reached.items()
         if index is not None
     }
 
@@ -70,41 +71,39 @@ def nearest(distance: Mapping[int, Curve]) -> Picks:
 def tables(results: TaskResults) -> list[Table]:
     """What each rule selects, a table for each scale of realisticness.
 
-    None for a task with neither realisticness nor a Frechet distance: there the final snapshot is
-    all that can be selected.
+    None for a task with neither realisticness nor a distance: there the final snapshot is all that
+    can be selected.
     """
-    qualities: list[Scale | None] = [*curves.scales(results, "realisticness")]
-    found = [_table(results, quality) for quality in qualities or [None]]
-    return [table for table in found if table is not None]
+    qualities: list[Scale | None] = [*metric_scales(results, QUALITY)]
+    selections = [_table(results, quality) for quality in qualities or [None]]
+    return [table for table in selections if table is not None]
 
 
 def _table(results: TaskResults, quality: Scale | None) -> Table | None:
     variants = variants_on(results, quality)
-    diversities = curves.scales(results, results.task.diversity)
-    distances = [s for s in curves.distances(results) if s.metric.startswith(("fd_", "fid"))]
+    diversities = metric_scales(results, results.task.diversity)
+    distances = scales_of_kind(results, "distance")
     if not variants or not (quality or distances):
         return None
-    scales = [*([quality] if quality else []), *diversities, *distances]
-    verdicts = {
-        variant.key: curves.verdict(results, variant, [quality] if quality else [])
-        for variant in variants
-    }
+    shown = [*([quality] if quality else []), *diversities, *distances]
+    on = [quality] if quality else []
+    converged = {variant.key: curves.has_converged(results, variant, on) for variant in variants}
     rows = [
         row
         for variant in variants
-        for row in _rows(results, variant, verdicts[variant.key], quality, distances, scales)
+        for row in _rows(results, variant, converged[variant.key], quality, distances, shown)
     ]
     columns = [
         Column("snapshot", "snapshot", "snapshot", words=True),
         Column("iteration", "iteration", "iteration"),
-        *(score_column(scale, rows) for scale in scales),
+        *(score_column(scale, rows) for scale in shown),
     ]
     return Table(
         name=f"{table_name(results, quality)}-selection",
         title=f"Model selection: {results.task.title}",
         columns=columns,
         rows=rows,
-        legend=legend(results, variants, verdicts, rows),
+        legend=legend(results, variants, converged, rows),
         remarks=_remarks(results, quality, distances),
     )
 
@@ -112,28 +111,28 @@ def _table(results: TaskResults, quality: Scale | None) -> Table | None:
 def _rows(
     results: TaskResults,
     variant: Variant,
-    verdict: Verdict,
+    converged: Convergence,
     quality: Scale | None,
     distances: list[Scale],
-    scales: list[Scale],
+    shown: list[Scale],
 ) -> list[Row]:
-    scores = {scale: curves.seed_curves(results, variant, scale) for scale in scales}
-    selected = [(Entry(text="final"), final(*scores.values()))]
+    scores = {scale: curves.seed_curves(results, variant, scale) for scale in shown}
+    selected = [(TableEntry(text="final"), final(*scores.values()))]
     for scale in distances:
-        name = scale.name() if len(distances) > 1 else scale.name().partition(" (")[0]
-        by = Entry(text=f"best {name}, by the reference set", note=_BY_REFERENCE_SET)
-        selected.append((by, nearest(scores[scale])))
+        name = scale.name() if len(distances) > 1 else scale.about.title
+        rule = TableEntry(text=f"best {name}, by the reference set", note=_BY_REFERENCE_SET)
+        selected.append((rule, nearest(scores[scale])))
     if quality:
-        selected.append((Entry(text="matched quality"), matched(scores[quality])))
+        selected.append((TableEntry(text="matched quality"), matched(scores[quality])))
     rows = []
     for rule, picks in selected:
         entries = {"snapshot": rule, "iteration": iterations(picks)}
-        for scale in scales:
-            entry = at(picks, scores[scale])
-            if scale.metric == results.task.diversity:
-                entry = judged(entry, curves.reference(results, "real", scale), verdict)
+        for scale in shown:
+            entry = score_at(picks, scores[scale])
+            if scale.about.capped:
+                entry = judged(entry, curves.reference(results, "real", scale), converged)
             entries[scale.key] = entry
-        mark = footnotes.MARKS[verdict]
+        mark = footnotes.MARKS[converged]
         rows.append(Row(variant.method, variant.label, mark, len(variant.seeds), entries))
     return rows
 

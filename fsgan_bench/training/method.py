@@ -21,6 +21,7 @@ from fsgan_bench.stylegan2.losses import (
     r1_penalty,
 )
 from fsgan_bench.stylegan2.networks import Synthesis
+from fsgan_bench.training.look import Look
 from fsgan_bench.training.optimisation import Diverged, Losses
 from fsgan_bench.training.session import Session
 
@@ -65,6 +66,8 @@ class Method:
             other. ``--accumulate`` refuses a method that does not say so.
         averages_discriminator: whether the session keeps moving averages of the discriminator's
             side too.
+        look: how figures draw it, and its place among the methods; None for a look that follows
+            from the name.
     """
 
     name: ClassVar[str]
@@ -76,6 +79,7 @@ class Method:
     shortened: ClassVar[Mapping[str, Any]] = {}
     accumulates: ClassVar[bool] = False
     averages_discriminator: ClassVar[bool] = False
+    look: ClassVar[Look | None] = None
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config

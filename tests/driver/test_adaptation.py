@@ -24,7 +24,8 @@ from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import KEEPS, CellFiles, Keep
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system.files import check_writable, previous_state, read_lines, save_state
+from fsgan_bench.system.files import check_writable, previous_state, save_state
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import resident
 from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.recipe import Recipe
@@ -176,7 +177,9 @@ def test_what_is_kept_of_a_finished_cell(
     assert files.state.exists() == (keep == "all")
     assert not previous_state(files.state).exists()
     assert contents(files)[files.scores.name] == expected[files.scores.name]
-    listed = set(files.read_manifest()["sha256"])
+    manifest = files.read_manifest()
+    assert manifest is not None
+    listed = set(manifest.sha256)
     assert {name for name in listed if name.startswith("snapshots")} == {
         f"snapshots/{name}.safetensors" for name in kept
     }

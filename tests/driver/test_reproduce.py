@@ -14,9 +14,10 @@ from fsgan_bench.driver.run import RunRequest
 from fsgan_bench.reproduction import plan as reproduce
 from fsgan_bench.reproduction.plan import PARTS, ReproduceRequest, plan_reproduction
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.snapshots.judge_again import JUDGES, judgements_file
+from fsgan_bench.results.layout import TaskFiles
+from fsgan_bench.snapshots.judge_again import JUDGES
 from fsgan_bench.suites.file import get_suite
-from fsgan_bench.system.files import read_lines
+from fsgan_bench.system.json_files import read_lines
 
 DRAWN = ["trajectories.png", "correspondence.pdf", "same_noise_grid.png", "table.md", "table.tex"]
 DRAWN += ["selection.csv", "verdict.json", "dcl_ablation/trajectories.png", "data_size.png"]
@@ -68,7 +69,7 @@ def test_the_main_figures_show_the_compared_methods_alone(out: Path) -> None:
 
 def test_every_judge_sees_every_snapshot_and_pure_noise(out: Path) -> None:
     task = out / "tiny" / "sketches-4shot"
-    lines = read_lines(judgements_file(task))
+    lines = read_lines(TaskFiles(task).judgements)
     judges = {judge.key for judge in JUDGES}
     (cell,) = (task / "tgan").iterdir()
     scores = read_lines(cell / "scores.jsonl")
@@ -88,7 +89,7 @@ def test_every_judge_sees_every_snapshot_and_pure_noise(out: Path) -> None:
 
 
 def test_judges_learn_from_what_their_title_says(out: Path) -> None:
-    folder = judgements_file(out / "tiny" / "sketches-4shot").parent
+    folder = TaskFiles(out / "tiny" / "sketches-4shot").judgements.parent
     cards = {judge.key: json.loads((folder / f"{judge.key}.json").read_text()) for judge in JUDGES}
     domains = {key: set(card["non_target"]) for key, card in cards.items()}
     assert domains["source"] == {"faces"}
@@ -101,7 +102,7 @@ def test_a_second_time_everything_is_drawn_from_the_files(
     suite: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reproduce, "SHOTS", (2, 4))
-    judged = judgements_file(out / "tiny" / "sketches-4shot")
+    judged = TaskFiles(out / "tiny" / "sketches-4shot").judgements
     before = {name: (figures(out) / name).read_bytes() for name in DRAWN}
     kept = judged.read_bytes()
     (figures(out) / "data_size.png").unlink()

@@ -15,9 +15,12 @@ from PIL import Image
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import canvas, grids, trajectories
 from fsgan_bench.figures.drawing import draw
-from fsgan_bench.figures.palette import ARTEFACT, METHODS, REFERENCES
+from fsgan_bench.figures.palette import ARTEFACT, REFERENCES
 from fsgan_bench.results import curves
+from fsgan_bench.results.looks import installed_look
 from fsgan_bench.results.reader import load
+from fsgan_bench.results.scales import metric_scales
+from fsgan_bench.training.look import Look
 
 SNAPSHOTS = [0, 50, 100, 200, 300, 400]
 FONTS = canvas._STYLE["pdf.fonttype"]
@@ -33,6 +36,12 @@ def quick_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def printable(quick_fonts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(canvas._STYLE, "pdf.fonttype", FONTS)
+
+
+def look(method: str) -> Look:
+    declared = installed_look(method)
+    assert declared is not None
+    return declared
 
 
 def names(files: list[Path]) -> set[str]:
@@ -54,7 +63,7 @@ def legend_labels(figure: Any) -> list[str]:
 def chart(writer: Any, metric: str) -> Any:
     [results] = load(writer.folder)
     with canvas.style():
-        return trajectories.along_iterations(results, curves.scales(results, metric))
+        return trajectories.along_iterations(results, metric_scales(results, metric))
 
 
 def colours(axes: Any) -> list[Any]:
@@ -80,7 +89,7 @@ def test_everything_is_drawn(writer: Any) -> None:
 def save_two(writer: Any, folder: Path) -> list[Path]:
     [results] = load(writer.folder)
     with canvas.style():
-        plot = trajectories.along_iterations(results, curves.scales(results, "intra_lpips"))
+        plot = trajectories.along_iterations(results, metric_scales(results, "intra_lpips"))
         grid = grids.snapshot_grid(results, curves.variants(results)[0])
         assert grid is not None
         return canvas.save(plot, folder, "plot") + canvas.save(grid, folder, "grid")
@@ -116,7 +125,7 @@ def test_band_is_the_standard_error_or_the_spread_over_seeds(writer: Any, seeds:
     for seed in range(seeds):
         writer.cell("tgan", seed, snapshots=SNAPSHOTS)
     [results] = load(writer.folder)
-    [scale] = curves.scales(results, "intra_lpips")
+    [scale] = metric_scales(results, "intra_lpips")
     [variant] = curves.variants(results)
     curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
     assert curve is not None
@@ -138,8 +147,8 @@ def test_lines_in_their_colours_and_order(writer: Any) -> None:
     for method in ("dcl", "ewc", "tgan"):
         writer.cell(method, snapshots=SNAPSHOTS)
     figure = chart(writer, "realisticness")
-    drawn = [METHODS["tgan"], METHODS["ewc"], METHODS["dcl"], *REFERENCES.values()]
-    assert colours(figure.axes[0]) == [look.colour for look in drawn]
+    drawn = [look("tgan"), look("ewc"), look("dcl"), *REFERENCES.values()]
+    assert colours(figure.axes[0]) == [each.colour for each in drawn]
     assert figure.axes[0].get_ylim()[0] <= 0 and figure.axes[0].get_ylim()[1] >= 1
     labels = [label.rstrip(" †‡") for label in legend_labels(figure)]
     assert labels[:3] == ["TGAN", "EWC", "DCL"]
@@ -181,7 +190,7 @@ def test_failed_and_unfinished_methods_are_named(writer: Any) -> None:
     assert "TGAN (seed 1) failed: out of memory" in note
     assert "EWC failed: the loss costs $5 or $6" in note
     assert "CDC unfinished" in note and "BSA not scored" in note
-    assert METHODS["ewc"].colour not in colours(figure.axes[0])
+    assert look("ewc").colour not in colours(figure.axes[0])
 
 
 def test_what_has_not_converged_carries_a_dagger(writer: Any) -> None:
@@ -209,11 +218,11 @@ def test_one_scale_an_axis(writer: Any) -> None:
         "intra-LPIPS (vgg)",
     ]
     assert [colours(axes)[0] for axes in figure.axes] == [
-        METHODS[method].colour for method in ("tgan", "cdc", "bsa")
+        look(method).colour for method in ("tgan", "cdc", "bsa")
     ]
     [results] = load(writer.folder)
     quality, diversity = (
-        curves.scales(results, metric) for metric in ("realisticness", "intra_lpips")
+        metric_scales(results, metric) for metric in ("realisticness", "intra_lpips")
     )
     assert [one[1:3] for one, _ in curves.pairs(results, quality, diversity)] == [
         ("lite0", "1"),
@@ -232,7 +241,7 @@ def test_same_noise_stays_in_its_column(writer: Any) -> None:
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     last = grids.read_strip(cell / "grids" / "000100.png", 16)
     source = grids.read_strip(writer.folder / "strips" / "source.png", 16)
-    bar = np.round(255 * np.array(to_rgb(METHODS["tgan"].colour))).astype(int)
+    bar = np.round(255 * np.array(to_rgb(look("tgan").colour))).astype(int)
     rows, left = np.nonzero((pixels == bar).all(-1))
     row = int(rows.mean())
     for images, middle in ((last, row), (source, row - 2 * (grids._TILE + grids._GAP))):

@@ -13,7 +13,7 @@ import pytest
 from fsgan_bench.results.reader import load
 from fsgan_bench.tables import selection
 from fsgan_bench.tables.latex import PREAMBLE, escape, latex
-from fsgan_bench.tables.model import Column, Entry, Row, Table
+from fsgan_bench.tables.model import Column, Row, Table, TableEntry
 from fsgan_bench.tables.scores import tables
 
 PDFLATEX = shutil.which("pdflatex")
@@ -36,8 +36,8 @@ def table(label: str = "TGAN", title: str = "faces", **entry: Any) -> Table:
         Column("word", "converged", "", words=True),
     ]
     rows = [
-        Row("a", label, " †", 1, {"p_t": Entry(**entry), "word": Entry(text="no")}),
-        Row("real", "real images", "", 0, {"p_t": Entry(0.9, 0.01)}, "reference"),
+        Row("a", label, " †", 1, {"p_t": TableEntry(**entry), "word": TableEntry(text="no")}),
+        Row("real", "real images", "", 0, {"p_t": TableEntry(0.9, 0.01)}, "reference"),
     ]
     return Table("suite-a_b", title, columns, rows, [f"± of {label}"], [label])
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -7,8 +8,16 @@ import pytest
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from fsgan_bench.figures.palette import METHODS, REFERENCES, method_look
-from fsgan_bench.results.naming import method_order
+from fsgan_bench.figures.palette import REFERENCES, method_looks, variant_look
+from fsgan_bench.plugins.methods import method_entries
+from fsgan_bench.results.looks import installed_look, method_order
+from fsgan_bench.training.look import Look
+
+DECLARED = {
+    name: look
+    for name, entry in method_entries().items()
+    if not entry.third_party and (look := installed_look(name)) is not None
+}
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 SIGHT = {
@@ -50,38 +59,51 @@ def lab(colour: str, sight: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_colours_differ_for_every_sight(sight: str) -> None:
-    seen = [lab(look.colour, SIGHT[sight]) for look in METHODS.values()]
+    seen = [lab(look.colour, SIGHT[sight]) for look in DECLARED.values()]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 15
 
 
 def test_looks_differ_without_colour() -> None:
-    assert len({(look.dashes, look.marker) for look in METHODS.values()}) == len(METHODS)
+    assert len({(look.dashes, look.marker) for look in DECLARED.values()}) == len(DECLARED)
     assert len({look.dashes for look in REFERENCES.values()}) == len(REFERENCES)
 
 
+def look(method: str, beside: Sequence[str] = ()) -> Look:
+    """The look of a method that does not say how it is drawn."""
+    return method_looks(dict.fromkeys((method, *beside)))[method]
+
+
+def test_ours_say_how_they_are_drawn() -> None:
+    assert sorted(DECLARED, key=lambda name: DECLARED[name].place or 0) == [
+        *("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
+    ]
+
+
 def test_a_further_method_keeps_its_look() -> None:
-    assert method_look("rssa") == method_look("rssa")
-    assert method_look("rssa") not in METHODS.values()
-    assert method_look("rssa") != method_look("adam")
-    assert method_look("adam", drawn=["tgan_ada", "rssa"]) == method_look("adam")
+    assert look("rssa") == look("rssa")
+    assert look("rssa").colour not in {each.colour for each in DECLARED.values()}
+    assert look("rssa") != look("adam")
+    assert look("adam", beside=["tgan_ada", "rssa"]) == look("adam")
 
 
 def test_further_methods_in_one_figure_have_different_colours() -> None:
-    assert method_look("adam").colour == method_look("tgan_ada").colour
-    methods = ["tgan", "tgan_ada", "adam", "rssa"]
-    assert len({method_look(method, drawn=methods).colour for method in methods}) == 4
+    assert look("adam").colour == look("tgan_ada").colour
+    declared = {"tgan": DECLARED["tgan"], "tgan_ada": None, "adam": None, "rssa": None}
+    looks = method_looks(declared)
+    assert looks["tgan"] == DECLARED["tgan"]
+    assert len({each.colour for each in looks.values()}) == 4
 
 
 def test_variants_keep_the_marker_and_change_the_rest() -> None:
-    first, second, third = (method_look("dcl", number) for number in range(3))
-    assert first == METHODS["dcl"]
+    first, second, third = (variant_look(DECLARED["dcl"], number, 3) for number in range(3))
+    assert first == DECLARED["dcl"]
     assert first.marker == second.marker == third.marker
-    assert len({look.colour for look in (first, second, third)}) == 3
-    assert len({look.dashes for look in (first, second, third)}) == 3
+    assert len({each.colour for each in (first, second, third)}) == 3
+    assert len({each.dashes for each in (first, second, third)}) == 3
 
 
 def test_many_variants_go_from_dark_to_light() -> None:
-    looks = [method_look("ewc", number, variants=7) for number in range(7)]
+    looks = [variant_look(DECLARED["ewc"], number, siblings=7) for number in range(7)]
     lightness = [sum(to_rgb(look.colour)) for look in looks]
     assert lightness == sorted(set(lightness))
     assert all(one.dashes != other.dashes for one, other in pairwise(looks))
@@ -89,4 +111,5 @@ def test_many_variants_go_from_dark_to_light() -> None:
 
 def test_order() -> None:
     names = ["zeta", "dcl", "adam", "tgan", "cdc"]
-    assert sorted(names, key=method_order) == ["tgan", "cdc", "dcl", "adam", "zeta"]
+    ordered = sorted(names, key=lambda name: method_order(name, DECLARED.get(name)))
+    assert ordered == ["tgan", "cdc", "dcl", "adam", "zeta"]

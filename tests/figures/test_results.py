@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.results.curves import scales, variants
+from fsgan_bench.results.curves import variants
 from fsgan_bench.results.notes import omissions
 from fsgan_bench.results.reader import load
+from fsgan_bench.results.scales import metric_scales
 
 
 def test_scores_are_tidy(writer: Any) -> None:
@@ -21,9 +22,9 @@ def test_scores_are_tidy(writer: Any) -> None:
     assert len(scores) == 2 * 3
     row = scores[(scores["iteration"] == 100) & (scores["metric"] == "intra_lpips")].iloc[0]
     assert row["suite"] == "avatars" and row["target"] == "sketches" and row["shots"] == 10
-    assert row["method"] == "tgan" and row["title"] == "TGAN" and row["seed"] == 3
+    assert row["method"] == "tgan" and row["label"] == "TGAN" and row["seed"] == 3
     assert row["backbone"] == "lite0" and row["version"] == "1" and row["n"] == 1000
-    assert len(row["cluster_sizes"]) == 10 and row["empty"] == 1
+    assert len(row["cluster_sizes"]) == 10
     assert row["with_empty_as_zero"] == pytest.approx(0.9 * row["value"])
     distance = scores[scores["metric"] == "fd_lite0"].iloc[0]
     assert math.isnan(distance["stderr"]) and distance["cluster_sizes"] is None
@@ -39,7 +40,7 @@ def test_references_and_cells(writer: Any) -> None:
     assert list(results.cells["status"]) == ["DONE", "unfinished", "FAILED"]
     assert results.cells["reason"].iloc[2] == "generator/adversarial is nan"
     assert results.cells["training_seconds"].iloc[0] == pytest.approx(312.4)
-    assert set(results.references["reference"]) == {"source", "real"}
+    assert set(results.references["method"]) == {"source", "real"}
     assert (
         results.task.resolution == 16
         and results.task.title == "faces to sketches (avatars, 10 shots)"
@@ -53,7 +54,7 @@ def test_any_folder_above_or_below_will_do(writer: Any, levels: int) -> None:
     writer.cell("bsa", snapshots=[0])
     folder = [cell, cell.parent, writer.folder, writer.folder.parent.parent][levels]
     [results] = load(folder)
-    assert results.task.folder == writer.folder
+    assert results.folder == writer.folder
     assert set(results.scores["method"]) == ({"tgan"} if levels < 2 else {"tgan", "bsa"})
     [again] = load([folder, str(folder)])
     assert len(again.scores) == len(results.scores)
@@ -178,11 +179,11 @@ def test_cells_made_with_something_else_are_outdated(writer: Any, what: str) -> 
 def test_scales_are_named_after_what_differs_between_their_versions(writer: Any) -> None:
     writer.task()
     writer.cell("tgan", snapshots=[0], version="protocol 1, lite0/1")
-    assert [scale.name() for scale in scales(load(writer.folder)[0], "intra_lpips")] == [
+    assert [scale.name() for scale in metric_scales(load(writer.folder)[0], "intra_lpips")] == [
         "intra-LPIPS (lite0, uncalibrated)"
     ]
     writer.cell("bsa", snapshots=[0], version="protocol 2, lite0/1")
-    found = scales(load(writer.folder)[0], "intra_lpips")
+    found = metric_scales(load(writer.folder)[0], "intra_lpips")
     assert [scale.name() for scale in found] == [
         "intra-LPIPS (lite0, uncalibrated, protocol 1)",
         "intra-LPIPS (lite0, uncalibrated, protocol 2)",
@@ -197,4 +198,6 @@ def test_unfinished_cells_make_no_scale(writer: Any) -> None:
     writer.task()
     writer.cell("tgan", snapshots=[0])
     writer.cell("bsa", snapshots=[0], status="unfinished", version="2")
-    assert [scale.version for scale in scales(load(writer.folder)[0], "intra_lpips")] == ["1"]
+    assert [scale.version for scale in metric_scales(load(writer.folder)[0], "intra_lpips")] == [
+        "1"
+    ]

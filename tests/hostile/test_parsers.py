@@ -20,7 +20,8 @@ from fsgan_bench.cli.options import seed_list
 from fsgan_bench.errors import NAME, UserError, check_name
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config, parse_settings
-from fsgan_bench.results.cell import Cell, snapshot_schedule, task_folder
+from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.results.layout import task_folder
 from fsgan_bench.stylegan2.checkpoint import load_networks, read_tensors, save_modules
 from fsgan_bench.suites.file import _SuiteFile, parse_suite
 from fsgan_bench.suites.model import Suite

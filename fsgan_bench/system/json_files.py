@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,29 +11,35 @@ from typing import Any
 from fsgan_bench.errors import UserError
 
 
-def read_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
+def numbered_lines(file: Path, whole: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON-lines file, each with its line number, from 1.
 
-    Unless ``whole``, a last line without its line feed may be cut short and is then passed over.
+    Unless ``whole``, a last line without its line feed may be cut short and is passed over.
     Raises UserError with the line's number for anything else that is no JSON object.
     """
-    text = read_text(file)
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
+    lines = read_text(file).split("\n")
+    for number, line in enumerate(lines if whole else lines[:-1], start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            if number == len(lines) and not whole:
-                return
             raise UserError(f"{file}, line {number}, is not valid JSON: {_why(error)}.") from None
         if not isinstance(value, dict):
             raise UserError(f"{file}, line {number}, must be a JSON object.")
         yield number, value
 
 
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a file that is being written, [] if there is none; a torn last line is left
+    out."""
+    if not file.exists():
+        return []
+    return [line for _, line in numbered_lines(file, whole=False)]
+
+
 def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; UserError if it is missing, damaged or anything else."""
     try:
         value = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
@@ -43,12 +50,18 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_text(file: Path) -> str:
+    """UTF-8 text, damaged bytes as replacement characters; UserError if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise UserError(f"{file} is missing, so its folder cannot be drawn.") from None
+        raise UserError(f"{file} is missing.") from None
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def json_hash(value: Any) -> str:
+    """SHA-256, in hex, of a value as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _why(error: Exception) -> str:

@@ -1,0 +1,128 @@
+"""Finding run folders and reading their files into records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from fsgan_bench.errors import UserError, printable
+from fsgan_bench.results.layout import CELL, REFERENCES, CellFiles, TaskFiles
+from fsgan_bench.results.records import (
+    CellRecord,
+    Judgement,
+    ReferenceScore,
+    SnapshotScore,
+    TaskRecord,
+    TimingRecord,
+)
+from fsgan_bench.system.json_files import numbered_lines, read_json, read_text
+
+Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+DONE = "DONE"
+FAILED = "FAILED"
+UNFINISHED = "unfinished"
+OUTDATED = "outdated"
+
+
+def find_cells(paths: Paths, references: bool = False) -> dict[Path, list[Path]]:
+    """The folders of all cells at or below ``paths``, by that of their task, sorted.
+
+    With ``references`` also tasks of which only the references were scored, without cells.
+
+    Raises:
+        UserError: a folder does not exist, is none, or holds no runs.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    tasks: dict[Path, list[Path]] = {}
+    for path in map(Path, paths):
+        cells = _holding(path, CELL)
+        scored = _holding(path, REFERENCES) if references else []
+        if not cells and not scored:
+            raise UserError(
+                f"There are no runs in {path}: no folder in it holds a {CELL}, which every run has."
+            )
+        for cell in cells:
+            known = tasks.setdefault(CellFiles(cell).task.folder, [])
+            if cell not in known:
+                known.append(cell)
+        for task in scored:
+            tasks.setdefault(task, [])
+    if not tasks:
+        raise UserError("No folder with runs was given.")
+    return dict(sorted(tasks.items()))
+
+
+def _holding(path: Path, name: str) -> list[Path]:
+    """Folders at or below ``path`` with a file of this name, sorted."""
+    if not path.exists():
+        raise UserError(f"The folder {path} does not exist.")
+    if not path.is_dir():
+        raise UserError(f"{path} is a file; a folder with runs is needed.")
+    return sorted(file.parent for file in path.resolve().rglob(name))
+
+
+def read_task(files: TaskFiles) -> TaskRecord:
+    """The task in a folder; UserError as for all readers here, if a file is missing or damaged."""
+    return TaskRecord.parse(read_json(files.task), str(files.task))
+
+
+def read_cell(files: CellFiles) -> CellRecord:
+    """The cell in a folder."""
+    return CellRecord.parse(read_json(files.cell), str(files.cell))
+
+
+def read_timing(files: CellFiles) -> TimingRecord:
+    """What a cell took; unknown for one that is not finished."""
+    if not files.timing.exists():
+        return TimingRecord()
+    return TimingRecord.parse(read_json(files.timing), str(files.timing))
+
+
+def read_scores(files: CellFiles, whole: bool = False) -> Iterator[SnapshotScore]:
+    """The scores of a cell's snapshots in the order of the file; none without one.
+
+    Unless ``whole``, a cut last line is passed over.
+    """
+    if files.scores.exists():
+        for number, line in numbered_lines(files.scores, whole):
+            yield SnapshotScore.parse(line, f"{files.scores}, line {number},")
+
+
+def read_references(files: TaskFiles) -> list[ReferenceScore]:
+    """The scores of a task's references; [] without a file."""
+    if not files.references.exists():
+        return []
+    return [
+        ReferenceScore.parse(line, f"{files.references}, line {number},")
+        for number, line in numbered_lines(files.references)
+    ]
+
+
+def read_judgements(files: TaskFiles) -> list[Judgement]:
+    """What other classifiers make of a task's stored snapshots and references."""
+    return [
+        Judgement.parse(line, f"{files.judgements}, line {number},")
+        for number, line in numbered_lines(files.judgements)
+    ]
+
+
+def status(files: CellFiles, cell: CellRecord, task: TaskRecord) -> tuple[str, str]:
+    """DONE, FAILED, unfinished or outdated, and the reason if there is more to say.
+
+    Outdated is a cell that was made with another source, few-shot set or classifier than the task
+    has now.
+    """
+    if not files.done.exists():
+        if not files.failed.exists():
+            return UNFINISHED, ""
+        reason, *_ = [*read_text(files.failed).strip().splitlines(), ""]
+        return FAILED, printable(reason)
+    made_with = cell.made_with
+    other = [
+        what for what, now in task.made_with.items() if now and made_with[what] not in (None, now)
+    ]
+    return (OUTDATED, f"made with another {' and '.join(other)}") if other else (DONE, "")
