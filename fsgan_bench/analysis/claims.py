@@ -63,6 +63,16 @@ class Observation:
         return combined(claim.judgement for claim in self.claims)
 
 
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Both observations, the comparisons they rest on, and what was left out."""
+
+    observations: tuple[Observation, ...]
+    comparisons: tuple[Comparison, ...]
+    margin: float
+    notes: tuple[str, ...]
+
+
 def combined(judgements: Iterable[Judgement]) -> Judgement:
     """Of several that must all hold: one counterexample refutes, and all must be supported."""
     every = list(judgements)
@@ -229,7 +239,7 @@ def rankings(every: Sequence[Comparison]) -> tuple[list[str], Floats]:
     for methods in by_task:
         values = [methods[label].matched.values for label in labels]
         rows += [list(row) for row in zip(*values, strict=False) if np.isfinite(row).all()]
-    return labels, np.array(rows, dtype=np.float64).reshape(-1, len(labels))
+    return labels, np.array(rows, dtype=np.float64).reshape(len(rows), len(labels))
 
 
 def _seeded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:

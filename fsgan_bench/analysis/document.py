@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsgan_bench.analysis import claims as judging
-from fsgan_bench.analysis.claims import Observation
+from fsgan_bench.analysis.claims import Observation, Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
 from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.results import convergence
 from fsgan_bench.results.resampling import REPLICATES
 from fsgan_bench.results.scales import Scale
-
-if TYPE_CHECKING:
-    from fsgan_bench.analysis.verdict import Verdict
 
 
 def to_json(result: Verdict) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fsgan_bench.analysis import claims as judging
-from fsgan_bench.analysis.claims import Observation
+from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, Method, comparisons
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.analysis.estimates import Estimate
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 _NONE = "-"
 _PERCENT = f"{100 * FRACTION:.0f} %"
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """Both observations, the comparisons they rest on, and what was left out."""
-
-    observations: tuple[Observation, ...]
-    comparisons: tuple[Comparison, ...]
-    margin: float
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

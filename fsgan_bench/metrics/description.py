@@ -35,6 +35,7 @@ class MetricDescription:
         limits: lowest and highest value it can have; None where there is no limit.
         capped: whether more than real images have is artefact and no merit.
         tabulated: whether the table of final scores has it.
+        selects: whether the table of model selection has a row for the snapshot that is best by it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class MetricDescription:
     limits: Limits = (None, None)
     capped: bool = False
     tabulated: bool = True
+    selects: bool = False
 
     @property
     def direction(self) -> str:

@@ -92,6 +92,7 @@ class FrechetScore(Metric):
     definition = "Frechet distance to held-out real target images on the backbone's features"
     role = "frechet"
     kind = "distance"
+    selects = True
     limits = (0.0, None)
 
     def missing(self, yardstick: Yardstick) -> str | None:

@@ -8,8 +8,7 @@ features that are too large to hold can be streamed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, TypeAlias, get_args
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.features.names import IntraProtocol
+from fsgan_bench.metrics.clusters import Clustered, IntraLPIPS
 from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
 from fsgan_bench.metrics.pair_means import PairMeans, chunk_length, squares
 from fsgan_bench.metrics.per_image import CDC2021_CLUSTER_LIMIT, choose
@@ -26,42 +26,6 @@ PROTOCOLS: tuple[IntraProtocol, ...] = get_args(IntraProtocol)
 
 Rows: TypeAlias = Callable[[NDArray[np.intp] | None], Iterable[Tensor]]
 """Features of the images with these indices, in order, in batches [B, D]; None: of all images."""
-
-
-@dataclass(frozen=True)
-class IntraLPIPS:
-    """Diversity of N fakes around M few-shot images.
-
-    A cluster counts if it has at least two members; its diversity is the mean LPIPS over all its
-    pairs. ``value`` is the plain mean over the clusters that count, NaN if none does; ``std`` is
-    their sample standard deviation, NaN if fewer than two do. ``with_empty_as_zero`` is the mean
-    over all M clusters, with zero for those that do not count: a generator that collapses onto
-    one few-shot image cannot look diverse by it. ``cluster_sizes`` holds the M numbers of
-    assigned fakes (before any limit), ``empty`` and ``singleton`` how many of them are 0 and 1.
-    """
-
-    protocol: IntraProtocol
-    value: float
-    std: float
-    with_empty_as_zero: float
-    cluster_sizes: tuple[int, ...]
-    empty: int
-    singleton: int
-
-
-@dataclass(frozen=True, eq=False)
-class Clustered:
-    """N fakes around M few-shot images: their diversity by protocol, and where each of them is.
-
-    ``index`` [N] holds each fake's nearest few-shot image, ``nearest`` [N] its LPIPS to that,
-    ``distances`` [N] its mean LPIPS to the other members of its cluster, NaN where there is none;
-    None if they were not asked for.
-    """
-
-    by_protocol: Mapping[IntraProtocol, IntraLPIPS]
-    index: NDArray[np.intp]
-    nearest: NDArray[np.float64]
-    distances: NDArray[np.float64] | None = None
 
 
 def pairwise_lpips(a: Tensor, b: Tensor) -> Tensor:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fsgan_bench.data.images import Images
-    from fsgan_bench.metrics.frechet import FrechetReference
-    from fsgan_bench.metrics.intra_lpips import Clustered
+    from fsgan_bench.metrics.clusters import Clustered
 
 PROTOCOL = "1"
 """Version of the evaluation protocol; raised whenever scores change."""
@@ -58,6 +57,15 @@ class FeatureClassifier(Protocol):
         """Probability of the target domain for features [N, d], [N] in [0, 1]."""
 
 
+class Reference(Protocol):
+    """The reference side of a distance between distributions: features of ``count`` images."""
+
+    count: int
+
+    def distance(self, features: Tensor) -> float:
+        """Of features [N, d] from the reference's."""
+
+
 @dataclass(frozen=True)
 class Yardstick:
     """What the images of a task are held against; a part that the target lacks is None.
@@ -74,7 +82,7 @@ class Yardstick:
 
     few_shot: Tensor
     classifier: Classifier | None
-    reference: FrechetReference | None
+    reference: Reference | None
     real: Tensor | None = None
     real_nearest: Callable[[], NDArray[np.floating[Any]]] | None = None
     source: Callable[[], Images] | None = None
@@ -134,6 +142,7 @@ class Metric(ABC):
         limits: lowest and highest value it can have; None where there is no limit.
         capped: whether more than real images have is artefact and no merit.
         tabulated: whether the table of final scores has it.
+        selects: whether the table of model selection has a row for the snapshot that is best by it.
     """
 
     name: ClassVar[str]
@@ -149,6 +158,7 @@ class Metric(ABC):
     limits: ClassVar[Limits] = (None, None)
     capped: ClassVar[bool] = False
     tabulated: ClassVar[bool] = True
+    selects: ClassVar[bool] = False
 
     def missing(self, yardstick: Yardstick) -> str | None:
         """Why a task with this yardstick goes without the metric; None if it does not."""
@@ -185,6 +195,7 @@ class Metric(ABC):
             limits=self.limits,
             capped=self.capped,
             tabulated=self.tabulated,
+            selects=self.selects,
         )
 
     @abstractmethod

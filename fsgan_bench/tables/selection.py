@@ -71,8 +71,8 @@ def nearest(distance: Mapping[int, Curve]) -> Picks:
 def tables(results: TaskResults) -> list[Table]:
     """What each rule selects, a table for each scale of realisticness.
 
-    None for a task with neither realisticness nor a distance: there the final snapshot is all that
-    can be selected.
+    None for a task with neither realisticness nor a Frechet distance: there the final snapshot is
+    all that can be selected.
     """
     qualities: list[Scale | None] = [*metric_scales(results, QUALITY)]
     selections = [_table(results, quality) for quality in qualities or [None]]
@@ -82,7 +82,7 @@ def tables(results: TaskResults) -> list[Table]:
 def _table(results: TaskResults, quality: Scale | None) -> Table | None:
     variants = variants_on(results, quality)
     diversities = metric_scales(results, results.task.diversity)
-    distances = scales_of_kind(results, "distance")
+    distances = [s for s in scales_of_kind(results, "distance") if s.about.selects]
     if not variants or not (quality or distances):
         return None
     shown = [*([quality] if quality else []), *diversities, *distances]
