@@ -46,6 +46,9 @@ class Lite0(Backbone):
 
     name = "lite0"
     has_lpips = True
+    layers = ((16, 2), (24, 4), (40, 8), (112, 16), (320, 32))
+    """Channels and stride of each map in the LPIPS vector, in its order."""
+
     pooled_dim = 1280
 
     def __init__(self, device: str | torch.device = "cpu") -> None:

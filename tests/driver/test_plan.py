@@ -152,16 +152,17 @@ def test_any_text_is_a_setting_or_a_sentence(text: str) -> None:
         assert list(parsed) == ["dcl"]
 
 
-def test_the_readme_suite_is_a_suite(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    path = tmp_path / "my.toml"
+def test_the_documented_suite_is_a_suite(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/how-to/own-images.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+    path = tmp_path / "my-suite.toml"
     path.write_text(example, encoding="utf-8")
     suite = get_suite(str(path))
-    assert suite.source.path == tmp_path / "source" / "best.safetensors"
+    assert suite.source.path == tmp_path / "model.pt"
     assert suite.recipe.batch == 8
-    assert suite.budget("quick").iterations == 2000
-    assert list(suite.targets) == ["sketches", "ink"]
+    assert suite.budget("paper").iterations == 3000
+    assert list(suite.targets) == ["manga"]
+    assert suite.target("manga").images.parts[0].location.path == tmp_path / "manga"
 
 
 @pytest.mark.parametrize(
