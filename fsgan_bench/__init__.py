@@ -10,19 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fsgan_bench.errors import UserError
+    from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
     from fsgan_bench.training.method import Method
     from fsgan_bench.training.optimisation import Losses
     from fsgan_bench.training.session import Session
 
 __version__ = "0.1.0"
 
-__all__ = ["Losses", "Method", "Session", "UserError", "__version__"]
+__all__ = [
+    "Losses",
+    "Measured",
+    "Method",
+    "Metric",
+    "Session",
+    "UserError",
+    "Value",
+    "Yardstick",
+    "__version__",
+]
 
 _HOME = {
     "Losses": "training.optimisation",
+    "Measured": "metrics.metric",
     "Method": "training.method",
+    "Metric": "metrics.metric",
     "Session": "training.session",
     "UserError": "errors",
+    "Value": "metrics.metric",
+    "Yardstick": "metrics.metric",
 }
 
 

@@ -1,4 +1,4 @@
-"""Every snippet of docs/adding-a-method.md works, in the order of the page."""
+"""Every snippet of the pages on adding something works, in the order of the page."""
 
 from __future__ import annotations
 
@@ -15,21 +15,28 @@ from click.testing import CliRunner
 
 from fsgan_bench.cli.main import main
 
-PAGE = Path(__file__).parent.parent / "docs" / "adding-a-method.md"
+DOCS = Path(__file__).parent.parent / "docs"
 SNIPPET = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
 def run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a line of the page as a user types it, with this interpreter's ``fsgan-bench``.
+    """Run a line of a page as a user types it, with this interpreter's ``fsgan-bench``.
 
-    What starts no workers runs in this process, which has torch already.
+    What starts no workers runs in this process, which has torch already. Packages are installed
+    for this test alone.
     """
     program, *arguments = shlex.split(command)
-    if program == "fsgan-bench" and arguments[0] != "run":
+    if program == "fsgan-bench" and (arguments[0] != "run" or "none" in arguments):
         monkeypatch.chdir(folder)
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, f"{command}\n{result.output}"
         return
+    if program == "pip":
+        site = folder / "site"
+        options = f"--quiet --no-deps --no-build-isolation --target {site}"
+        command = f"{sys.executable} -m {command} {options}"
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.setenv("PYTHONPATH", str(site))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
@@ -42,23 +49,30 @@ def run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.slow
-def test_the_page_from_an_empty_file_to_a_trajectory(
-    tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def follow(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Write the files of a page and run its commands; the kinds of its snippets."""
     kinds = []
-    page = PAGE.read_text(encoding="utf-8")
-    fences = re.findall(r"^\s*(?:```|~~~)", page, re.MULTILINE)
-    for kind, text in SNIPPET.findall(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    fences = re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)
+    for kind, snippet in SNIPPET.findall(text):
         kinds.append(kind)
         if kind == "sh":
-            for line in text.strip().splitlines():
-                run(line, tmp_path, monkeypatch)
+            for line in snippet.strip().splitlines():
+                run(line, folder, monkeypatch)
         else:
-            named = re.match(r"# (\S+)\n", text)
-            assert named, f"a snippet names its file in the first line:\n{text}"
-            (tmp_path / named[1]).write_text(text, encoding="utf-8")
+            named = re.match(r"# (\S+)\n", snippet)
+            assert named, f"a snippet names its file in the first line:\n{snippet}"
+            (folder / named[1]).parent.mkdir(exist_ok=True)
+            (folder / named[1]).write_text(snippet, encoding="utf-8")
     assert len(fences) == 2 * len(kinds)
+    return kinds
+
+
+@pytest.mark.slow
+def test_a_method_from_an_empty_file_to_a_trajectory(
+    tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = follow("adding-a-method.md", tmp_path, monkeypatch)
     assert kinds.count("python") == 3 and kinds.count("sh") == 5
 
     task = tmp_path / "results" / "rehearsal" / "sketches-10shot"
@@ -70,3 +84,33 @@ def test_the_page_from_an_empty_file_to_a_trajectory(
     logged = json.loads((cell / "train.jsonl").read_text().splitlines()[-1])
     assert logged["generator/look_alike"] > 0
     assert json.loads((cell / "cell.json").read_text())["cell"]["config"] == {"weight": 3.0}
+
+
+@pytest.mark.slow
+def test_a_metric_from_a_class_to_scores(
+    tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = follow("adding-a-metric.md", tmp_path, monkeypatch)
+    assert kinds == ["python", "toml", "sh", "toml", "sh"]
+    task = tmp_path / "results" / "rehearsal" / "sketches-10shot"
+    (cell,) = (task / "tgan").iterdir()
+    for file, count in ((cell / "scores.jsonl", 2), (task / "references.jsonl", 3)):
+        scores = [json.loads(line) for line in file.read_text().splitlines()]
+        added = [score for score in scores if score["metric"] == "colourfulness"]
+        assert len(added) == count
+        assert all(0 < score["value"] < 200 and score["stderr"] > 0 for score in added)
+    assert "colourfulness" in (task / "figures" / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_classifier_from_a_function_to_reference_lines(
+    tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = follow("adding-a-classifier.md", tmp_path, monkeypatch)
+    assert kinds == ["python", "toml", "sh", "toml", "sh"]
+    task = tmp_path / "results" / "by-colours" / "sketches-10shot"
+    assert json.loads((task / "classifier.json").read_text())["name"] == "colours"
+    lines = [json.loads(line) for line in (task / "references.jsonl").read_text().splitlines()]
+    scores = {line["reference"]: line for line in lines if line["metric"] == "realisticness"}
+    assert scores["source"]["value"] < 0.3 < 0.7 < scores["real"]["value"]
+    assert scores["real"]["backbone"] == "colours"

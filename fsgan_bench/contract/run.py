@@ -24,7 +24,7 @@ from fsgan_bench.contract.checks import (
     check_training,
     check_unknown_settings,
 )
-from fsgan_bench.contract.samples import check_sampler
+from fsgan_bench.contract.sampler_check import check_sampler
 from fsgan_bench.contract.trial import Bench
 from fsgan_bench.contract.violation import Violation
 from fsgan_bench.errors import UserError, what_happened, where_blamed, where_defined
