@@ -15,7 +15,7 @@ from fsgan_bench.plugins.methods import method_entries
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
-HEAD = "from fsgan_bench.training.method import Method\n\n\n"
+HEAD = "from fsgan_bench import Method\n\n\n"
 
 MINE = f"{HEAD}class Mine(Method):\n    name, title, version, paper = 'mine', 'M', '1', 'p'\n"
 

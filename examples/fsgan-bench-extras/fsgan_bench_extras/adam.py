@@ -15,12 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
-from fsgan_bench.stylegan2.networks import Discriminator, Generator
-from fsgan_bench.stylegan2.ops import EqualConv2d, EqualLinear, ModulatedConv2d
-from fsgan_bench.training.fisher import diagonal_fisher
-from fsgan_bench.training.method import Method
-from fsgan_bench.training.session import Session
+from fsgan_bench import (
+    Discriminator,
+    EqualConv2d,
+    EqualLinear,
+    Generator,
+    Method,
+    ModulatedConv2d,
+    Session,
+    diagonal_fisher,
+    discriminator_adversarial,
+    generator_adversarial,
+)
 
 # [code] Their product is below the rounding of 1, so that training starts at the source exactly,
 # and neither is 0, or neither would have a gradient.

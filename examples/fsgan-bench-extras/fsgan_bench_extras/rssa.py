@@ -15,9 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
-from fsgan_bench.stylegan2.networks import Architecture, Generator, Synthesis
-from fsgan_bench.training.method import Latents, Losses
-from fsgan_bench.training.session import Session
+from fsgan_bench import Architecture, Generator, Latents, Losses, Session, Synthesis
 
 Layers = list[Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]

@@ -15,9 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsgan_bench.stylegan2.losses import discriminator_adversarial
-from fsgan_bench.training.method import Losses, Method
-from fsgan_bench.training.session import Session
+from fsgan_bench import Losses, Method, Session, discriminator_adversarial
 
 # The orthogonal wavelet "sym6" (Daubechies' least asymmetric one with six vanishing moments).
 SYM6 = (

@@ -14,13 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsgan_bench.contract.run import check_method
-from fsgan_bench.contract.trial import RECIPE, Bench, state_of, train
+from fsgan_bench import Session, UserError
+from fsgan_bench.contract import RECIPE, Bench, check_method, state_of, train
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import load_source
-from fsgan_bench.training.session import Session
 from fsgan_bench_extras.adam import (
     AdAM,
     AdAMConfig,

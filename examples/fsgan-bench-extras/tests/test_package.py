@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fsgan_bench.contract.trial import ARCHITECTURE, RECIPE
+from fsgan_bench import Method
+from fsgan_bench.contract import ARCHITECTURE, RECIPE
 from fsgan_bench.driver.memory import rehearse
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.training.method import Method
 
 if sys.version_info >= (3, 11):
     import tomllib

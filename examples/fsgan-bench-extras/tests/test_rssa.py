@@ -14,18 +14,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.cdc import CDC
-from fsgan_bench.contract.run import check_method
-from fsgan_bench.contract.trial import RECIPE, train
+from fsgan_bench import (
+    Architecture,
+    Discriminator,
+    Generator,
+    Latents,
+    Method,
+    Session,
+    Streams,
+    UserError,
+)
+from fsgan_bench.contract import RECIPE, check_method, train
 from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.images import to_uint8
-from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import load_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.suites.file import get_suite
-from fsgan_bench.training.method import Latents, Method
-from fsgan_bench.training.session import Session
-from fsgan_bench.training.streams import Streams
 from fsgan_bench_extras.rssa import (
     DISTANCES,
     RSSA,

@@ -14,13 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench.contract.run import CHECKS
-from fsgan_bench.contract.trial import RECIPE, Bench, state_of, train
-from fsgan_bench.errors import UserError
+from fsgan_bench import Method, Session, UserError
+from fsgan_bench.contract import CHECKS, RECIPE, Bench, state_of, train
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
-from fsgan_bench.training.method import Method
-from fsgan_bench.training.session import Session
 from fsgan_bench_extras import tgan_ada
 from fsgan_bench_extras.tgan_ada import (
     SYM6,
