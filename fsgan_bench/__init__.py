@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
     from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator, Synthesis
     from fsgan_bench.stylegan2.ops import EqualConv2d, EqualLinear, ModulatedConv2d
+    from fsgan_bench.training.averages import frozen_copy
     from fsgan_bench.training.fisher import diagonal_fisher
     from fsgan_bench.training.method import Latents, Method
     from fsgan_bench.training.optimisation import Losses
     from fsgan_bench.training.recipe import Recipe
-    from fsgan_bench.training.session import Session, frozen_copy
+    from fsgan_bench.training.session import Session
     from fsgan_bench.training.streams import Streams
 
 __version__ = "0.1.0"
@@ -59,11 +60,12 @@ _NAMES = {
     "stylegan2.losses": ("discriminator_adversarial", "generator_adversarial"),
     "stylegan2.networks": ("Architecture", "Discriminator", "Generator", "Synthesis"),
     "stylegan2.ops": ("EqualConv2d", "EqualLinear", "ModulatedConv2d"),
+    "training.averages": ("frozen_copy",),
     "training.fisher": ("diagonal_fisher",),
     "training.method": ("Latents", "Method"),
     "training.optimisation": ("Losses",),
     "training.recipe": ("Recipe",),
-    "training.session": ("Session", "frozen_copy"),
+    "training.session": ("Session",),
     "training.streams": ("Streams",),
 }
 

@@ -16,7 +16,7 @@ from fsgan_bench.driver.pretraining import PretrainConfig, pretrain
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import load_source, read_tensors
 from fsgan_bench.stylegan2.networks import Architecture
-from fsgan_bench.system.files import load_state
+from fsgan_bench.system.states import load_state
 from fsgan_bench.training.recipe import Recipe
 
 CONFIG = PretrainConfig(

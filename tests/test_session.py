@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from fsgan_bench.contract.trial import RECIPE, train
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
-from fsgan_bench.system.files import load_state, save_state
+from fsgan_bench.system.states import load_state, save_state
 from fsgan_bench.training.method import Diverged, Losses, Method
 from fsgan_bench.training.optimisation import minimise
 from fsgan_bench.training.recipe import Recipe

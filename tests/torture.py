@@ -39,9 +39,10 @@ from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system.files import file_hash, previous_state
+from fsgan_bench.system.files import file_hash
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import LOCK
+from fsgan_bench.system.states import previous_state
 from fsgan_bench.training.streams import Streams
 
 SUITE = """

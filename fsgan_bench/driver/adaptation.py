@@ -23,15 +23,14 @@ from fsgan_bench.results.records import SCHEMA, CellRecord
 from fsgan_bench.stylegan2.checkpoint import holds_modules, save_modules
 from fsgan_bench.system.files import (
     append_lines,
-    commit,
-    recover_state,
-    save_state,
     write_json,
     write_lines,
     write_text,
 )
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import description
+from fsgan_bench.system.provenance import commit
+from fsgan_bench.system.states import recover_state, save_state
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 

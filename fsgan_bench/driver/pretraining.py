@@ -20,8 +20,10 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
 from fsgan_bench.system import machine
-from fsgan_bench.system.files import commit, recover_state, save_state, write_json
+from fsgan_bench.system.files import write_json
 from fsgan_bench.system.paths import exists
+from fsgan_bench.system.provenance import commit
+from fsgan_bench.system.states import recover_state, save_state
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fsgan_bench.results.records import SCHEMA, ManifestRecord
-from fsgan_bench.system.files import append_lines, file_hash, previous_state, write_json
+from fsgan_bench.system.files import append_lines, file_hash, write_json
 from fsgan_bench.system.json_files import read_json
+from fsgan_bench.system.states import previous_state
 
 Keep = Literal["none", "last", "scored", "all"]
 """Which snapshots stay: none, the last, every scored one; ``all`` keeps the final state besides."""

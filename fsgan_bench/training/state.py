@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from fsgan_bench.training.session import Session
 
 PARTS = (
     "generator_side",
@@ -23,7 +20,31 @@ PARTS = (
 """Attributes that have a state of their own; None where a session lacks one."""
 
 
-def state_of(session: Session) -> dict[str, Any]:
+class Stateful(Protocol):
+    """A method, as far as its state goes."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Resumable(Protocol):
+    """A session, as far as its state goes; beside this it has :data:`PARTS`."""
+
+    iteration: int
+    path_length_mean: Tensor
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def method(self) -> Stateful: ...
+
+    @property
+    def scalers(self) -> Mapping[str, torch.amp.GradScaler]: ...
+
+
+def state_of(session: Resumable) -> dict[str, Any]:
     """The state, which shares its tensors with ``session``."""
     parts = {name: getattr(session, name) for name in PARTS}
     return {
@@ -35,7 +56,7 @@ def state_of(session: Session) -> dict[str, Any]:
     }
 
 
-def restore(session: Session, state: Mapping[str, Any]) -> None:
+def restore(session: Resumable, state: Mapping[str, Any]) -> None:
     """Bring ``session`` into the ``state`` of another with the same method and networks."""
     session.iteration = state["iteration"]
     for name in PARTS:

@@ -24,9 +24,10 @@ from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import KEEPS, CellFiles, Keep
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system.files import check_writable, previous_state, save_state
+from fsgan_bench.system.files import check_writable
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import resident
+from fsgan_bench.system.states import previous_state, save_state
 from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session

@@ -25,7 +25,8 @@ from fsgan_bench.data.images import save_png
 from fsgan_bench.errors import UserError, check_name, printable
 from fsgan_bench.results.reader import load
 from fsgan_bench.stylegan2.checkpoint import load_networks
-from fsgan_bench.system.files import load_state, write_text
+from fsgan_bench.system.files import write_text
+from fsgan_bench.system.states import load_state
 from fsgan_bench.tables import rendering
 from fsgan_bench.tables.scores import tables
 
