@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,34 +25,76 @@ DISTANCES: dict[str, Distance] = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss
 WHOLE = 32
 
 
+OF_PRESET: Any = None
+"""Default of what a preset decides: its value stands in the config that comes out."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "last": {
+        "self_correlation_distance": "smooth_l1",
+        "coarsest_self_correlation": 4,
+        "disturbance": 1.0,
+        "disturbance_every": 6,
+        "compresses_disturbed": False,
+    },
+    "first": {
+        "self_correlation_distance": "l1",
+        "coarsest_self_correlation": 1 << 16,
+        "disturbance": 0.15,
+        "disturbance_every": 1,
+        "compresses_disturbed": True,
+    },
+}
+
+
 @dataclass(frozen=True)
 class RSSAConfig(RelaxedRealismConfig):
     """The adversarial part is CDC's [code]; then come the two consistencies and the compression.
 
     Attributes:
+        preset: which of two published states decides what is said to be of the preset below.
+            ``last`` is the last commit of github.com/StevenShaw1999/RSSA that changed the training,
+            b4e460c (2022-03-07; the repository ends at 47f5701), ``first`` the one that it
+            replaced, 9aef3b1 (2022-03-01).
         self_correlation_weight: weight of self-correlation consistency: 0.8 [code]; 0 ablates it.
         disturbance_weight: weight of disturbance-correlation consistency: 0.4 [code]; 0 ablates it.
-        distance: between correlations: ``l1``, or ``smooth_l1`` for churches [code], which squares
-            small differences and so all but switches the disturbance term off.
+        self_correlation_distance: between correlations of an image, ``l1`` or ``smooth_l1``, which
+            squares small differences; of the preset: smooth L1 last, L1 at first [code].
+        disturbance_distance: between correlations of two images: ``l1`` [code].
+        coarsest_self_correlation: maps whose side is the image's divided by more than this are
+            left out of the first loss; of the preset: 4 last, as 64 is the smallest side at
+            256x256, and none at first [code]. That it follows the image to other sizes is ours
+            [ours].
         consistency_batch: images that either loss takes: 4 [code].
         disturbance: share of a latent of its own in a disturbed one; the rest is common to the
-            batch: 0.15 [code]. The code for faces computes these latents, but passes those that
-            have nothing in common; ours are used as for churches.
+            batch; of the preset. The paper's is 0.15; the code computes these latents, and passes
+            those that have nothing in common, which is 1, for faces in both states and last for
+            churches too [code].
+        disturbance_every: iterations between two uses of the second loss; of the preset: 6 last, 1
+            at first [code].
+        compresses_disturbed: whether the second loss's images come through the compression; of the
+            preset: not last [code]. At first those for churches did and those for faces did not
+            [code].
         self_correlation_up_to: largest side of feature maps in the first loss: 256 [code].
         disturbance_up_to: largest side in the second: 128; of the two maps that have it the first
             alone [code]. Memory grows with the fourth power of a window's side.
         compression: how far the ``w`` of a layer moves into the subspace: layers at the image's
-            resolution, at half of it, and so on; coarser ones stay. The values are those at 256x256
-            [code]; that they follow the image to other sizes is ours [ours]. Empty for none.
+            resolution, at half of it, and so on; coarser ones stay. The values are those for faces
+            at 256x256, for churches the first three are 0.75, 0.55 and 0.35 [code]; that they
+            follow the image to other sizes is ours [ours]. Empty for none.
         inversion_steps: steps that find latents of the few-shot images. The code's 4,002 are twice
             its training; 200 take as long as 150 iterations of plain fine-tuning [ours].
     """
 
+    preset: Literal["last", "first"] = "last"
     self_correlation_weight: float = 0.8
     disturbance_weight: float = 0.4
-    distance: Literal["l1", "smooth_l1"] = "l1"
+    self_correlation_distance: Literal["l1", "smooth_l1"] = OF_PRESET
+    disturbance_distance: Literal["l1", "smooth_l1"] = "l1"
+    coarsest_self_correlation: int = OF_PRESET
     consistency_batch: int = 4
-    disturbance: float = 0.15
+    disturbance: float = OF_PRESET
+    disturbance_every: int = OF_PRESET
+    compresses_disturbed: bool = OF_PRESET
     self_correlation_up_to: int = 256
     disturbance_up_to: int = 128
     compression: tuple[float, ...] = (0.85, 0.65, 0.45, 0.05, 0.05)
@@ -60,8 +102,16 @@ class RSSAConfig(RelaxedRealismConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, value in PRESETS[self.preset].items():
+            if getattr(self, name) is OF_PRESET:
+                object.__setattr__(self, name, value)
         if self.consistency_batch < 2 or self.inversion_steps < 1:
             raise ValueError("consistency_batch must be at least 2 and inversion_steps at least 1")
+        if min(self.coarsest_self_correlation, self.disturbance_every) < 1:
+            raise ValueError(
+                "coarsest_self_correlation and disturbance_every must be at least 1; a weight of 0 "
+                "leaves a loss out"
+            )
         if min(self.self_correlation_up_to, self.disturbance_up_to) < 4:
             raise ValueError("feature maps begin at 4x4; a weight of 0 leaves a loss out")
         if not all(0 <= share <= 1 for share in (self.disturbance, *self.compression)):
@@ -200,11 +250,9 @@ def invert(session: Session, steps: int) -> Tensor:
 class RSSA(RelaxedRealism):
     """Relaxed realism in a compressed latent space, plus the two consistencies of structure.
 
-    All images come through the compression, those that are scored too, and the consistencies take
-    the fixed layer noise [code]. Between the published scripts we choose for the disturbance term
-    [ours]: it runs in every iteration as for faces, not in every fourth as for churches, and on
-    compressed images as for churches, not on uncompressed ones as for faces. Styles are mixed
-    [ours]; the code's compression drops the second one.
+    All images come through the compression, those that are scored too, but for those of the
+    disturbance term where the preset says so; the consistencies take the fixed layer noise [code].
+    Styles are mixed [ours]; the code's compression drops the second one.
     """
 
     name = "rssa"
@@ -240,30 +288,50 @@ class RSSA(RelaxedRealism):
     def generator_loss(self, session: Session) -> Losses:
         config, terms = self.config, super().generator_loss(session)
         shape = (config.consistency_batch, session.architecture.style_dim)
-        distance = DISTANCES[config.distance]
         if config.self_correlation_weight:
             z = session.normal("self_correlation", *shape)
-            features = self.features(session, z, config.self_correlation_up_to)
+            smallest = session.architecture.resolution / config.coarsest_self_correlation
+            features = [
+                [layer for layer in layers if layer.shape[-1] >= smallest]
+                for layers in self.features(session, z, config.self_correlation_up_to)
+            ]
+            distance = DISTANCES[config.self_correlation_distance]
             loss = self_correlation_consistency(*features, distance)
             terms["self_correlation"] = config.self_correlation_weight * loss
-        if config.disturbance_weight:
+        if config.disturbance_weight and session.iteration % config.disturbance_every == 0:
             common = session.normal("disturbance", 1, shape[1])
             z = torch.lerp(common, session.normal("disturbance", *shape), config.disturbance)
-            features = self.features(session, z, config.disturbance_up_to, both=False)
-            loss = disturbance_consistency(*features, distance)
+            source, target = self.features(
+                session,
+                z,
+                config.disturbance_up_to,
+                both=False,
+                compresses=config.compresses_disturbed,
+            )
+            distance = DISTANCES[config.disturbance_distance]
+            loss = disturbance_consistency(source, target, distance)
             terms["disturbance"] = config.disturbance_weight * loss
         return terms
 
     def features(
-        self, session: Session, z: Tensor, up_to: int, *, both: bool = True
+        self,
+        session: Session,
+        z: Tensor,
+        up_to: int,
+        *,
+        both: bool = True,
+        compresses: bool = True,
     ) -> tuple[Layers, Layers]:
         """Source and target features of ``z`` [N, style_dim], of sides up to ``up_to``.
 
-        Without ``both``, the second map of the side ``up_to`` is left out.
+        Without ``both``, the second map of the side ``up_to`` is left out; without ``compresses``,
+        the latents do not come through the compression.
         """
 
         def synthesise(generator: Generator) -> Layers:
-            w = session.generator_side["compression"](generator.styles(z))
+            w = generator.styles(z)
+            if compresses:
+                w = session.generator_side["compression"](w)
             features = generator.synthesise(w, features=True).features
             kept = [layer for layer in features if layer.shape[-1] <= up_to]
             twice = len(kept) > 1 and kept[-1].shape[-1] == up_to
