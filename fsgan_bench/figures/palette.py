@@ -44,6 +44,11 @@ REFERENCES: dict[str, Look] = {
 ARTEFACT = "#f6efe6"
 """Fill of the region of a plot in which diversity exceeds the real images'."""
 
+DARK = "#15171b"
+"""Background of pages in the dark."""
+
+_CONTRAST = 4.0
+
 
 def variant_looks(results: TaskResults, variants: Iterable[Variant]) -> dict[str, Look]:
     """The look of each of a task's variants, by its key."""
@@ -89,6 +94,25 @@ def variant_look(look: Look, number: int, siblings: int = 1) -> Look:
         colour=_shade(look.colour, _VARIANT_LIGHTNESS[number - 1]),
         dashes=_VARIANT_DASHES[(number - 1) % len(_VARIANT_DASHES)],
     )
+
+
+def on_dark(colour: str) -> str:
+    """The colour on a dark page: mixed with white until it stands out as graphics must.
+
+    That is a contrast of ``_CONTRAST`` to ``DARK`` (WCAG 2.1, 1.4.11).
+    """
+    background = _luminance(DARK)
+    for percent in range(0, 100, 5):
+        found = _shade(colour, percent / 100)
+        if (_luminance(found) + 0.05) / (background + 0.05) >= _CONTRAST:
+            return found
+    return "#ffffff"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as WCAG defines it, in [0, 1]."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
 def _shade(colour: str, amount: float) -> str:

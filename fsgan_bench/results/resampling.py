@@ -63,6 +63,16 @@ def intra_lpips_draws(
     return total
 
 
+def probe_values(path: Path) -> ProbeValues:
+    """What is stored at ``path``, read once; raises UserError if it is damaged."""
+    return _probe_values(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _probe_values(path: Path, _changed: int) -> ProbeValues:
+    return ProbeValues.load(path)
+
+
 @lru_cache(maxsize=4096)
 def draws(path: Path, metric: str, version: str, value: float) -> Floats | None:
     """A stored score's values [B] in the resampled probe batches; None if they are not known.
@@ -75,7 +85,7 @@ def draws(path: Path, metric: str, version: str, value: float) -> Floats | None:
     name = "intra_lpips" if protocol_capped else metric
     if not math.isfinite(value) or not path.exists():
         return None
-    probe = ProbeValues.load(path)
+    probe = probe_values(path)
     if name not in probe.values or probe.versions.get(name) != version.replace(metric, name):
         return None
     counts, each = resamples(len(probe.cluster)), probe.values[name].astype(np.float64)

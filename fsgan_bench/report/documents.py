@@ -1,0 +1,139 @@
+"""What the page says beside scores: cards, provenance, failures and the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.analysis import verdict as judging
+from fsgan_bench.analysis.document import to_json
+from fsgan_bench.errors import UserError, printable
+from fsgan_bench.results.json_files import read_json, read_lines, read_text
+from fsgan_bench.results.reader import DONE, FAILED, UNFINISHED, TaskResults
+
+_SOURCE_FACTS = ("name", "title", "origin", "licence", "iteration", "fd_lite0")
+_HELD_OUT = ("accuracy", "auc", "accuracy_vs_source", "auc_vs_source", "brier", "ece")
+
+
+def cards(results: TaskResults) -> list[dict[str, Any]]:
+    """The cards of a task's source and of its classifier."""
+    folder = results.task.folder
+    found = []
+    if source := read_json(folder / "task.json").get("source"):
+        facts = _facts(source.get("card") or {}, *_SOURCE_FACTS) | {"hash": str(source.get("hash"))}
+        found.append({"title": "Source generator", "facts": facts, "content": source})
+    if (folder / "classifier.json").exists():
+        card = read_json(folder / "classifier.json")
+        facts = _facts(card, "name", "backbone") | _facts(card.get("held_out") or {}, *_HELD_OUT)
+        found.append({"title": "Realisticness classifier", "facts": facts, "content": card})
+    return found
+
+
+def _facts(card: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Those of a card's entries that are words or numbers."""
+    known = {name: card.get(name) for name in names}
+    return {
+        name.replace("_", " "): value
+        for name, value in known.items()
+        if isinstance(value, (str, int, float)) and value == value
+    }
+
+
+def provenance(results: TaskResults) -> dict[str, Any]:
+    """Where a task's cells come from: what all have in common, and each cell."""
+    stored = read_json(results.task.folder / "task.json")
+    hashes = {
+        name.removesuffix("_hash").replace("_", " "): value
+        for name, value in stored.items()
+        if name.endswith("_hash") and value
+    }
+    made: dict[str, list[str]] = {}
+    cells = []
+    for cell in results.cells.itertuples(index=False):
+        document = read_json(Path(str(cell.folder)) / "cell.json")
+        origin = dict(document.get("provenance") or {})
+        made.setdefault(json.dumps(origin, sort_keys=True), []).append(_name(cell))
+        specification = document["cell"]
+        cells.append(
+            {
+                "name": _name(cell),
+                "status": str(cell.status),
+                "hash": str(cell.hash),
+                "training": _seconds(cell.training_seconds),
+                "scoring": _seconds(cell.scoring_seconds),
+                "paper": str(specification.get("paper") or ""),
+                "specification": specification,
+            }
+        )
+    return {
+        "hashes": hashes,
+        "made": [{"cells": names, "content": json.loads(text)} for text, names in made.items()],
+        "cells": cells,
+    }
+
+
+def troubles(results: TaskResults) -> list[dict[str, Any]]:
+    """What failed, is unfinished or outdated, and why; and what else cells have to say."""
+    found = []
+    for cell in results.cells.itertuples(index=False):
+        folder = Path(str(cell.folder))
+        trace = ""
+        if cell.status == FAILED:
+            trace = printable(read_text(folder / "FAILED").strip().partition("\n")[2].strip())
+        said = []
+        if (folder / "notes.jsonl").exists():
+            for _, line in read_lines(folder / "notes.jsonl", whole=False):
+                said.append(f"iteration {line.get('iteration')}: {line.get('note')}")
+        if cell.status != DONE or said:
+            found.append(
+                {
+                    "name": _name(cell),
+                    "status": str(cell.status).lower(),
+                    "reason": str(cell.reason),
+                    "trace": trace,
+                    "said": [printable(text) for text in said],
+                }
+            )
+    return found
+
+
+def count(every: Sequence[TaskResults]) -> dict[str, int]:
+    """How many cells there are of each status."""
+    statuses = [str(status) for results in every for status in results.cells["status"]]
+    names = {DONE: "finished", FAILED: "failed", UNFINISHED: "unfinished"}
+    return {names.get(status, status): statuses.count(status) for status in dict.fromkeys(statuses)}
+
+
+def verdict(every: Sequence[TaskResults]) -> dict[str, Any]:
+    """The verdict on the paper's observations, or why there is none."""
+    try:
+        result = judging.verdict(every)
+    except UserError as error:
+        return {"observations": [], "sections": [], "why": str(error)}
+    return {
+        "observations": [
+            {"name": each["name"], "statement": each["statement"], "verdict": each["verdict"]}
+            for each in to_json(result)["observations"]
+        ],
+        "sections": [
+            {
+                "heading": section.heading,
+                "paragraphs": section.paragraphs,
+                "rows": [
+                    [{"text": text.strip("*"), "best": text.startswith("**")} for text in row]
+                    for row in section.rows
+                ],
+            }
+            for section in judging.sections(result)
+        ],
+    }
+
+
+def _name(cell: Any) -> str:
+    return f"{cell.label}, seed {cell.seed}"
+
+
+def _seconds(value: Any) -> float | None:
+    return round(float(value), 1) if float(value) == float(value) else None
