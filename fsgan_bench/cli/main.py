@@ -20,6 +20,7 @@ from fsgan_bench.cli.listing import list_
 from fsgan_bench.cli.new_method import new_method
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.cli.pretrain import pretrain
+from fsgan_bench.cli.report import report
 from fsgan_bench.cli.reproduce import reproduce
 from fsgan_bench.cli.run import run
 from fsgan_bench.cli.score import score
@@ -89,6 +90,7 @@ main.add_command(doctor)
 main.add_command(list_)
 main.add_command(new_method)
 main.add_command(pretrain)
+main.add_command(report)
 main.add_command(reproduce)
 main.add_command(run)
 main.add_command(score)

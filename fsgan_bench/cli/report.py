@@ -1,162 +1,50 @@
-"""What commands print: the plan, the results, and lists of names."""
+"""``fsgan-bench report``: one page to scrub through, from files alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+import click
 
-from fsgan_bench.driver.run import Plan, configured_titles
-from fsgan_bench.driver.task import Task
-from fsgan_bench.results.layout import CellFiles, TaskFiles
-from fsgan_bench.system.locks import owner_of
+from fsgan_bench.cli.options import PATH
+from fsgan_bench.errors import UserError, check_folder
 
+if TYPE_CHECKING:
+    from fsgan_bench.driver.run import Plan
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print how many cells there are, how many are done, and how long the rest will take."""
-    from fsgan_bench.driver.pace import expected
-
-    to_run = plan.to_run
-    count = len(plan.cells)
-    if not plan.methods:
-        targets = ", ".join(task.target.name for task in plan.tasks)
-        console.print(f"No methods: the source is scored for {targets}.", highlight=False)
-        return
-    if not to_run:
-        console.print(f"{count} cell(s), all done already; nothing to run.")
-        return
-    total, all_seen = 0.0, True
-    for task, cell in to_run:
-        pace, seen = expected(cell, task, plan.threads)
-        total += pace.seconds(cell)
-        all_seen &= seen
-    left = timedelta(seconds=round(total / plan.workers))
-    how = "from earlier runs" if all_seen else "from a plain iteration; some methods take longer"
-    lengths = sorted({cell.iterations for _, cell in to_run})
-    looks = sorted({len(cell.snapshots) for _, cell in to_run})
-    console.print(
-        f"{count} cell(s): {count - len(to_run)} done already, {len(to_run)} to run, "
-        f"{plan.workers} at a time with {plan.threads} thread(s) each."
-    )
-    console.print(
-        f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
-        f"{plan.tasks[0].suite.probe_size} images; about {left} ({how})."
-    )
-    _show_micro_batches(plan, console)
-    _show_disk(plan, console)
-    _show_memory(plan, console)
-    titles = configured_titles(plan.cells)
-    for task, cell in to_run:
-        owner = owner_of(cell.folder(task.folder))
-        elsewhere = f" (running elsewhere: {owner})" if owner else ""
-        by = f" [third party: {cell.method_origin}]" if cell.method_origin else ""
-        console.print(
-            f"  {titles[cell.hash]}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
-            f"{_relative(cell.folder(task.folder))}{elsewhere}",
-            highlight=False,
-            soft_wrap=True,
-        )
+NAME = "report.html"
 
 
-def _show_disk(plan: Plan, console: Console) -> None:
-    from rich.filesize import decimal
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, default=Path(NAME), show_default=True, help="HTML file to write.")
+def report(runs: tuple[Path, ...], out: Path) -> None:
+    """Write RUNS (result folders) as one HTML file to scrub through, from their files alone.
 
-    from fsgan_bench.driver.disk import free_bytes, stored_bytes, working_bytes
-
-    keep = plan.request.keep
-    stays = sum(stored_bytes(cell, task, keep) for task, cell in plan.to_run)
-    besides = plan.workers * max(working_bytes(task) for task in plan.tasks)
-    free = free_bytes(plan.request.out.resolve())
-    scarce = "; the disk may run full" if free < stays + besides else ""
-    console.print(
-        f"Disk: about {decimal(stays)} to stay (--keep-snapshots {keep}), {decimal(besides)} more "
-        f"while it runs; {decimal(free)} free{scarce}.",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _show_micro_batches(plan: Plan, console: Console) -> None:
-    from fsgan_bench.stylegan2.ops import stddev_group
-
-    batch, parts = plan.tasks[0].suite.recipe.batch, plan.request.accumulate
-    whole, split = stddev_group(batch), stddev_group(batch // parts)
-    if whole != split:
-        console.print(
-            f"Micro-batches of {batch // parts}: the discriminator's minibatch standard deviation "
-            f"is over {split} image(s) instead of {whole}, so results are not those of one batch.",
-            soft_wrap=True,
-        )
-
-
-def _show_memory(plan: Plan, console: Console) -> None:
-    from rich.filesize import decimal
-
-    from fsgan_bench.driver.memory import needs
-    from fsgan_bench.system.machine import free_memory
-
-    found = needs(plan.to_run, plan.methods)
-    together = sum(sorted((need.peak for need in found), reverse=True)[: plan.workers])
-    free = free_memory(plan.request.device)
-    training, scoring = (max(getattr(need, n) for need in found) for n in ("training", "scoring"))
-    how = "" if all(need.own for need in found) else " (some methods taken for plain fine-tuning)"
-    console.print(
-        f"Memory: about {decimal(training)} to train a cell{how}, {decimal(scoring)} to score it, "
-        f"{decimal(together)} for {plan.workers} at a time"
-        + ("." if free is None else f"; {decimal(free)} free."),
-        highlight=False,
-        soft_wrap=True,
-    )
-    if free is not None and together > free:
-        console.print(
-            "Warning: the memory does not suffice; try fewer --jobs, --accumulate or "
-            "--precision bf16.",
-            soft_wrap=True,
-        )
-
-
-def show_results(plan: Plan, console: Console) -> None:
-    """Print the table of each task and draw its figures, if they are older than its scores."""
-    from fsgan_bench.figures.drawing import draw
+    It holds curves, images, tables, verdict, cards and provenance, needs no network, and opens from
+    disk or from any web server. fsgan-bench run and reproduce write it beside the tasks.
+    """
+    from fsgan_bench.report import page
     from fsgan_bench.results.reader import load
-    from fsgan_bench.tables import rendering
-    from fsgan_bench.tables.scores import tables
 
-    for task in plan.tasks:
-        if not plan.methods:
-            _show_references(task, console)
-            continue
-        folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
-        begun = [folder for folder in folders if CellFiles(folder).cell.exists()]
-        if not any(CellFiles(folder).done.exists() for folder in begun):
-            continue
-        drawn = TaskFiles(task.folder).figures
-        if plan.to_run or not drawn.exists():
-            draw(begun)
-        for results in load(begun):
-            rendering.print_tables(tables(results), console)
-        console.print(f"Figures and tables: {_relative(drawn)}", soft_wrap=True)
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder; the name of an HTML file is needed.")
+    check_folder("--out", out.parent)
+    click.echo(page.write(load(list(runs)), out))
 
 
-def _show_references(task: Task, console: Console) -> None:
-    """Print the reference lines; they are drawn where no method is that has them in its figures."""
-    from fsgan_bench.figures.drawing import draw
-    from fsgan_bench.results.reader import load_references
-    from fsgan_bench.tables import rendering
-    from fsgan_bench.tables.scores import tables
-
-    rendering.print_tables(tables(load_references(task.folder)), console)
-    files = TaskFiles(task.folder)
-    if not files.cells():
-        draw([task.folder])
-        console.print(f"Figures and tables: {_relative(files.figures)}", soft_wrap=True)
+def report_folder(plan: Plan) -> Path:
+    """The folder of a plan's suite, whose tasks are on one page."""
+    return plan.tasks[0].folder.parent
 
 
-def _either(numbers: Sequence[int]) -> str:
-    return " or ".join(map(str, numbers))
+def write_report(plan: Plan) -> Path | None:
+    """Write the page of all tasks of a plan's suite beside them; None if nothing is there yet."""
+    from fsgan_bench.report import page
+    from fsgan_bench.results.reader import load
 
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    folder = report_folder(plan)
+    if not any(task.folder.exists() for task in plan.tasks):
+        return None
+    return page.write(load([folder]), folder / NAME)

@@ -71,7 +71,8 @@ def reproduce(
     quick: one target, three seeds, ablations with one. standard: three targets, three seeds in the
     ablations too, two methods' data sizes. full: all targets, five seeds, all methods' data sizes.
     """
-    from fsgan_bench.cli import report
+    from fsgan_bench.cli import printing
+    from fsgan_bench.cli.report import write_report
     from fsgan_bench.driver.run import RunRequest
     from fsgan_bench.reproduction.plan import (
         PARTS,
@@ -97,7 +98,7 @@ def reproduce(
     console = make_console()
     with console.status("planning"):
         found = plan_reproduction(request)
-    report.show_plan(found.plan, console)
+    printing.show_plan(found.plan, console)
     for note in found.notes:
         click.echo(note, err=True)
     show_broken(found.plan.broken)
@@ -106,6 +107,8 @@ def reproduce(
     failures = carry_out(found.plan, console)
     for path in draw_reproduction(request, found, say=lambda line: click.echo(line, err=True)):
         click.echo(path)
+    if page := write_report(found.plan):
+        click.echo(page)
     show_failures(found.plan, failures)
     show_broken(found.plan.broken)
     sys.exit(1 if failures or found.plan.broken else 0)

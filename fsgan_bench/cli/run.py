@@ -108,7 +108,8 @@ if TYPE_CHECKING:
 )
 def run(targets: str, dry_run: bool, **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
-    from fsgan_bench.cli import report
+    from fsgan_bench.cli import printing
+    from fsgan_bench.cli.report import write_report
     from fsgan_bench.driver.run import RunRequest, make_plan, start_over
 
     names = target_list(targets)
@@ -118,7 +119,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     request = RunRequest(targets=names, **options)
     with console.status("planning"):
         plan = make_plan(request)
-    report.show_plan(plan, console)
+    printing.show_plan(plan, console)
     show_broken(plan.broken)
     if dry_run:
         sys.exit(1 if plan.broken else 0)
@@ -127,7 +128,9 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     failures = carry_out(plan, console)
     undrawn = False
     try:
-        report.show_results(plan, console)
+        printing.show_results(plan, console)
+        if page := write_report(plan):
+            console.print(f"Report: {printing.relative(page)}", soft_wrap=True)
     except (OSError, UserError) as error:
         click.echo(
             f"The figures could not be drawn; fsgan-bench figures {request.out} draws them later: "
@@ -146,8 +149,11 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     After a signal it says how to go on, and ends the process with the signal's exit code.
     """
     from fsgan_bench.cli.progress import Display
+    from fsgan_bench.cli.report import NAME, report_folder
     from fsgan_bench.driver.executors.local import Signalled
+    from fsgan_bench.driver.listener import Together
     from fsgan_bench.driver.run import run_plan
+    from fsgan_bench.report.live import LiveReport
     from fsgan_bench.system.locks import owned
 
     if plan.to_prepare:
@@ -162,8 +168,10 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
             click.echo(f"{task.target.name}: {note}", err=True)
     if not plan.to_run:
         return {}
+    folder = report_folder(plan)
+    report = LiveReport(folder, folder / NAME, lambda line: click.echo(line, err=True))
     try:
-        return run_plan(plan, Display(console))
+        return run_plan(plan, Together(Display(console), report))
     except Signalled as signal:
         click.echo("Stopped. Every cell's state is saved; the same command continues.", err=True)
         sys.exit(128 + signal.number)

@@ -1,4 +1,4 @@
-"""What the page holds of one task: its methods, their curves, reference lines, images and tables."""
+"""What the page holds of one task: methods, their curves, reference lines, images and tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fsgan_bench.figures import palette
 from fsgan_bench.figures.palette import Look

@@ -84,7 +84,8 @@ import timm
 
 import fsgan_bench.driver.adaptation
 import fsgan_bench.figures.drawing
-import fsgan_bench.cli.report
+import fsgan_bench.cli.printing
+import fsgan_bench.report.page
 import fsgan_bench.driver.run
 from fsgan_bench.cli.main import main
 

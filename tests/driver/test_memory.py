@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from torch import Tensor, nn
 
-from fsgan_bench.cli.report import show_plan
+from fsgan_bench.cli.printing import show_plan
 from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
 from fsgan_bench.driver.run import RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
