@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder
+from fsgan_bench.results.layout import CellFiles
 
 if TYPE_CHECKING:
     from fsgan_bench.driver.run import Plan
@@ -23,7 +25,8 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
     """Write RUNS (result folders) as one HTML file to scrub through, from their files alone.
 
     It holds curves, images, tables, verdict, cards and provenance, needs no network, and opens from
-    disk or from any web server. fsgan-bench run and reproduce write it beside the tasks.
+    disk or from any web server. fsgan-bench run and reproduce write one of
+    their own cells into the folder of the suite.
     """
     from fsgan_bench.report import page
     from fsgan_bench.results.reader import load
@@ -34,17 +37,15 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
     click.echo(page.write(load(list(runs)), out))
 
 
-def report_folder(plan: Plan) -> Path:
-    """The folder of a plan's suite, whose tasks are on one page."""
-    return plan.tasks[0].folder.parent
+def report_file(plan: Plan) -> Path:
+    """Where the page of a plan's cells is: in the folder of its suite."""
+    return plan.tasks[0].folder.parent / NAME
 
 
-def write_report(plan: Plan) -> Path | None:
-    """Write the page of all tasks of a plan's suite beside them; None if nothing is there yet."""
+def write_report(plan: Plan, cells: Sequence[Path]) -> Path | None:
+    """Write the page of these cells of a plan; None if none of them has begun."""
     from fsgan_bench.report import page
     from fsgan_bench.results.reader import load
 
-    folder = report_folder(plan)
-    if not any(task.folder.exists() for task in plan.tasks):
-        return None
-    return page.write(load([folder]), folder / NAME)
+    begun = [cell for cell in cells if CellFiles(cell).cell.exists()]
+    return page.write(load(begun), report_file(plan)) if begun else None

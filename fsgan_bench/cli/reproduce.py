@@ -107,7 +107,8 @@ def reproduce(
     failures = carry_out(found.plan, console)
     for path in draw_reproduction(request, found, say=lambda line: click.echo(line, err=True)):
         click.echo(path)
-    if page := write_report(found.plan):
+    compared = [cell for cells in found.compared.values() for cell in cells]
+    if page := write_report(found.plan, compared):
         click.echo(page)
     show_failures(found.plan, failures)
     show_broken(found.plan.broken)

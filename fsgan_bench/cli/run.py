@@ -129,7 +129,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     undrawn = False
     try:
         printing.show_results(plan, console)
-        if page := write_report(plan):
+        if page := write_report(plan, [cell.folder(task.folder) for task, cell in plan.cells]):
             console.print(f"Report: {printing.relative(page)}", soft_wrap=True)
     except (OSError, UserError) as error:
         click.echo(
@@ -149,7 +149,7 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     After a signal it says how to go on, and ends the process with the signal's exit code.
     """
     from fsgan_bench.cli.progress import Display
-    from fsgan_bench.cli.report import NAME, report_folder
+    from fsgan_bench.cli.report import report_file
     from fsgan_bench.driver.executors.local import Signalled
     from fsgan_bench.driver.listener import Together
     from fsgan_bench.driver.run import run_plan
@@ -168,8 +168,11 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
             click.echo(f"{task.target.name}: {note}", err=True)
     if not plan.to_run:
         return {}
-    folder = report_folder(plan)
-    report = LiveReport(folder, folder / NAME, lambda line: click.echo(line, err=True))
+    report = LiveReport(
+        [cell.folder(task.folder) for task, cell in plan.cells],
+        report_file(plan),
+        lambda line: click.echo(line, err=True),
+    )
     try:
         return run_plan(plan, Together(Display(console), report))
     except Signalled as signal:

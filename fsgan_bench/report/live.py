@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from fsgan_bench.driver.worker import Event
 from fsgan_bench.errors import what_happened
 from fsgan_bench.report import page
 from fsgan_bench.report.sprites import Encoder
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load
 
 PAUSE_SECONDS = 30.0
@@ -23,16 +24,20 @@ SHARE = 0.02
 
 
 class LiveReport:
-    """Keeps the page at ``path`` current while it hears of cells; ``folder`` has their tasks.
+    """Keeps the page of ``cells`` (folders) at ``path`` current while it hears of them.
 
     It writes in a thread of its own, seldom enough not to slow the run down. What goes wrong is
     said once through ``say``, and the run goes on without.
     """
 
     def __init__(
-        self, folder: Path, path: Path, say: Callable[[str], None], pause: float = PAUSE_SECONDS
+        self,
+        cells: Sequence[Path],
+        path: Path,
+        say: Callable[[str], None],
+        pause: float = PAUSE_SECONDS,
     ) -> None:
-        self.folder, self.path, self.say, self.pause = folder, path, say, pause
+        self.cells, self.path, self.say, self.pause = cells, path, say, pause
         self.encoder = Encoder()
         self.news, self.ended = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)
@@ -57,6 +62,12 @@ class LiveReport:
         if event.last or "scores" in event.news:
             self.news.set()
 
+    def write(self) -> None:
+        """Write the page of the cells that have begun, if there are any."""
+        now = datetime.now().astimezone().isoformat(" ", "minutes")
+        if begun := [cell for cell in self.cells if CellFiles(cell).cell.exists()]:
+            page.write(load(begun), self.path, self.encoder, going=now)
+
     def _follow(self) -> None:
         pause = self.pause
         while not self.ended.wait(pause):
@@ -65,8 +76,7 @@ class LiveReport:
             self.news.clear()
             began = time.monotonic()
             try:
-                now = datetime.now().astimezone().isoformat(" ", "minutes")
-                page.write(load([self.folder]), self.path, self.encoder, going=now)
+                self.write()
             except Exception as problem:  # whatever it is, the run must not suffer
                 self.say(f"The report is not kept current: {what_happened(problem)}")
                 return

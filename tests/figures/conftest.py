@@ -193,3 +193,9 @@ class TaskWriter:
 def writer(tmp_path: Path) -> TaskWriter:
     """A writer of a task folder in a run root of its own: ``writer.folder``."""
     return TaskWriter(tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def task_writer() -> type[TaskWriter]:
+    """The writer's class, for fixtures of more than one test."""
+    return TaskWriter

@@ -90,7 +90,7 @@ class Latent {
     const copied = task().copy !== null && distance !== undefined && distance < task().copy;
     const facts = values.map(([name, value]) => [make("dt", {}, task().eachTitles[name]), make("dd", {}, show(value))]);
     return make("div", { class: "nearest" },
-      make("figure", {}, tile, make("figcaption", {}, `nearest: few-shot ${image + 1}`)),
+      make("figure", {}, tile, make("figcaption", {}, `few-shot ${image + 1}`)),
       make("dl", {}, facts),
       copied ? make("p", { class: "warning" }, "nearer than 95 % of real images: a copy?") : null);
   }

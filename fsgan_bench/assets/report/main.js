@@ -162,7 +162,7 @@ function drawHead() {
     (page.verdict?.observations ?? []).map((each) => chip(`${each.name}: ${each.verdict}`, each.verdict.replace(" ", "-"), "#verdict")));
   if (page.going) {
     const again = make("input", { type: "checkbox", id: "again" });
-    fill(byId("going"), make("p", {}, `The run is going on; this is how far it was at ${page.going}. `,
+    fill(byId("going"), make("p", {}, `Not finished: this is how far the run was at ${page.going}. `,
       make("label", {}, again, " look again every minute")));
     again.checked = sessionStorage.getItem("again") === "yes";
     again.addEventListener("change", () => sessionStorage.setItem("again", again.checked ? "yes" : "no"));
