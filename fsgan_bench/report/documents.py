@@ -10,8 +10,10 @@ from typing import Any
 from fsgan_bench.analysis import verdict as judging
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.errors import UserError, printable
-from fsgan_bench.results.json_files import read_json, read_lines, read_text
+from fsgan_bench.results.folders import read_cell
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, UNFINISHED, TaskResults
+from fsgan_bench.system.json_files import numbered_lines, read_json, read_text
 
 _SOURCE_FACTS = ("name", "title", "origin", "licence", "iteration", "fd_lite0")
 _HELD_OUT = ("accuracy", "auc", "accuracy_vs_source", "auc_vs_source", "brier", "ece")
@@ -19,13 +21,12 @@ _HELD_OUT = ("accuracy", "auc", "accuracy_vs_source", "auc_vs_source", "brier", 
 
 def cards(results: TaskResults) -> list[dict[str, Any]]:
     """The cards of a task's source and of its classifier."""
-    folder = results.task.folder
-    found = []
-    if source := read_json(folder / "task.json").get("source"):
-        facts = _facts(source.get("card") or {}, *_SOURCE_FACTS) | {"hash": str(source.get("hash"))}
-        found.append({"title": "Source generator", "facts": facts, "content": source})
-    if (folder / "classifier.json").exists():
-        card = read_json(folder / "classifier.json")
+    source = results.task.source
+    facts = _facts(source.card, *_SOURCE_FACTS) | {"hash": source.hash}
+    content: Mapping[str, Any] = {"hash": source.hash, **source.card}
+    found = [{"title": "Source generator", "facts": facts, "content": content}]
+    if results.files.classifier.exists():
+        card = read_json(results.files.classifier)
         facts = _facts(card, "name", "backbone") | _facts(card.get("held_out") or {}, *_HELD_OUT)
         found.append({"title": "Realisticness classifier", "facts": facts, "content": card})
     return found
@@ -43,19 +44,18 @@ def _facts(card: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def provenance(results: TaskResults) -> dict[str, Any]:
     """Where a task's cells come from: what all have in common, and each cell."""
-    stored = read_json(results.task.folder / "task.json")
+    task = results.task
     hashes = {
-        name.removesuffix("_hash").replace("_", " "): value
-        for name, value in stored.items()
-        if name.endswith("_hash") and value
+        **task.made_with,
+        "reference images": task.reference_hash,
+        "probe batch": task.probe_hash,
     }
     made: dict[str, list[str]] = {}
     cells = []
     for cell in results.cells.itertuples(index=False):
-        document = read_json(Path(str(cell.folder)) / "cell.json")
-        origin = dict(document.get("provenance") or {})
-        made.setdefault(json.dumps(origin, sort_keys=True), []).append(_name(cell))
-        specification = document["cell"]
+        record = read_cell(CellFiles(Path(str(cell.folder))))
+        origin = json.dumps(record.provenance.model_dump(exclude={"form"}), sort_keys=True)
+        made.setdefault(origin, []).append(_name(cell))
         cells.append(
             {
                 "name": _name(cell),
@@ -63,12 +63,12 @@ def provenance(results: TaskResults) -> dict[str, Any]:
                 "hash": str(cell.hash),
                 "training": _seconds(cell.training_seconds),
                 "scoring": _seconds(cell.scoring_seconds),
-                "paper": str(specification.get("paper") or ""),
-                "specification": specification,
+                "paper": record.cell.paper,
+                "specification": record.cell.stored,
             }
         )
     return {
-        "hashes": hashes,
+        "hashes": {name: value for name, value in hashes.items() if value},
         "made": [{"cells": names, "content": json.loads(text)} for text, names in made.items()],
         "cells": cells,
     }
@@ -78,13 +78,13 @@ def troubles(results: TaskResults) -> list[dict[str, Any]]:
     """What failed, is unfinished or outdated, and why; and what else cells have to say."""
     found = []
     for cell in results.cells.itertuples(index=False):
-        folder = Path(str(cell.folder))
+        files = CellFiles(Path(str(cell.folder)))
         trace = ""
         if cell.status == FAILED:
-            trace = printable(read_text(folder / "FAILED").strip().partition("\n")[2].strip())
+            trace = printable(read_text(files.failed).strip().partition("\n")[2].strip())
         said = []
-        if (folder / "notes.jsonl").exists():
-            for _, line in read_lines(folder / "notes.jsonl", whole=False):
+        if files.notes.exists():
+            for _, line in numbered_lines(files.notes, whole=False):
                 said.append(f"iteration {line.get('iteration')}: {line.get('note')}")
         if cell.status != DONE or said:
             found.append(

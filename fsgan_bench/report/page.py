@@ -98,7 +98,9 @@ def page(title: str, content: dict[str, Any], sprites: Sequence[Sprite]) -> str:
 
 
 def _title(every: Sequence[TaskResults]) -> str:
-    targets = ", ".join(dict.fromkeys(results.task.target_title for results in every))
+    targets = ", ".join(
+        dict.fromkeys(results.task.target_title or results.task.target for results in every)
+    )
     return f"{targets}: few-shot adaptation"
 
 

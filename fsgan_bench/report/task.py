@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 
 from fsgan_bench.figures import palette
-from fsgan_bench.figures.palette import Look
+from fsgan_bench.metrics.description import KINDS
 from fsgan_bench.metrics.per_image import NEAREST
 from fsgan_bench.report.sprites import Sheet
 from fsgan_bench.results import curves, resampling
 from fsgan_bench.results import notes as footnotes
-from fsgan_bench.results.curves import Curve, Scale, Variant
+from fsgan_bench.results.curves import Curve, Variant
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, UNFINISHED, TaskResults
+from fsgan_bench.results.references import REFERENCE_TITLES
+from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
 from fsgan_bench.tables import literature, selection
 from fsgan_bench.tables.model import NONE, Table
 from fsgan_bench.tables.scores import tables as score_tables
+from fsgan_bench.training.look import SOLID, Look
 
 LATENTS = 16
 """Tiles of an image strip."""
@@ -40,8 +44,11 @@ _EACH = {
 
 def with_unfinished(results: TaskResults) -> TaskResults:
     """The same with the cells that are still going counted as done, to draw them so far."""
-    status = results.cells["status"].replace(UNFINISHED, DONE)
-    return replace(results, cells=results.cells.assign(status=status))
+    cells, scores = (
+        frame.assign(status=frame["status"].replace(UNFINISHED, DONE))
+        for frame in (results.cells, results.scores)
+    )
+    return replace(results, cells=cells, scores=scores)
 
 
 def key(results: TaskResults) -> str:
@@ -52,9 +59,10 @@ def key(results: TaskResults) -> str:
 def describe(results: TaskResults) -> dict[str, Any]:
     """All of a task but its pictures, which :func:`sheets` lists, as JSON."""
     task, shown = results.task, with_unfinished(results)
-    variants, scales = curves.variants(shown), _scales(shown)
+    variants, scales = curves.variants(shown), scales_of_kind(shown, *KINDS)
+    looks = palette.variant_looks(shown, variants)
     finished = {variant.key: variant for variant in curves.variants(results)}
-    on = curves.scales(results, "realisticness")
+    on = metric_scales(results, QUALITY)
     per_cell = {
         (variant.key, seed): cell
         for variant in variants
@@ -63,7 +71,7 @@ def describe(results: TaskResults) -> dict[str, Any]:
     return {
         "key": key(results),
         "title": task.title,
-        "target": task.target_title,
+        "target": task.target_title or task.target,
         "shots": task.shots,
         "fewShot": min(task.shots, LATENTS),
         "notes": _notes(results, variants),
@@ -74,10 +82,10 @@ def describe(results: TaskResults) -> dict[str, Any]:
             {
                 "key": variant.key,
                 "label": variant.label,
-                "mark": footnotes.MARKS[curves.verdict(results, finished[variant.key], on)]
+                "mark": footnotes.MARKS[curves.has_converged(results, finished[variant.key], on)]
                 if variant.key in finished
                 else "",
-                "look": look(variant.look),
+                "look": look(looks[variant.key]),
                 "seeds": list(variant.seeds),
                 "running": _running(results, variant),
             }
@@ -87,7 +95,7 @@ def describe(results: TaskResults) -> dict[str, Any]:
         "references": [
             {
                 "name": name,
-                "title": palette.REFERENCE_TITLES[name],
+                "title": REFERENCE_TITLES[name],
                 "look": look(style),
                 "values": {
                     scale.key: numbers(found)
@@ -103,7 +111,7 @@ def describe(results: TaskResults) -> dict[str, Any]:
             if (found := _each(cell))
         },
         "eachTitles": _EACH,
-        "copy": _copy_threshold(task.folder / "probe" / "real.npz"),
+        "copy": _copy_threshold(results.files.probe("real")),
         "tables": _tables(results) if finished or results.cells.empty else [],
     }
 
@@ -115,7 +123,7 @@ def sheets(results: TaskResults) -> Iterable[Sheet]:
     """
     task, shown = results.task, with_unfinished(results)
     for name in ("few_shot", "source", "ideal", "real"):
-        path = task.folder / "strips" / f"{name}.png"
+        path = results.files.strip(name)
         if path.exists():
             yield Sheet(f"{key(results)}/strips/{name}", ((0, path),), task.resolution)
     cells = [
@@ -124,9 +132,7 @@ def sheets(results: TaskResults) -> Iterable[Sheet]:
         for place, (seed, cell) in enumerate(_cells(shown, variant).items())
     ]
     for _, variant_key, seed, cell in sorted(cells, key=lambda each: each[0]):
-        found = (path for path in (cell / "grids").glob("*.png") if path.stem.isdigit())
-        rows = tuple(sorted((int(path.stem), path) for path in found))
-        if rows:
+        if rows := tuple(CellFiles(cell).grids().items()):
             yield Sheet(f"{key(results)}/{variant_key}/{seed}", rows, task.resolution)
 
 
@@ -135,7 +141,7 @@ def look(of: Look) -> dict[str, Any]:
     return {
         "light": of.colour,
         "dark": palette.on_dark(of.colour),
-        "dashes": [] if of.dashes == palette.SOLID else list(of.dashes[1]),
+        "dashes": [] if of.dashes == SOLID else list(of.dashes[1]),
         "marker": of.marker,
     }
 
@@ -145,22 +151,15 @@ def numbers(values: Iterable[float]) -> list[float | None]:
     return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
 
 
-def _scales(results: TaskResults) -> list[Scale]:
-    first = ["realisticness", results.task.diversity]
-    stored = dict.fromkeys(map(str, results.scores["metric"]))
-    return [
-        scale for name in dict.fromkeys([*first, *stored]) for scale in curves.scales(results, name)
-    ]
-
-
 def _scale(scale: Scale) -> dict[str, Any]:
     return {
         "key": scale.key,
         "metric": scale.metric,
         "name": scale.name(),
-        "higherIsBetter": scale.higher_is_better,
-        "unit": scale.metric == "realisticness",
-        "artefact": scale.metric.startswith("intra_lpips"),
+        "short": scale.about.short,
+        "limits": scale.about.limits,
+        "lowerIsBetter": scale.about.higher_is_better is False,
+        "capped": scale.about.capped,
     }
 
 

@@ -27,14 +27,15 @@ function referencesOn(key) {
 }
 
 function realValue(key) {
-  return scale(key)?.artefact ? referencesOn(key).find((each) => each.name === "real")?.value : undefined;
+  return scale(key)?.capped ? referencesOn(key).find((each) => each.name === "real")?.value : undefined;
 }
 
 // The range of a scale's axis, from all that is drawn on it.
 function rangeOf(key) {
   const of = scale(key);
   if (!of) return [0, 1];
-  if (of.unit) return [-0.03, 1.03];
+  const [least, most] = of.limits;
+  if (least !== null && most !== null) return [least - 0.03 * (most - least), most + 0.03 * (most - least)];
   const values = referencesOn(key).map((each) => each.value);
   for (const variant of shown()) {
     const found = curve(variant, key);
@@ -43,10 +44,11 @@ function rangeOf(key) {
     });
   }
   if (values.length === 0) return [0, 1];
-  const low = of.higherIsBetter ? Math.min(...values) : 0;
+  const fromZero = of.lowerIsBetter && least === 0;
+  const low = fromZero ? 0 : Math.min(...values);
   const high = Math.max(...values);
   const margin = 0.06 * (high - low || 1);
-  return [of.higherIsBetter ? low - margin : 0, high + margin];
+  return [fromZero ? 0 : low - margin, high + margin];
 }
 
 // Where ticks are: near evenly spaced places on the axis, but at snapshots.

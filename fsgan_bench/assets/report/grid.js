@@ -52,8 +52,8 @@ class Grid {
   }
 
   referenceDetails(of) {
-    const part = (key, name) => (of.values[key] ? [`${name} ${show(of.values[key][0])}`] : []);
-    return [...part(state.quality, shortName(state.quality)), ...part(state.diversity, shortName(state.diversity))];
+    const part = (key) => (of.values[key] ? [`${scale(key).short} ${show(of.values[key][0])}`] : []);
+    return [...part(state.quality), ...part(state.diversity)];
   }
 
   methodRow(variant) {
@@ -78,7 +78,7 @@ class Grid {
       row.classList.toggle("elsewhere", other);
       const scores = [state.quality, state.diversity]
         .filter((key) => scale(key))
-        .map((key) => make("span", {}, `${shortName(key)} ${show(valueAt(variant, key, at)?.value)}`));
+        .map((key) => make("span", {}, `${scale(key).short} ${show(valueAt(variant, key, at)?.value)}`));
       const remark = place < 0 ? "no images stored" : other ? `images of ${whole(stored[place])}` : null;
       fill(details, scores, remark ? make("span", { class: "remark" }, remark) : null);
     }
@@ -106,9 +106,4 @@ class Grid {
     next.tabIndex = 0;
     next.focus();
   }
-}
-
-// A scale's name without what is in brackets.
-function shortName(key) {
-  return (scale(key)?.name ?? "").replace(/^realisticness /, "").replace(/ \(.*\)$/, "");
 }
