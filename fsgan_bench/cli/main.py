@@ -13,6 +13,7 @@ import click
 from fsgan_bench import __version__
 from fsgan_bench.cli.cache import cache
 from fsgan_bench.cli.check import check
+from fsgan_bench.cli.compare import compare
 from fsgan_bench.cli.convert import convert
 from fsgan_bench.cli.data import data
 from fsgan_bench.cli.doctor import doctor
@@ -84,6 +85,7 @@ def figures(runs: tuple[Path, ...], out: Path | None) -> None:
 
 main.add_command(cache)
 main.add_command(check)
+main.add_command(compare)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(doctor)

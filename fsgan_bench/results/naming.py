@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fsgan_bench.errors import one_line
@@ -38,7 +38,7 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        settings = _settings(row["cell"])
+        settings = leaves(row["cell"], without=_NAMES)
         digest = json_hash(settings)[:8]
         row["variant"] = f"{row['method']}-{digest}"
         methods.setdefault(row["method"], {})[row["variant"]] = settings
@@ -47,17 +47,19 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
         row["label"] = f"{row['title']} ({label})" if label else row["title"]
 
 
-def _settings(cell: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """All leaves of a cell's specification by dotted name, each as JSON."""
-    leaves: dict[str, str] = {}
-    for name, value in cell.items():
-        if not prefix and name in _NAMES:
+def leaves(
+    values: Mapping[str, Any], without: Collection[str] = (), prefix: str = ""
+) -> dict[str, str]:
+    """All leaves of nested tables by dotted name, each as JSON, ``without`` some at the top."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if name in without:
             continue
         if isinstance(value, Mapping):
-            leaves |= _settings(value, f"{prefix}{name}.")
+            found |= leaves(value, prefix=f"{prefix}{name}.")
         else:
-            leaves[one_line(f"{prefix}{name}")] = json.dumps(value, sort_keys=True)
-    return leaves
+            found[one_line(f"{prefix}{name}")] = json.dumps(value, sort_keys=True)
+    return found
 
 
 def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
