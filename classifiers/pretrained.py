@@ -82,7 +82,6 @@ def model_weights(name: str) -> Weights:
         file=f"{config.architecture}.{config.tag}.safetensors",
         size=None,
         sha256=None,
-        licence=config.license or "unknown",
         url=f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors",
     )
 

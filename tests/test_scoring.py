@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,16 +39,16 @@ def pictures(count: int, seed: int, size: int = 64) -> Images:
 class Brightness:
     """A classifier on pixels, of no trunk."""
 
-    card = {"name": "brightness", "backbone": "brightness/1"}
+    card: Mapping[str, Any] = {"name": "brightness", "backbone": "brightness/1"}
 
     def scores(self, images: Images) -> NDArray[np.float64]:
-        return images.mean(axis=(1, 2, 3)) / 255.0
+        return np.asarray(images.mean(axis=(1, 2, 3)) / 255.0, dtype=np.float64)
 
 
 class MeanFeature:
     """A classifier on the mean pooled feature of ``lite0``; ``looked`` counts its own passes."""
 
-    card = {"name": "mean", "backbone": "in full"}
+    card: Mapping[str, Any] = {"name": "mean", "backbone": "in full"}
 
     def __init__(self, trunk: Backbone) -> None:
         self.backbone, self.trunk, self.looked = trunk, trunk.version, 0
@@ -128,6 +129,7 @@ def test_per_image_values_are_those_that_the_scores_are_made_of(
 ) -> None:
     scored = scorer(squeeze, lite0).score(FAKES)
     scores = by_name(scored.scores)
+    assert scored.probe is not None
     scored.probe.save(tmp_path / "probe.npz")
     probe = ProbeValues.load(tmp_path / "probe.npz")
     assert probe.values["realisticness"].mean() == pytest.approx(

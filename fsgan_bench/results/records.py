@@ -62,7 +62,7 @@ class Record(BaseModel):
     version_written: ClassVar[int] = 2
     what: ClassVar[str] = "record"
 
-    form: int = Field(default=1, alias=SCHEMA, ge=1)
+    form: int = Field(default=1, alias="schema", ge=1)
 
     @classmethod
     def parse(cls: type[R], value: Mapping[str, Any], where: str) -> R:

@@ -104,7 +104,7 @@ def save_source(
     The file appears whole or not at all.
     """
     networks = {"generator": generator, "discriminator": discriminator, "raw": raw}
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, network in networks.items():
         if network is not None:
             tensors |= _prefixed(name, network)

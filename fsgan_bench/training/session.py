@@ -74,9 +74,10 @@ class Session:
         self.images.flags.writeable = False
         self.source_generator: Generator = frozen_copy(generator).to(device)
         self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
-        starts_from_average = average is None or average is generator
         self.source_average: Generator = (
-            self.source_generator if starts_from_average else frozen_copy(average).to(device)
+            self.source_generator
+            if average is None or average is generator
+            else frozen_copy(average).to(device)
         )
         self.generator = copy.deepcopy(generator).to(device).train()
         self.discriminator = copy.deepcopy(discriminator).to(device).train()

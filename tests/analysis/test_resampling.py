@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fsgan_bench.metrics.per_image import ProbeValues, choose
 from fsgan_bench.results import resampling
 from fsgan_bench.results.resampling import Floats, intra_lpips_draws, mean_draws, resamples
 
+Indices = NDArray[np.integer[Any]]
 
-def clusters(sizes: list[int], seed: int = 0) -> tuple[Floats, Floats, Floats]:
+
+def clusters(sizes: list[int], seed: int = 0) -> tuple[Indices, Floats, Floats]:
     """Cluster [N], distances to the rest of the cluster [N], and all squared distances [N, N]."""
     generator = np.random.default_rng(seed)
     index = np.repeat(np.arange(len(sizes)), sizes)
@@ -23,7 +27,7 @@ def clusters(sizes: list[int], seed: int = 0) -> tuple[Floats, Floats, Floats]:
         return index, (pairs * same).sum(axis=1) / same.sum(axis=1), pairs
 
 
-def by_pairs(index: Floats, pairs: Floats, counts: Floats) -> float:
+def by_pairs(index: Indices, pairs: Floats, counts: Floats) -> float:
     """Intra-LPIPS of a resampled batch from all of its pairs but those of copies."""
     means = []
     for cluster in np.unique(index):
@@ -60,7 +64,7 @@ def test_standard_error_is_that_of_fresh_batches() -> None:
     generator = np.random.default_rng(3)
     centres = np.array([[0.0, 0.0], [4.0, 0.0]])
 
-    def batch() -> tuple[Floats, Floats]:
+    def batch() -> tuple[Indices, Floats]:
         index = generator.integers(0, 2, 200)
         points = centres[index] + generator.normal(size=(200, 2))
         pairs = ((points[:, None] - points[None]) ** 2).sum(axis=2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,12 +66,13 @@ def test_replicates_are_measured_like_trajectories() -> None:
     quality = QUALITY + 0.01 * generator.normal(size=(3, 5))
     diversity = DIVERSITY + 0.01 * generator.normal(size=(3, 5))
     levels = np.linspace(0.2, 0.6, 5)
-    for together, alone in (
+    cases: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
         (iterations_to(ITERATIONS, quality, 0.9), lambda q, d: iterations_to(ITERATIONS, q, 0.9)),
         (diversity_when(quality, diversity, 0.9), lambda q, d: diversity_when(q, d, 0.9)),
         (decay(ITERATIONS, diversity, 80), lambda q, d: decay(ITERATIONS, d, 80)),
         (mean_over_levels(quality, diversity, levels), lambda q, d: mean_over_levels(q, d, levels)),
         (at_levels(quality, diversity, levels), lambda q, d: at_levels(q, d, levels)),
-    ):
+    )
+    for together, alone in cases:
         one_by_one = [alone(q, d) for q, d in zip(quality, diversity, strict=True)]
         np.testing.assert_allclose(together, one_by_one)

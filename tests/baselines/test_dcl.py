@@ -272,7 +272,7 @@ def test_both_sides_losses_by_plain_formulas(
             [*twin.generator_side.parameters(), *twin.discriminator_side.parameters()],
             strict=True,
         ):
-            ours += 0.3 * torch.randn(ours.shape, generator=noise)
+            ours.add_(0.3 * torch.randn(ours.shape, generator=noise))
             theirs.copy_(ours)
     session.iteration = twin.iteration = iteration
     real = session.real_batch()

@@ -14,9 +14,9 @@ from fsgan_bench.results.looks import installed_look, method_order
 from fsgan_bench.training.look import Look
 
 DECLARED = {
-    name: look
+    name: said
     for name, entry in method_entries().items()
-    if not entry.third_party and (look := installed_look(name)) is not None
+    if not entry.third_party and (said := installed_look(name)) is not None
 }
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.

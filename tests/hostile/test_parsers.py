@@ -129,7 +129,7 @@ def test_a_setting_is_split_at_the_first_equals(key: str, value: str) -> None:
         with pytest.raises(UserError, match=r"METHOD\.KEY=VALUE"):
             parse_settings([setting], ["dcl"])
         return
-    assert parse_settings([setting], ["dcl"]) == {"dcl": {key.strip(): value.strip()}}
+    assert parse_settings([setting], ["dcl"]) == {"dcl": {key.strip(): [value.strip()]}}
     with pytest.raises(UserError, match="twice"):
         parse_settings([setting, setting], ["dcl"])
 

@@ -310,7 +310,7 @@ def test_legacy_inception_equals_pytorch_fid_on_files(legacy_weights: Path, tmp_
     assert np.allclose(features.pooled, expected, atol=1e-5 * scale)
     assert features.pooled.shape == (3, backbone.pooled_dim)
     assert features.lpips.shape == (3, 0) and not backbone.has_lpips
-    assert float(network.get_submodule("blocks")[0][0].conv.weight.flatten()[0]) == float(
+    assert float(network.get_parameter("blocks.0.0.conv.weight").flatten()[0]) == float(
         torch.load(legacy_weights)["Conv2d_1a_3x3.conv.weight"].flatten()[0]
     )
 

@@ -54,8 +54,8 @@ def scorer(lite0: Backbone, *, ideal: bool = True) -> Scorer:
     )
 
 
-def values(scorer: Scorer, images: Images, **options: bool) -> dict[str, float]:
-    scores = scorer.score(images, **options).scores
+def values(scorer: Scorer, images: Images, paired: bool = True) -> dict[str, float]:
+    scores = scorer.score(images, paired=paired).scores
     return {score.metric: score.value for score in scores if score.value is not None}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 
@@ -24,7 +23,6 @@ from fsgan_bench.metrics.manifold import Manifolds
 from fsgan_bench.metrics.metric import Metric, Value, Yardstick
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
 from fsgan_bench.metrics.scorer import Scorer
-from fsgan_bench.plugins import entry_points
 from fsgan_bench.plugins.metrics import choose_metrics, find_metrics
 
 
@@ -222,11 +220,11 @@ def broken() -> object:
 
 def test_metrics_of_other_packages(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     def installed(*points: Point) -> None:
-        monkeypatch.setattr(entry_points.metadata, "entry_points", lambda group: points)
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
 
     installed(Point("brightness", lambda: Mean))
     (score,) = scorer.score(REAL, metrics=choose_metrics("brightness")[0]).scores
-    assert score.value == pytest.approx(REAL.mean()) and not math.isnan(score.value)
+    assert score.value == pytest.approx(REAL.mean())
     for point, message in (
         (Point("kid", lambda: Mean), "already taken by fsgan-bench; rename one of them"),
         (Point("other", lambda: Mean), "calls itself 'brightness'"),

@@ -205,7 +205,7 @@ def test_distances_to_the_rest_of_the_cluster(
     assert made.distances is not None and math.isnan(made.distances[-1])
     pairs = torch.cdist(fakes.double(), fakes.double()).square()
     for i in range(120):
-        others = [j for j in np.flatnonzero(made.index == made.index[i]) if j != i]
+        others = [int(j) for j in np.flatnonzero(made.index == made.index[i]) if j != i]
         assert made.distances[i] == pytest.approx(float(pairs[i, others].mean()), rel=precision)
     means = [made.distances[made.index == k].mean() for k in range(5)]
     assert made.by_protocol["exact"].value == pytest.approx(np.mean(means), rel=precision)

@@ -73,7 +73,7 @@ def random_discriminator() -> State:
 
 
 def linear(state: State, name: str, x: Tensor, lr: float = 1.0) -> Tensor:
-    weight = state[f"{name}.weight"]
+    weight: Tensor = state[f"{name}.weight"]
     return x @ (weight * lr / weight.shape[1] ** 0.5).t() + state[f"{name}.bias"] * lr
 
 
@@ -126,7 +126,7 @@ def reference_images(state: State, z: Tensor) -> Tensor:
 
 def reference_logits(state: State, x: Tensor) -> Tensor:
     def weight(name: str) -> Tensor:
-        value = state[f"{name}.weight"]
+        value: Tensor = state[f"{name}.weight"]
         return value / value[0].numel() ** 0.5
 
     def bias(name: str) -> Tensor:
@@ -217,7 +217,7 @@ def test_images_and_logits_are_those_of_the_published_layers(
         images = source.generator(z).image
         expected = reference_images(generator, z)
         torch.testing.assert_close(images, expected, rtol=1e-4, atol=1e-4)
-        logits = source.discriminator(expected).logits
+        logits = source.pair[1](expected).logits
         torch.testing.assert_close(
             logits, reference_logits(discriminator, expected), rtol=1e-4, atol=1e-4
         )

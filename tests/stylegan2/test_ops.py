@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsgan_bench.stylegan2.networks import ConvLayer
+from fsgan_bench.stylegan2.layers import ConvLayer
 from fsgan_bench.stylegan2.ops import (
     Blur,
     MinibatchStddev,

@@ -72,7 +72,7 @@ def assert_agrees(actual: Tensor, expected: NDArray[np.float32]) -> None:
 def test_layout(source: Source) -> None:
     for network, shapes in (
         (source.generator, LAYOUT["generator"]),
-        (source.discriminator, LAYOUT["discriminator"]),
+        (source.pair[1], LAYOUT["discriminator"]),
     ):
         assert {k: list(v.shape) for k, v in network.state_dict().items()} == shapes
 
@@ -108,14 +108,14 @@ def test_truncation(source: Source, golden: Mapping[str, NDArray[np.float32]]) -
 def test_discriminator(source: Source, golden: Mapping[str, NDArray[np.float32]]) -> None:
     real = normal(3, 4, 3, 16, 16)
     np.testing.assert_array_equal(real.numpy(), golden["d_input"])
-    assert_agrees(source.discriminator(real).logits, golden["d_logits"])
+    assert_agrees(source.pair[1](real).logits, golden["d_logits"])
     fake = torch.from_numpy(golden["image"])
-    assert_agrees(source.discriminator(fake).logits, golden["d_logits_fake"])
+    assert_agrees(source.pair[1](fake).logits, golden["d_logits_fake"])
 
 
 def test_r1_penalty(source: Source, golden: Mapping[str, NDArray[np.float32]]) -> None:
     real = torch.from_numpy(golden["d_input"]).requires_grad_(True)
-    assert_agrees(r1_penalty(source.discriminator(real).logits, real), golden["r1"])
+    assert_agrees(r1_penalty(source.pair[1](real).logits, real), golden["r1"])
 
 
 def test_path_lengths(source: Source, golden: Mapping[str, NDArray[np.float32]]) -> None:

@@ -310,8 +310,8 @@ def test_the_probing_averages_its_discriminator(monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(mean.detach(), expected)
     assert len(seen) == 3
     assert not torch.equal(
-        averaged_discriminator(probe).final_linear[1].weight,
-        probe.discriminator.final_linear[1].weight,
+        averaged_discriminator(probe).get_parameter("final_linear.1.weight"),
+        probe.discriminator.get_parameter("final_linear.1.weight"),
     )
 
 
@@ -387,8 +387,7 @@ def test_it_adapts_the_shipped_source() -> None:
     config = build_config(AdAM, {"fisher_samples": 4})
     session = Session(
         AdAM(config),
-        source.generator,
-        source.discriminator,
+        *source.pair,
         draw("sketches", 0, 10),
         recipe=RECIPE,
         seed=0,

@@ -32,7 +32,7 @@ FILES = sorted((PYPROJECT.parent / "fsgan_bench_extras").glob("[!_]*.py"))
 
 def load(name: str) -> type[Method]:
     module, _, attribute = METHODS[name].partition(":")
-    method = getattr(importlib.import_module(module), attribute)
+    method: type[Method] = getattr(importlib.import_module(module), attribute)
     assert issubclass(method, Method)
     return method
 

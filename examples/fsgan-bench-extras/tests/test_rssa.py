@@ -494,8 +494,7 @@ def test_it_runs_on_the_shipped_source() -> None:
     source = load_source(suite.source.path)
     session = Session(
         RSSA(build_config(RSSA, {"inversion_steps": 2})),
-        source.generator,
-        source.discriminator,
+        *source.pair,
         draw("sketches", 0, 4, 64),
         recipe=suite.recipe,
         seed=0,

@@ -167,7 +167,7 @@ def slow_resample(image: Array, transform: Array) -> Array:
     for axis in range(2):
         halved = np.apply_along_axis(np.correlate, axis, halved, low, "valid")
         halved = halved[::2] if axis == 0 else halved[:, ::2]
-    return halved[:side, :side]
+    return np.asarray(halved[:side, :side], dtype=np.float64)
 
 
 def test_resampling_equals_the_slow_one() -> None:
@@ -494,7 +494,7 @@ def test_r1_is_the_gradient_at_the_images_before_augmentation() -> None:
 
 def values_of_p(session: Session, iterations: int, bias: float) -> list[float]:
     """``ada_p`` along an adaptation whose discriminator takes every image for real, or for fake."""
-    session.discriminator.final_linear[-1].bias.data.fill_(bias)
+    session.discriminator.get_parameter("final_linear.1.bias").data.fill_(bias)
     logged = []
     for _ in range(iterations):
         session.method.discriminator_loss(session, session.real_batch())
