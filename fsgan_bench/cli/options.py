@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from fsgan_bench.errors import UserError, one_line
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 
@@ -39,6 +41,62 @@ PLUGIN = click.option(
     type=PATH,
     help="Python file with a method of your own; may be repeated.",
 )
+
+
+ENGINE = (
+    click.option(
+        "--executor",
+        default="local",
+        show_default=True,
+        metavar="NAME[:PROFILE]",
+        help="What carries out the cells: local, slurm or ray; PROFILE is a TOML file or its name.",
+    ),
+    click.option("--address", help="Of a running Ray.  [default: one is started for the run]"),
+    click.option(
+        "--pack",
+        type=click.IntRange(1, 1000),
+        default=1,
+        show_default=True,
+        help="Cells a job of SLURM or Ray, one after another.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0, 100),
+        default=2,
+        show_default=True,
+        help="Further tries of a cell whose job the engine lost.",
+    ),
+    click.option(
+        "--detach",
+        is_flag=True,
+        help="Leave the jobs once they are submitted; the same command without it joins them.",
+    ),
+)
+
+
+def engine_options(command: F) -> F:
+    """Add the options of where cells are carried out."""
+    for option in reversed(ENGINE):
+        command = option(command)
+    return command
+
+
+def check_engine(executor: str, device: str, detach: bool) -> None:
+    """Refuse a device that is not there, where it has to be here, and what cannot be left.
+
+    Raises:
+        UserError: what is wrong with the options.
+    """
+    from fsgan_bench.driver.executors.engines import load_engine
+    from fsgan_bench.system.machine import check_device, check_device_name
+
+    engine = load_engine(executor)
+    if detach and not engine.outlives_run:
+        raise UserError(f"--detach: the cells of --executor {engine.name} end with the run.")
+    if engine.here:
+        check_device(device)
+    else:
+        check_device_name(device)
 
 
 def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from fsgan_bench.cli.options import (
     PATH,
     PLUGIN,
     Number,
+    check_engine,
+    engine_options,
     seed_list,
     show_broken,
     target_list,
@@ -22,13 +24,15 @@ from fsgan_bench.errors import UserError, check_folder, one_line
 from fsgan_bench.results.layout import KEEPS
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS, MAX_SNAPSHOTS
 from fsgan_bench.system.files import check_writable
-from fsgan_bench.system.machine import check_device
 from fsgan_bench.training.numerics import PRECISIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fsgan_bench.driver.run import Plan
+
+
+JOINS = "The jobs go on; the same command without --detach joins them and draws what came out."
 
 
 @click.command()
@@ -106,6 +110,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
 )
+@engine_options
 def run(targets: str, dry_run: bool, **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
     from fsgan_bench.cli import printing
@@ -113,7 +118,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     from fsgan_bench.driver.run import RunRequest, make_plan, start_over
 
     names = target_list(targets)
-    check_device(options["device"])
+    check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
     console = make_console()
     request = RunRequest(targets=names, **options)
@@ -126,6 +131,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     if request.fresh:
         start_over(plan)
     failures = carry_out(plan, console)
+    if request.detach:
+        return
     undrawn = False
     try:
         printing.show_results(plan, console)
@@ -150,14 +157,41 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     """
     from fsgan_bench.cli.progress import Display
     from fsgan_bench.cli.report import report_file
-    from fsgan_bench.driver.executors.local import Signalled
     from fsgan_bench.driver.listener import Together
+    from fsgan_bench.driver.placing import Signalled
     from fsgan_bench.driver.run import run_plan
     from fsgan_bench.report.live import LiveReport
-    from fsgan_bench.system.locks import owned
 
     if plan.to_prepare:
         check_writable(plan.request.out)
+    if plan.executor.here:
+        prepare_here(plan, console)
+    if not plan.to_run and not plan.preparations:
+        return {}
+    report = LiveReport(
+        [cell.folder(task.folder) for task, cell in plan.cells],
+        report_file(plan),
+        lambda line: click.echo(line, err=True),
+    )
+    try:
+        failures = run_plan(plan, Together(Display(console), report))
+    except Signalled as signal:
+        if plan.executor.outlives_run:
+            click.echo(f"Left. {JOINS}", err=True)
+        else:
+            click.echo(
+                "Stopped. Every cell's state is saved; the same command continues.", err=True
+            )
+        sys.exit(128 + signal.number)
+    if plan.request.detach:
+        click.echo(f"Submitted. {JOINS}", err=True)
+    return failures
+
+
+def prepare_here(plan: Plan, console: Console) -> None:
+    """Prepare the tasks in this process."""
+    from fsgan_bench.system.locks import owned
+
     for task in plan.to_prepare:
         with (
             console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
@@ -166,18 +200,6 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
             task.prepare()
         for note in task.notes:
             click.echo(f"{task.target.name}: {note}", err=True)
-    if not plan.to_run:
-        return {}
-    report = LiveReport(
-        [cell.folder(task.folder) for task, cell in plan.cells],
-        report_file(plan),
-        lambda line: click.echo(line, err=True),
-    )
-    try:
-        return run_plan(plan, Together(Display(console), report))
-    except Signalled as signal:
-        click.echo("Stopped. Every cell's state is saved; the same command continues.", err=True)
-        sys.exit(128 + signal.number)
 
 
 def show_failures(plan: Plan, failures: dict[str, str]) -> None:

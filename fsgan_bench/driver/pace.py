@@ -61,14 +61,18 @@ def record(cell: Cell, key: str, training_seconds: float, scoring_seconds: float
     _store(paces)
 
 
-def expected(cell: Cell, task: Task, threads: int) -> tuple[Pace, bool]:
-    """The pace to expect of ``cell``, and whether it was seen before (else: timed just now)."""
-    device = task.request.device
+def expected(cell: Cell, task: Task, device: str, threads: int) -> tuple[Pace | None, bool]:
+    """The pace to expect of ``cell`` on ``device``, and whether it was seen before.
+
+    Else a plain iteration is timed now, on the task's device; None if that is another one.
+    """
     paces = known_paces()
     for name, seen in ((cell.method, True), (PLAIN, False)):
         known = paces.get(pace_key(cell, name, device, threads))
         if known is not None:
             return Pace(**known), seen
+    if device != task.request.device:
+        return None, False
     pace = _time_plain(cell, task)
     _store(paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
     return pace, False

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fsgan_bench.driver import pace
-from fsgan_bench.driver.executors.local import run_jobs
+from fsgan_bench.driver.executors.engines import load_engine, open_executor
+from fsgan_bench.driver.executors.interface import Executor
+from fsgan_bench.driver.executors.placement import Preparation
 from fsgan_bench.driver.listener import Listener
+from fsgan_bench.driver.placing import Terms, pack_by_task, run_jobs
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Event, Job
 from fsgan_bench.errors import UserError
@@ -25,7 +29,6 @@ from fsgan_bench.results.naming import add_variants
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
-from fsgan_bench.system.machine import cores
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.numerics import Numerics
 
@@ -55,10 +58,20 @@ class RunRequest:
     precision: str = "fp32"
     accumulate: int = 1
     compile: bool = False
+    executor: str = "local"
+    address: str | None = None
+    pack: int = 1
+    retries: int = 2
+    detach: bool = False
 
     @property
     def numerics(self) -> Numerics:
         return Numerics(self.precision, self.accumulate, self.compile)
+
+    @property
+    def here(self) -> bool:
+        """Whether cells run on this machine; elsewhere they may have devices that it lacks."""
+        return load_engine(self.executor).here
 
     def task(self, target: str, shots: int) -> TaskRequest:
         """The request of a target's task."""
@@ -68,7 +81,7 @@ class RunRequest:
             shots=shots,
             root=self.out.resolve(),
             data=self.data,
-            device=self.device,
+            device=self.device if self.here else "cpu",
             allow_weak_classifier=self.allow_weak_classifier,
         )
 
@@ -97,19 +110,79 @@ class Plan:
         """Tasks whose reference lines are needed now."""
         return self.tasks if self.to_run or not self.methods else []
 
+    @functools.cached_property
+    def executor(self) -> Executor:
+        """The engine that carries it out; raises UserError if that cannot be had."""
+        request = self.request
+        return open_executor(
+            request.executor,
+            root=request.out.resolve(),
+            device=request.device,
+            address=request.address,
+            jobs=request.jobs,
+            pack=request.pack,
+        )
+
     @property
-    def jobs(self) -> int:
-        """Cells at a time: one a core is fastest on a CPU, one in all on a GPU, unless told."""
-        return self.request.jobs or (cores() if self.request.device == "cpu" else 1)
+    def queued(self) -> bool:
+        """Whether an engine queues the cells for other hosts."""
+        return not self.executor.here
 
     @property
     def workers(self) -> int:
-        return max(1, min(self.jobs, len(self.to_run)))
+        """Cells at a time, as far as that is known here."""
+        return max(1, int(min(self.executor.slots, len(self.to_run))))
 
     @property
     def threads(self) -> int:
-        """Threads of a cell; as rounding depends on them, the same however many are left."""
-        return max(1, cores() // self.jobs)
+        """Processor threads of a cell."""
+        return self.executor.threads
+
+    @property
+    def terms(self) -> Terms:
+        """How its cells are placed."""
+        request = self.request
+        return Terms(request.cell_timeout, request.pack, request.retries, request.detach)
+
+    def describe(self) -> list[str]:
+        """What would be submitted, a line each; nothing if cells run on this machine."""
+        packs = pack_by_task(self.jobs, self.terms).values()
+        return self.executor.describe(self.preparations, [each for its in packs for each in its])
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is to be carried out, for a process on whatever host."""
+        return [
+            Job(
+                cell,
+                cell.folder(task.folder),
+                self._elsewhere(task.request),
+                tuple(path.resolve() for path in self.request.plugins),
+                self.threads,
+                self.request.keep,
+            )
+            for task, cell in self.to_run
+        ]
+
+    @property
+    def preparations(self) -> list[Preparation]:
+        """The tasks to prepare, as jobs of their own where cells run on other hosts."""
+        if self.executor.here:
+            return []
+        return [
+            Preparation(self._elsewhere(task.request), task.folder, self.threads)
+            for task in self.to_prepare
+        ]
+
+    def _elsewhere(self, request: TaskRequest) -> TaskRequest:
+        """A task's request for another process, maybe in another folder and with other devices."""
+        path = request.suite.endswith(".toml")
+        return replace(
+            request,
+            device=self.request.device,
+            suite=str(Path(request.suite).resolve()) if path else request.suite,
+            data=None if request.data is None else request.data.resolve(),
+        )
 
 
 def make_plan(request: RunRequest) -> Plan:
@@ -159,7 +232,7 @@ def check_numerics(request: RunRequest, suite: Suite, methods: Iterable[type[Met
     Raises:
         UserError: the first thing that cannot be carried out.
     """
-    request.numerics.check(suite.recipe.batch, request.device)
+    request.numerics.check(suite.recipe.batch, request.device if request.here else "cpu")
     if request.accumulate == 1:
         return
     for method in methods:
@@ -242,17 +315,8 @@ def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
         Signalled: the user interrupted; the same request continues.
     """
     labels = _labels(plan.cells)
-    jobs = [
-        Job(
-            cell,
-            cell.folder(task.folder),
-            task.request,
-            plan.request.plugins,
-            plan.threads,
-            plan.request.keep,
-        )
-        for task, cell in plan.to_run
-    ]
+    jobs, preparations = plan.jobs, plan.preparations
+    labels |= {str(each.folder): f"preparing {each.request.target}" for each in preparations}
     for task, cell in plan.cells:
         if cell.hash in plan.cached:
             CellFiles(cell.folder(task.folder)).drop_states()
@@ -262,15 +326,16 @@ def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
     def on_event(event: Event) -> None:
         if event.kind == "failed":
             failures[labels[event.cell]] = event.news["reason"]
-        elif event.kind == "done":
+        elif event.kind == "done" and event.cell in cells:
             cell = cells[event.cell]
             key = pace.pace_key(cell, cell.method, plan.request.device, plan.threads)
             pace.record(cell, key, event.news["training"], event.news["scoring"])
         listener.show(labels[event.cell], event)
 
     with listener:
-        listener.begin({labels[job.cell.hash]: job.cell.iterations for job in jobs})
-        run_jobs(jobs, plan.workers, on_event, plan.request.cell_timeout)
+        totals = {labels[str(each.folder)]: 1 for each in preparations}
+        listener.begin(totals | {labels[job.cell.hash]: job.cell.iterations for job in jobs})
+        run_jobs(plan.executor, jobs, on_event, preparations, plan.terms)
     return failures
 
 

@@ -23,6 +23,7 @@ from fsgan_bench.results.reader import load
 from fsgan_bench.snapshots.judge_again import JUDGES, judge_again
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
+from fsgan_bench.system.machine import cores
 
 T = TypeVar("T")
 
@@ -166,12 +167,13 @@ def draw_reproduction(
     if sized := _finished(found.sized):
         written += drawings.draw_sizes(sized, folder)
     if judged := _finished(found.rejudged):
+        at_once = int(min(found.plan.executor.slots, cores()))
         judge_again(
             found.task,
             judged,
             plugins=request.run.plugins,
-            jobs=found.plan.jobs,
-            threads=found.plan.threads,
+            jobs=at_once,
+            threads=max(1, cores() // at_once),
             say=say,
         )
         titles = {judge.key: judge.title for judge in JUDGES}

@@ -102,6 +102,16 @@ def description() -> dict[str, Any]:
     }
 
 
+def check_device_name(device: str) -> None:
+    """Refuse what cannot be a device on any machine.
+
+    Raises:
+        UserError: it is neither ``cpu`` nor ``cuda[:N]``.
+    """
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
+
+
 def check_device(device: str) -> None:
     """Refuse a device that is not there.
 
@@ -110,10 +120,9 @@ def check_device(device: str) -> None:
     """
     import torch
 
+    check_device_name(device)
     if device == "cpu":
         return
-    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
-        raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
     index = int(device.partition(":")[2] or 0)
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")

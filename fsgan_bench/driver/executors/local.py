@@ -1,125 +1,126 @@
-"""Running cells: one worker process a cell, so many at a time, the cores shared out among them."""
+"""This machine: one worker process a cell, so many at a time, cores and GPUs shared out."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from fsgan_bench.driver.worker import Event, Job, caught_signals, fail, work
+from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
+from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
+from fsgan_bench.driver.worker import Event, Job, fail, work
+from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.system.locks import owner_of
-
-LOOK_SECONDS = 1.0
-"""How often a run looks whether a cell that another run works on has become free."""
+from fsgan_bench.system.gpus import VISIBLE, Gpu, GpuShare, visible_gpus
+from fsgan_bench.system.machine import cores
 
 GRACE_SECONDS = 10.0
 """How long a worker that is out of time has to finish its iteration and save."""
 
-
-class Signalled(Exception):
-    """The run was asked to stop by signal ``number``; every cell's state is on disk."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
+LOOK_SECONDS = 1.0
+"""How often a run looks whether a GPU that another run uses has become free."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    workers: int,
-    on_event: Callable[[Event], None],
-    timeout: float | None = None,
-) -> None:
-    """Carry out ``jobs``, ``workers`` at a time; events arrive in this process.
+class LocalExecutor(Executor):
+    """Worker processes of this machine."""
 
-    A worker that dies is reported as its cell's failure, and the others go on. A cell that another
-    run works on is left to it until nothing else is to do; then it is waited for, and taken over
-    if it was left unfinished.
+    name = "local"
+    here = True
 
-    Args:
-        jobs: the cells.
-        workers: how many at a time.
-        on_event: receives the news.
-        timeout: seconds that a worker may take, from its start; then it is stopped, and its cell
-            has failed.
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        if setting.profile or setting.address or setting.pack > 1:
+            raise UserError(
+                "A profile, --address and --pack are for engines of other hosts: --executor slurm "
+                "or ray."
+            )
+        self._workers: dict[Handle, _Worker] = {}
+        self._started = 0
+        self._looked = -math.inf
 
-    Raises:
-        Signalled: SIGINT or SIGTERM came; the workers have finished their iteration and saved. A
-            second signal kills them.
-    """
-    waiting = _Waiting(jobs, on_event)
-    running: list[_Worker] = []
-    with caught_signals() as caught:
-        try:
-            while running or (waiting.jobs and not caught):
-                while len(running) < workers and not caught and (job := waiting.next()):
-                    running.append(_Worker(job, timeout))
-                _pause(running)
-                for worker in running[:]:
-                    worker.supervise(len(caught))
-                    for event in worker.news(bool(caught)):
-                        if event.kind == "elsewhere":
-                            waiting.give_back(worker.job, event)
-                        else:
-                            on_event(event)
-                        if event.last:
-                            running.remove(worker)
-        finally:
-            for worker in running:
-                worker.process.kill()
-    if caught:
-        raise Signalled(caught[0])
+    @cached_property
+    def _gpus(self) -> GpuShare | None:
+        if self.setting.device == "cpu":
+            return None
+        gpus = visible_gpus(self.setting.device)
+        return GpuShare(gpus, math.ceil((self.setting.jobs or 1) / len(gpus)))
 
+    @property
+    def slots(self) -> int:
+        """Cells at a time: one a core is fastest on a CPU, one a GPU, unless told."""
+        most = cores() if self._gpus is None else len(self._gpus.gpus)
+        return self.setting.jobs or most
 
-def _pause(running: Sequence[_Worker]) -> None:
-    """Wait for news, for a death or for a fifth of a second."""
-    if running:
-        wait([end for w in running for end in (w.events, w.process.sentinel)], timeout=0.2)
-    else:
-        time.sleep(0.2)
+    @property
+    def threads(self) -> int:
+        """As rounding depends on them, the same however many cells are left."""
+        return max(1, cores() // self.slots)
 
+    def room(self) -> float:
+        free = self.slots - len(self._workers)
+        if self._gpus is None or free <= 0:
+            return free
+        if time.monotonic() < self._looked + LOOK_SECONDS:
+            return 0
+        room = self._gpus.room()
+        if not room:
+            self._looked = time.monotonic()
+        return min(free, room)
 
-class _Waiting:
-    """The jobs that have no worker yet; some may be with another run."""
+    @property
+    def waits_for(self) -> str:
+        return self._gpus.taken_by if self._gpus and not self._workers else ""
 
-    def __init__(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
-        self.jobs = list(jobs)
-        self.on_event = on_event
-        self.elsewhere: dict[str, float] = {}
+    def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
+        return []
 
-    def next(self) -> Job | None:
-        """Take the first job that is free, reporting those that others have taken or ended."""
-        for job in list(self.jobs):
-            name, files = job.cell.hash, CellFiles(job.folder)
-            seen = self.elsewhere.get(name)
-            if seen is not None and time.monotonic() < seen + LOOK_SECONDS:
-                continue
-            owner = owner_of(job.folder)
-            if owner is not None:
-                self.elsewhere[name] = time.monotonic()
-                if seen is None:
-                    self.on_event(Event(name, "elsewhere", {"owner": owner}))
-                continue
-            self.jobs.remove(job)
-            if files.done.exists():
-                self.on_event(Event(name, "cached", {}))
-            elif seen is not None and files.failed.exists():
-                reason = files.failed.read_text(encoding="utf-8").partition("\n")[0]
-                self.on_event(Event(name, "failed", {"reason": f"{reason} (in another run)"}))
-            else:
-                return job
-        return None
+    def submit(self, works: Sequence[Work], after: Sequence[Handle] = ()) -> list[Handle]:
+        return [
+            self._start(job, each) for each in works if isinstance(each, Pack) for job in each.jobs
+        ]
 
-    def give_back(self, job: Job, event: Event) -> None:
-        """Keep a job that somebody else was faster to take."""
-        self.jobs.append(job)
-        self.elsewhere[job.cell.hash] = time.monotonic()
-        self.on_event(event)
+    def _start(self, job: Job, pack: Pack) -> Handle:
+        self._started += 1
+        handle = str(self._started)
+        gpu = self._gpus.start() if self._gpus else None
+        self._workers[handle] = _Worker(job, pack.timeout, gpu)
+        return handle
+
+    def poll(self, handle: Handle) -> Iterator[Event]:
+        worker = self._workers[handle]
+        worker.supervise()
+        for event in worker.news():
+            if event.last:
+                del self._workers[handle]
+                if self._gpus and worker.gpu:
+                    self._gpus.end(worker.gpu)
+            yield event
+
+    def cancel(self, handle: Handle, at_once: bool = False) -> None:
+        self._workers[handle].stop(at_once)
+
+    def pause(self) -> None:
+        """Wait for news, for a death or for a fifth of a second."""
+        if self._gpus:
+            self._gpus.release()
+        if self._workers:
+            workers = self._workers.values()
+            wait([end for w in workers for end in (w.events, w.process.sentinel)], timeout=0.2)
+        else:
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.process.kill()
+        if self._gpus:
+            self._gpus.close()
 
 
 class _Worker:
@@ -129,59 +130,79 @@ class _Worker:
     the others say.
     """
 
-    def __init__(self, job: Job, timeout: float | None) -> None:
+    def __init__(self, job: Job, timeout: float | None, gpu: Gpu | None) -> None:
         context = multiprocessing.get_context("spawn")
-        self.job = job
+        self.job, self.gpu = job, gpu
+        if gpu is not None:
+            job = replace(job, request=replace(job.request, device="cuda"))
         self.events, theirs = context.Pipe(duplex=False)
-        self.process: BaseProcess = context.Process(target=work, args=(job, theirs, os.getpid()))
+        name = gpu.name if gpu else None
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(job, theirs, os.getpid(), name)
+        )
         self.process.start()
         theirs.close()
         self.timeout = timeout
         self.began = time.monotonic()
-        self.stopped = self.killed = False
+        self.told = self.cancelled = self.killed = False
 
     @property
     def late(self) -> bool:
         return self.timeout is not None and time.monotonic() > self.began + self.timeout
 
-    def supervise(self, signals: int) -> None:
-        """Stop the process when it is out of time or ``signals`` came, kill it if that fails."""
-        if (signals or self.late) and not self.stopped:
-            self.stopped = True
+    def stop(self, at_once: bool) -> None:
+        """Let the process save and end, or kill it."""
+        self.cancelled = True
+        self._end(at_once)
+
+    def supervise(self) -> None:
+        """Stop the process when it is out of time, kill it if that fails."""
+        if self.late:
+            self._end(time.monotonic() > self.began + (self.timeout or 0) + GRACE_SECONDS)
+
+    def _end(self, at_once: bool) -> None:
+        if not self.told:
+            self.told = True
             self.process.terminate()
-        overdue = self.late and time.monotonic() > self.began + (self.timeout or 0) + GRACE_SECONDS
-        if (signals > 1 or overdue) and not self.killed:
+        if at_once and not self.killed:
             self.killed = True
             self.process.kill()
 
-    def news(self, stopping: bool) -> Iterator[Event]:
+    def news(self) -> Iterator[Event]:
         """What the process has said since, and its end if it has ended; ``last`` comes once."""
         alive = self.process.is_alive()
         for event in _received(self.events):
             if event.last:
                 self.process.join(GRACE_SECONDS)
                 self.process.kill()
-                event = self._verdict(event, stopping)
+                event = self._verdict(event)
             yield event
             if event.last:
                 return
         if not alive:
             reason = _cause_of_death(self.process)
             died = Event(self.job.cell.hash, "failed", {"reason": reason})
-            if stopping:
+            if self.cancelled:
                 died = Event(self.job.cell.hash, "stopped", {})
             else:
-                died = self._verdict(died, stopping)
+                died = self._verdict(died)
                 fail(CellFiles(self.job.folder), died.news["reason"])
             yield died
 
-    def _verdict(self, event: Event, stopping: bool) -> Event:
+    def _verdict(self, event: Event) -> Event:
         """``event``, unless the process was ended for taking too long."""
-        if event.kind not in ("stopped", "failed") or stopping or not self.stopped:
+        if event.kind not in ("stopped", "failed") or self.cancelled or not self.told:
             return event
         reason = f"took longer than {self.timeout:g} s (--cell-timeout)"
         fail(CellFiles(self.job.folder), reason)
         return Event(event.cell, "failed", {"reason": reason})
+
+
+def _work(job: Job, events: Connection, parent: int, gpu: str | None) -> None:
+    """Carry out a job in this process, which sees no other GPU."""
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    work(job, events, parent)
 
 
 def _received(events: Connection) -> Iterator[Event]:

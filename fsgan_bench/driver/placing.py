@@ -1,0 +1,229 @@
+"""Carrying out cells on an engine: which come next, what becomes of them, and another try."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fsgan_bench.driver.executors.interface import Executor, Handle
+from fsgan_bench.driver.executors.placement import Pack, Preparation
+from fsgan_bench.driver.worker import Event, Job, caught_signals
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.system.locks import owner_of
+
+LOOK_SECONDS = 1.0
+"""How often a run looks whether a cell that another run works on has become free."""
+
+
+class Signalled(Exception):
+    """The run was asked to stop by signal ``number``.
+
+    Every cell's state is on disk; or the jobs go on, where their engine outlives the run.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How cells are placed.
+
+    Attributes:
+        timeout: seconds that a cell may take; then it is stopped, and has failed.
+        pack: cells a job.
+        retries: further tries of a cell whose job an engine lost.
+        detach: leave the jobs once they are submitted.
+    """
+
+    timeout: float | None = None
+    pack: int = 1
+    retries: int = 0
+    detach: bool = False
+
+
+def pack_by_task(jobs: Sequence[Job], terms: Terms) -> dict[str, list[Pack]]:
+    """Cells in the packs that are placed as jobs, by the folder of their task."""
+    by_task: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_task.setdefault(str(job.folder.parent.parent), []).append(job)
+    return {
+        task: [
+            Pack(tuple(its[start : start + terms.pack]), terms.timeout)
+            for start in range(0, len(its), terms.pack)
+        ]
+        for task, its in by_task.items()
+    }
+
+
+def run_jobs(
+    executor: Executor,
+    jobs: Sequence[Job],
+    on_event: Callable[[Event], None],
+    preparations: Sequence[Preparation] = (),
+    terms: Terms | None = None,
+) -> None:
+    """Carry out ``jobs``; events arrive in this process.
+
+    A job that dies is reported as its cell's failure, and the others go on. A cell that another
+    run works on is left to it until nothing else is to do; then it is waited for, and taken over
+    if it was left unfinished.
+
+    Args:
+        executor: the engine.
+        jobs: the cells.
+        on_event: receives the news.
+        preparations: tasks that are prepared before their cells, as jobs of their own; without
+            cells, all of them.
+        terms: how cells are placed.
+
+    Raises:
+        Signalled: SIGINT or SIGTERM came. A second signal kills workers of this machine.
+        UserError: the engine refuses the jobs.
+    """
+    terms = terms or Terms()
+    placing = _Placing(executor, jobs, preparations, on_event, terms)
+    with caught_signals() as caught:
+        try:
+            placing.adopt()
+            while placing.running or (placing.waiting.jobs and not caught):
+                if not caught:
+                    placing.submit()
+                if terms.detach or (caught and executor.outlives_run):
+                    break
+                executor.pause()
+                if caught:
+                    placing.cancel(at_once=len(caught) > 1)
+                placing.poll()
+        finally:
+            executor.close()
+    if caught:
+        raise Signalled(caught[0])
+
+
+@dataclass
+class _Placing:
+    """Cells that wait, and jobs that an engine has."""
+
+    executor: Executor
+    jobs: Sequence[Job]
+    preparations: Sequence[Preparation]
+    on_event: Callable[[Event], None]
+    terms: Terms
+    running: dict[Handle, dict[str, Job | Preparation]] = field(default_factory=dict)
+    prepared: dict[str, list[Handle]] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.waiting = _Waiting(self.jobs, self.on_event)
+
+    def adopt(self) -> None:
+        """Join the jobs that an earlier run has left."""
+        works = [*self.preparations, *(Pack((job,)) for job in self.waiting.jobs)]
+        for handle, work in self.executor.adopt(works).items():
+            if isinstance(work, Preparation):
+                self._prepares(handle, work)
+            else:
+                self.running[handle] = {job.cell.hash: job for job in work.jobs}
+                self.waiting.remove(work.jobs)
+
+    def submit(self) -> None:
+        """Submit what there is room for: a task's cells together, after its preparation."""
+        if not self.jobs:
+            self._prepare(self.preparations)
+        room = self.executor.room()
+        taken: list[Job] = []
+        while len(taken) < room * self.terms.pack and (job := self.waiting.next()):
+            taken.append(job)
+        packs = pack_by_task(taken, self.terms)
+        self._prepare([each for each in self.preparations if str(each.folder) in packs])
+        for task, its in packs.items():
+            handles = self.executor.submit(its, self.prepared.get(task, []))
+            for handle, pack in zip(handles, its, strict=True):
+                self.running[handle] = {job.cell.hash: job for job in pack.jobs}
+
+    def _prepare(self, preparations: Iterable[Preparation]) -> None:
+        needed = [each for each in preparations if str(each.folder) not in self.prepared]
+        if needed:
+            for handle, each in zip(self.executor.submit(needed), needed, strict=True):
+                self._prepares(handle, each)
+
+    def _prepares(self, handle: Handle, preparation: Preparation) -> None:
+        self.running[handle] = {str(preparation.folder): preparation}
+        self.prepared[str(preparation.folder)] = [handle]
+
+    def cancel(self, at_once: bool) -> None:
+        for handle in self.running:
+            self.executor.cancel(handle, at_once)
+
+    def poll(self) -> None:
+        """Take in the news of all jobs."""
+        for handle, works in list(self.running.items()):
+            for event in self.executor.poll(handle):
+                self._take(event, works)
+            if not works:
+                del self.running[handle]
+
+    def _take(self, event: Event, works: dict[str, Job | Preparation]) -> None:
+        if not event.last:
+            self.on_event(event)
+            return
+        work = works.pop(event.cell)
+        if isinstance(work, Preparation):
+            # What is submitted later need not wait for it, and cannot wait for one that failed.
+            self.prepared[event.cell] = []
+        elif event.kind == "elsewhere":
+            self.waiting.give_back(work)
+        elif event.kind == "failed" and event.news.get("again"):
+            self.tries[event.cell] += 1
+            if (tried := self.tries[event.cell]) <= self.terms.retries:
+                note = f"{event.news['reason']}; retry {tried} of {self.terms.retries}"
+                event = Event(event.cell, "progress", {"iteration": 0, "note": note})
+                self.waiting.jobs.append(work)
+        self.on_event(event)
+
+
+class _Waiting:
+    """The jobs that are with no engine yet; some may be with another run."""
+
+    def __init__(self, jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
+        self.jobs = list(jobs)
+        self.on_event = on_event
+        self.elsewhere: dict[str, float] = {}
+
+    def next(self) -> Job | None:
+        """Take the first job that is free, reporting those that others have taken or ended."""
+        for job in list(self.jobs):
+            name, files = job.cell.hash, CellFiles(job.folder)
+            seen = self.elsewhere.get(name)
+            if seen is not None and time.monotonic() < seen + LOOK_SECONDS:
+                continue
+            owner = owner_of(job.folder)
+            if owner is not None:
+                self.elsewhere[name] = time.monotonic()
+                if seen is None:
+                    self.on_event(Event(name, "elsewhere", {"owner": owner}))
+                continue
+            self.jobs.remove(job)
+            if files.done.exists():
+                self.on_event(Event(name, "cached", {}))
+            elif seen is not None and files.failed.exists():
+                reason = files.failed.read_text(encoding="utf-8").partition("\n")[0]
+                self.on_event(Event(name, "failed", {"reason": f"{reason} (in another run)"}))
+            else:
+                return job
+        return None
+
+    def remove(self, jobs: Iterable[Job]) -> None:
+        """Take ``jobs`` out: they are with an engine already."""
+        taken = {job.cell.hash for job in jobs}
+        self.jobs = [job for job in self.jobs if job.cell.hash not in taken]
+
+    def give_back(self, job: Job) -> None:
+        """Keep a job that somebody else was faster to take."""
+        self.jobs.append(job)
+        self.elsewhere[job.cell.hash] = time.monotonic()

@@ -1,0 +1,120 @@
+"""Real engines on this host, and a suite small enough to run on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fsgan_bench.stylegan2.checkpoint import save_source
+from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.training.streams import Streams
+
+from .slurm_cluster import Cluster, why_not
+
+SUITE = """
+name = "tiny"
+source = "source.safetensors"
+targets = ["sketches", "ink"]
+probe_size = 40
+reference_size = 40
+classifier_size = 140
+default_shots = 4
+[recipe]
+batch = 2
+ema_half_life = 5.0
+[budgets.quick]
+iterations = 6
+snapshots = 3
+"""
+
+PROFILE = """
+cpus = 1
+gpus = 1
+time = "0:20:00"
+poll_seconds = 0.5
+"""
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suite")
+    with Streams(1).initialising("networks"):
+        shape = Architecture(32, 8, 2, {4: 8, 8: 8, 16: 8, 32: 4})
+        networks = Generator(shape), Discriminator(shape)
+    save_source(folder / "source.safetensors", *networks, {"title": "random weights"})
+    (folder / "suite.toml").write_text(SUITE)
+    return folder / "suite.toml"
+
+
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profiles") / "two-nodes.toml"
+    path.write_text(PROFILE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A SLURM for the session; whoever runs the tests is told why there is none."""
+    if reason := why_not():
+        pytest.skip(f"no SLURM here: {reason}")
+    folder = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp"))
+    cluster = Cluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(suite: Path, image_cache: Path) -> Iterator[Start]:
+    """Starts ``fsgan-bench run`` on the suite, in a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(out: Path, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "fsgan_bench", "run", "--allow-weak-classifier"]
+        options = ("--suite", suite, "--target", "sketches", "--out", out, *arguments)
+        process = subprocess.Popen(
+            [*command, *map(str, options)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+
+
+def cells(out: Path) -> dict[str, Path]:
+    """The folders of all cells, by what they are called below the root."""
+    found = sorted(path.parent for path in out.glob("*/*/*/*/cell.json"))
+    return {str(path.relative_to(out)): path for path in found}
+
+
+def content(cell: Path) -> dict[str, object]:
+    """Everything in a finished cell's folder that must not depend on where it was carried out."""
+    files: dict[str, object] = {
+        str(path.relative_to(cell)): path.read_bytes()
+        for path in sorted(cell.rglob("*"))
+        if path.is_file() and path.name not in ("timing.json", "manifest.json", ".lock")
+    }
+    log = (cell / "train.jsonl").read_text().splitlines()
+    files["train.jsonl"] = [{**json.loads(line), "seconds": None} for line in log]
+    return files
