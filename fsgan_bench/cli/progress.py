@@ -68,7 +68,7 @@ class Display:
             self.progress.update(self.rows[label], completed=news["iteration"], note=note)
         elif event.kind != "progress":
             words = {
-                "started": "starting",
+                "started": f"starting on {news['where']}" if "where" in news else "starting",
                 "done": f"done  {describe(self.scores.get(label, {}))}",
                 "failed": f"failed: {news.get('reason')}",
                 "stopped": "stopped, state saved",

@@ -46,6 +46,13 @@ class Pack:
         return all(self._one(job) != "stopped" for job in self.jobs)
 
     def _one(self, job: Job) -> str:
+        if job.cell.folder(job.folder.parent.parent) != job.folder:
+            fail(
+                CellFiles(job.folder),
+                "fsgan-bench has become another since the job was submitted; the same command "
+                "submits it again",
+            )
+            return "failed"
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (kind := self._try(job)) == "elsewhere" and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
