@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo lint types test architecture test-lowest torture fuzz clean
+.PHONY: help demo lint types test architecture test-lowest cluster-test torture fuzz clean
 
 LOWEST := .venv-lowest
 SECONDS := 600
@@ -34,6 +34,12 @@ test-lowest:  ## The tests with the lowest versions allowed
 	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install -c $(LOWEST)/constraints.txt 'setuptools>=77' -e '.[dev]'
 	$(LOWEST)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Real engines: a two-node SLURM, which takes root on Debian, and Ray.
+cluster-test: $(VENV)/.installed-dev  ## Cells through SLURM and Ray: cancelled, preempted, lost nodes
+	tests/cluster/install_slurm.sh
+	$(BIN)/python -m pip install -e '.[dev,ray]'
+	$(BIN)/pytest -s -m "cluster or not cluster" tests/cluster
 
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
 torture: $(VENV)/.installed  ## Bad inputs, kills and resumes

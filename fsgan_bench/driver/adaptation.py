@@ -37,6 +37,10 @@ from fsgan_bench.training.session import Session
 LOG_EVERY = 10
 SAVE_EVERY_SECONDS = 60.0
 
+SAVE_SHARE = 20.0
+"""A cell trains at least so many times as long as its last save took: where hundreds of cells share
+a file server, saving slows down, and must not become what they spend their time on."""
+
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -91,7 +95,7 @@ class Adaptation:
         self.files.tidy()
         session = self._start()
         self._snapshot_if_due(session)
-        saved = time.monotonic()
+        saved, wait = time.monotonic(), SAVE_EVERY_SECONDS
         while session.iteration < self.cell.iterations:
             began = time.perf_counter()
             losses = _checked(self.method.step(session))
@@ -100,9 +104,11 @@ class Adaptation:
             self._log(session, losses)
             due = session.iteration in self.cell.snapshots
             stopping = self.stop()
-            if due or stopping or time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            if due or stopping or time.monotonic() - saved > wait:
+                began = time.monotonic()
                 self._save(session)
                 saved = time.monotonic()
+                wait = max(SAVE_EVERY_SECONDS, SAVE_SHARE * (saved - began))
             if stopping:
                 raise Interrupted
             self._snapshot_if_due(session)

@@ -52,6 +52,7 @@ def test_packed_cells_have_the_bytes_of_the_local_run(
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_seven_cells_through_all_that_can_happen(
     cluster: Cluster, start: Start, profile: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,9 @@ class Phase:
 class RemoteExecutor(Executor):
     """What SLURM and Ray share; an engine adds ``launch``, ``phase`` and ``cancel``."""
 
+    look_seconds = 2.0
+    """How often a cell's files are looked at: hundreds of cells look at one file server."""
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._placed: dict[Handle, _Placed] = {}
@@ -74,7 +78,11 @@ class RemoteExecutor(Executor):
         time.sleep(0.5)
 
     def poll(self, handle: Handle) -> Iterator[Event]:
-        placed, phase = self._placed[handle], self.phase(handle)
+        placed = self._placed[handle]
+        if time.monotonic() < placed.looked + self.look_seconds:
+            return
+        placed.looked = time.monotonic()
+        phase = self.phase(handle)
         yield from placed.news(phase)
         if not placed.open:
             self.settle(handle)
@@ -86,6 +94,7 @@ class _Placed:
 
     work: Work
     open: list[_Watch] = field(init=False)
+    looked: float = -math.inf
     ended: float | None = None
     held: str = ""
 

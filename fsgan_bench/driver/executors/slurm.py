@@ -48,7 +48,8 @@ class SlurmProfile(Resources):
         python: the interpreter that runs fsgan-bench on a node; that of this process by default.
         container: command in front of it, such as ``apptainer exec --nv /shared/fsgan.sif``.
         options: further options of sbatch, by their long names without dashes.
-        poll_seconds: how often SLURM is asked for the states of all jobs.
+        poll_seconds: how often SLURM is asked for the states of all jobs, and the cells' files are
+            looked at.
     """
 
     partition: Line | None = None
@@ -82,6 +83,7 @@ class SlurmExecutor(RemoteExecutor):
         if setting.address:
             raise UserError("--address is for --executor ray; SLURM's commands know their cluster.")
         self.submissions: dict[Handle, Submission] = {}
+        self.look_seconds = self.profile.poll_seconds
         self.states = States(self.profile.poll_seconds)
         self._own: Submission | None = None
 
