@@ -15,8 +15,8 @@ from typing import Any
 from fsgan_bench.driver.executors.interface import Executor, Handle
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.worker import Event, Job, fail
-from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.system.files import read_lines
+from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import OWNER, Taken, owned, owner_of
 
 VISIBLE_SECONDS = 90.0
@@ -129,7 +129,6 @@ class _Watch:
         self.files = CellFiles(job.folder)
         self.began = False
         self.modified: dict[Path, int] = {}
-        self.references = job.folder / "references.jsonl"
         self.scored = {line["iteration"] for line in read_lines(self.files.scores)}
         self.noted = len(read_lines(self.files.notes))
 
@@ -159,8 +158,8 @@ class _Watch:
         """Done or failed, if its files say so."""
         if not self.prepares and self.files.done.exists():
             timing = json.loads(self.files.timing.read_text(encoding="utf-8"))
-            seconds = {k.removesuffix("_seconds"): value for k, value in timing.items()}
-            return Event(self.name, "done", seconds)
+            kinds = ("training", "scoring")
+            return Event(self.name, "done", {k: timing[f"{k}_seconds"] for k in kinds})
         if self.files.failed.exists():
             reason = self.files.failed.read_text(encoding="utf-8").partition("\n")[0]
             return Event(self.name, "failed", {"reason": reason})
@@ -168,7 +167,7 @@ class _Watch:
 
     def left(self, phase: Phase, seconds: float) -> Event | None:
         """What became of a cell whose job ended ``seconds`` ago and that says nothing itself."""
-        if self.prepares and not phase.reason and self.references.exists():
+        if self.prepares and not phase.reason and TaskFiles(self.files.folder).references.exists():
             return Event(self.name, "done", {})
         if not phase.reason:
             if owner := owner_of(self.files.folder):
