@@ -37,32 +37,51 @@ def find_cells(paths: Paths, references: bool = False) -> dict[Path, list[Path]]
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    tasks: dict[Path, list[Path]] = {}
+    tasks: dict[Path, dict[Path, None]] = {}
     for path in map(Path, paths):
-        cells = _holding(path, CELL)
-        scored = _holding(path, REFERENCES) if references else []
-        if not cells and not scored:
+        cells, scored = _search(path)
+        if not cells and not (references and scored):
             raise UserError(
                 f"There are no runs in {path}: no folder in it holds a {CELL}, which every run has."
             )
         for cell in cells:
-            known = tasks.setdefault(CellFiles(cell).task.folder, [])
-            if cell not in known:
-                known.append(cell)
-        for task in scored:
-            tasks.setdefault(task, [])
+            tasks.setdefault(cell.parent.parent, {})[cell] = None
+        for task in scored if references else ():
+            tasks.setdefault(task, {})
     if not tasks:
         raise UserError("No folder with runs was given.")
-    return dict(sorted(tasks.items()))
+    return {task: list(cells) for task, cells in sorted(tasks.items())}
 
 
-def _holding(path: Path, name: str) -> list[Path]:
-    """Folders at or below ``path`` with a file of this name, sorted."""
+def _search(path: Path) -> tuple[list[Path], list[Path]]:
+    """Folders of cells, and of tasks whose references are scored, at or below ``path``, sorted.
+
+    Of a cell nothing but its description is looked for: a root may hold 100,000 of them, with
+    millions of files.
+    """
     if not path.exists():
         raise UserError(f"The folder {path} does not exist.")
     if not path.is_dir():
         raise UserError(f"{path} is a file; a folder with runs is needed.")
-    return sorted(file.parent for file in path.resolve().rglob(name))
+    cells: list[str] = []
+    tasks: list[str] = []
+    waiting = [str(path.resolve())]
+    while waiting:
+        folder = waiting.pop()
+        if os.path.exists(f"{folder}/{CELL}"):  # noqa: PTH110
+            cells.append(folder)
+            continue
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.name == REFERENCES:
+                    tasks.append(folder)
+    return _sorted(cells), _sorted(tasks)
+
+
+def _sorted(folders: list[str]) -> list[Path]:
+    return [Path(folder) for folder in sorted(folders, key=lambda each: each.split("/"))]
 
 
 def read_task(files: TaskFiles) -> TaskRecord:

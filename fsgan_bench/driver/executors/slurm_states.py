@@ -21,7 +21,10 @@ ENDS: dict[str, tuple[str, bool]] = {
     "COMPLETED": ("", True),
     "CANCELLED": ("its job was cancelled (scancel)", False),
     "TIMEOUT": ("its job reached its time limit before its state was saved", True),
-    "OUT_OF_MEMORY": ("out of memory: SLURM ended its job; the profile's memory is more", False),
+    "OUT_OF_MEMORY": (
+        "out of memory: SLURM ended its job; it needs more memory in the profile",
+        False,
+    ),
     "NODE_FAIL": ("its node failed", True),
     "BOOT_FAIL": ("its node did not start", True),
     "PREEMPTED": ("its job was preempted and not requeued", True),

@@ -1,0 +1,282 @@
+"""Engines without a cluster: profiles, what SLURM says, GPUs, and which cells are placed when."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from fsgan_bench.driver.executors import local
+from fsgan_bench.driver.executors.engines import open_executor
+from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
+from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
+from fsgan_bench.driver.executors.profile import find_profile, read_profile, to_bytes, to_minutes
+from fsgan_bench.driver.executors.slurm import SlurmProfile
+from fsgan_bench.driver.executors.slurm_states import States
+from fsgan_bench.driver.executors.submissions import Submission, read_submissions
+from fsgan_bench.driver.placing import Terms, run_jobs
+from fsgan_bench.driver.task import TaskRequest
+from fsgan_bench.driver.worker import Event, Job
+from fsgan_bench.errors import UserError
+from fsgan_bench.system.gpus import Gpu, GpuShare, visible_gpus
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('partitoin = "gpu"', "has no setting 'partitoin'; .* Did you mean 'partition'"),
+        ("cpus = 0", "cpus: Input should be greater than or equal to 1"),
+        ('memory = "much"', "memory: 'much' is not an amount of memory such as \"16 GB\""),
+        ('time = "0:00"', "time: no time is left to a job of 0 minutes"),
+        ("time = [", "cannot be read"),
+        ('setup = ["a\\nb"]', "setup, 0: String should match"),
+    ],
+)
+def test_a_wrong_profile_is_one_sentence(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(line)
+    with pytest.raises(UserError, match=message):
+        read_profile(path, SlurmProfile)
+
+
+def test_profiles_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSGAN_BENCH_PROFILES", str(tmp_path))
+    (tmp_path / "my-cluster.toml").write_text("cpus = 3")
+    assert read_profile(find_profile("my-cluster"), SlurmProfile).cpus == 3
+    with pytest.raises(UserError, match="Did you mean 'my-cluster'"):
+        find_profile("my-clutser")
+
+
+def test_amounts_of_memory_and_time() -> None:
+    assert to_bytes("1.5 GB") == 1_500_000_000 and to_bytes("500m") == 500_000_000
+    assert to_minutes("4:00:00") == 240 and to_minutes("1-00:30") == 1470
+    assert to_minutes("0:00:01") == 1
+
+
+def test_engines_have_names(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no executor 'slrum'.* Did you mean 'slurm'"):
+        open_executor("slrum", root=tmp_path)
+    with pytest.raises(UserError, match="are for engines of other hosts"):
+        open_executor("local", root=tmp_path, pack=2)
+
+
+ANSWERS = {
+    "1_0|OUT_OF_MEMORY|OutOfMemory|n1|run": ("out of memory", False),
+    "1_0|NODE_FAIL|NodeDown|n2|run": ("its node failed (n2)", True),
+    "1_0|TIMEOUT|TimeLimit|n1|run": ("its job reached its time limit", True),
+    "1_0|CANCELLED|None|n1|run": ("its job was cancelled (scancel)", False),
+    "1_0|CANCELLED|DependencyNeverSatisfied||run": ("its task could not be prepared", False),
+    "1_0|PREEMPTED|None|n1|run": ("its job was preempted and not requeued", True),
+    "1_0|FAILED|NonZeroExitCode|n1|run": ("its job failed; it left no log", True),
+    "2|RUNNING|None|n1|run": ("SLURM knows its job no more", True),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_ends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    say(tmp_path, monkeypatch, squeue=answer)
+    states = States(10)
+    states.watch("1_0", "run")
+    phase = states.phase("1_0", tmp_path)
+    reason, again = ANSWERS[answer]
+    assert phase.ended and phase.reason.startswith(reason) and phase.again is again
+
+
+def test_jobs_that_wait_and_a_controller_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = States(0)
+    states.watch("1_0", "run")
+    say(tmp_path, monkeypatch, squeue="1_0|PENDING|Priority||run")
+    assert not states.phase("1_0", tmp_path).ended
+    say(tmp_path, monkeypatch, squeue="1_0|PENDING|JobHeldUser||run")
+    assert "scontrol release 1_0" in states.phase("1_0", tmp_path).reason
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho down >&2\nexit 1\n")
+    still = states.phase("1_0", tmp_path)
+    assert not still.ended, "the last answer stands"
+    say(tmp_path, monkeypatch, squeue="", sacct="1_0|NODE_FAIL|n1|run")
+    assert states.phase("1_0", tmp_path).reason == "its node failed (n1)"
+
+
+def say(folder: Path, patch: pytest.MonkeyPatch, **answers: str) -> None:
+    """Put commands of SLURM that give these answers on the path."""
+    for command, answer in ({"sacct": ""} | answers).items():
+        (folder / command).write_text(f"#!/bin/sh\necho '{answer}'\n")
+        (folder / command).chmod(0o755)
+    patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_a_submission_is_remembered_until_its_last_job_is_over(tmp_path: Path) -> None:
+    mine = Submission.begin(tmp_path, "slurm")
+    mine.add({"1_0": (tmp_path / "suite" / "a",), "1_1": (tmp_path / "suite" / "b",)})
+    (found,) = read_submissions(tmp_path, "slurm")
+    assert found.jobs == {"1_0": ["suite/a"], "1_1": ["suite/b"]}
+    assert not list(read_submissions(tmp_path, "ray"))
+    mine.add({"2": (tmp_path / "suite" / "c",)})
+    found.remove("1_0")
+    assert found.jobs.keys() == {"1_1", "2"}, "what another run added stays"
+    found.remove("1_1")
+    found.remove("2")
+    assert not mine.folder.exists()
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with two GPUs, as far as torch is asked."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    named = {0: SimpleNamespace(uuid="aa"), 1: SimpleNamespace(uuid="bb")}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", named.__getitem__)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+
+
+def test_no_two_runs_meet_on_a_gpu(two_gpus: None) -> None:
+    assert visible_gpus("cuda") == [Gpu("4", "aa"), Gpu("7", "bb")]
+    assert visible_gpus("cuda:1") == [Gpu("7", "bb")]
+    ours, theirs = GpuShare(visible_gpus("cuda"), 2), GpuShare(visible_gpus("cuda:1"))
+    assert ours.room() == 4
+    assert theirs.room() == 0 and "GPU 7" in theirs.taken_by
+    assert [ours.start().name for _ in range(4)] == ["4", "7", "4", "7"]
+    ours.end(Gpu("7", "bb"))
+    ours.release()
+    assert theirs.room() == 0, "one cell is left on it"
+    ours.end(Gpu("7", "bb"))
+    ours.release()
+    assert theirs.room() == 1
+    theirs.close()
+    ours.close()
+
+
+def test_each_cell_has_a_gpu_of_its_own(
+    two_gpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    class Worker:
+        def __init__(self, job: Job, timeout: float | None, gpu: Gpu | None) -> None:
+            seen.append(gpu and gpu.name)
+
+    monkeypatch.setattr(local, "_Worker", Worker)
+    executor = open_executor("local", root=tmp_path, device="cuda")
+    assert executor.slots == executor.room() == 2
+    executor.submit([Pack((job("a", tmp_path), job("b", tmp_path)))])
+    assert seen == ["4", "7"] and executor.room() == 0
+
+
+class Scripted(Executor):
+    """An engine of another package: each try of a cell ends as ``ends`` says."""
+
+    name = "scripted"
+    outlives_run = True
+
+    def __init__(self, ends: dict[str, list[Event]], left: dict[Handle, Work] | None = None):
+        super().__init__(Setting(Path()))
+        self.ends, self.left = ends, left or {}
+        self.log: list[str] = []
+
+    @property
+    def threads(self) -> int:
+        return 1
+
+    def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
+        return []
+
+    def submit(self, works: Sequence[Work], after: Sequence[Handle] = ()) -> list[Handle]:
+        handles = ["+".join(folder.name for folder in work.folders) for work in works]
+        self.log += [f"{handle} after {','.join(after)}".strip() for handle in handles]
+        return handles
+
+    def poll(self, handle: Handle) -> Iterator[Event]:
+        for name in handle.split("+"):
+            yield self.ends[name].pop(0)
+
+    def cancel(self, handle: Handle, at_once: bool = False) -> None:
+        self.log.append(f"cancel {handle}")
+
+    def pause(self) -> None:
+        pass
+
+    def adopt(self, works: Iterable[Work]) -> dict[Handle, Work]:
+        return self.left
+
+
+def job(name: str, root: Path) -> Job:
+    request = TaskRequest("suite", "ink", 10, root)
+    cell = SimpleNamespace(hash=name)
+    return Job(cell, root / "suite" / "ink-10shot" / "tgan" / name, request, (), 1)  # type: ignore[arg-type]
+
+
+def done(name: str) -> Event:
+    return Event(name, "done", {})
+
+
+def lost(name: str) -> Event:
+    return Event(name, "failed", {"reason": "its node failed", "again": True})
+
+
+def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path) -> None:
+    task = tmp_path / "suite" / "ink-10shot"
+    preparation = Preparation(TaskRequest("suite", "ink", 10, tmp_path), task, 1)
+    ends = {
+        task.name: [Event(str(task), "done", {})],
+        "a": [done("a")],
+        "b": [lost("b"), lost("b"), done("b")],
+        "c": [lost("c"), lost("c"), lost("c")],
+    }
+    engine = Scripted(ends)
+    heard: list[Event] = []
+    jobs = [job(name, tmp_path) for name in "abc"]
+    run_jobs(engine, jobs, heard.append, [preparation], Terms(pack=2, retries=2))
+    assert engine.log[:3] == ["ink-10shot after", "a+b after ink-10shot", "c after ink-10shot"]
+    assert [e.cell for e in heard if e.kind == "failed"] == ["c"]
+    assert [e.news["note"] for e in heard if e.kind == "progress" and e.cell == "b"] == [
+        "its node failed; retry 1 of 2",
+        "its node failed; retry 2 of 2",
+    ]
+
+
+def test_what_an_earlier_run_left_is_joined_and_not_submitted_again(tmp_path: Path) -> None:
+    jobs = [job(name, tmp_path) for name in "ab"]
+    engine = Scripted({"a": [done("a")], "b": [done("b")]}, {"a": Pack((jobs[0],))})
+    run_jobs(engine, jobs, lambda event: None)
+    assert engine.log == ["b after"]
+
+
+def test_detached_jobs_are_left_at_once(tmp_path: Path) -> None:
+    engine = Scripted({})
+    run_jobs(engine, [job("a", tmp_path)], lambda event: None, terms=Terms(detach=True))
+    assert engine.log == ["a after"]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "throughput" / "simulate.py"
+    spec = importlib.util.spec_from_file_location("simulate", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["simulate"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_simulator_keeps_its_books(simulator: ModuleType) -> None:
+    never = float("inf")
+    world = simulator.World(start=10, dispatch=0, preparing=100, state=0, failure_hours=never)
+    cells = [simulator.Cell(0, 1000.0) for _ in range(4)]
+    one = simulator.simulate(cells, 1, world)
+    assert one.makespan == pytest.approx(110 + 4 * 1010)
+    assert simulator.simulate(cells, 4, world).makespan == pytest.approx(110 + 1010)
+    assert one.spent["idle or away"] == pytest.approx(0)
+    short = simulator.simulate(cells[:1], 1, replace(world, time_limit=510))
+    assert short.events["time limit"] == 1
+    assert short.makespan == pytest.approx(110 + 1020 + world.requeue)
+    study = simulator.study()
+    assert len(study) == 450 and sum(c.seconds for c in study) == pytest.approx(900 * 3600)
