@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo lint types test architecture test-lowest cluster-test torture fuzz clean
+.PHONY: help demo lint types test docs dist architecture test-lowest cluster-test torture fuzz clean
 
 LOWEST := .venv-lowest
 SECONDS := 600
@@ -24,6 +24,14 @@ types: $(VENV)/.installed-dev  ## mypy --strict
 
 test: lint types  ## Everything that has to hold before a change is merged
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+docs: $(VENV)/.installed-dev  ## The site, in docs/_build: offline, warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+dist: $(VENV)/.installed-dev  ## Source distribution and wheel, checked
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 architecture: $(VENV)/.installed-dev  ## Draw docs/architecture.md from the imports again
 	$(BIN)/python docs/layers.py

@@ -1,0 +1,76 @@
+"""What the site quotes from ``results/reference/``: tables, figures and a curve a method."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from fsgan_bench.plugins.methods import method_entries
+from fsgan_bench.results.reader import load_results
+
+REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "avatars"
+PANELS = ("realisticness", "intra_lpips")
+NOTHING = "The reference results hold no finished run of it.\n"
+
+
+def main(out: Path) -> None:
+    """Write ``results.md`` and ``methods/NAME.md`` with their pictures below ``out``."""
+    (out / "methods").mkdir(parents=True, exist_ok=True)
+    (out / "results.md").write_text(_results(out), encoding="utf-8")
+    scores = load_results(REFERENCE)
+    done = scores[scores["status"].isin(("", "DONE"))]
+    for name in method_entries():
+        (out / "methods" / f"{name}.md").write_text(_method(done, name, out), encoding="utf-8")
+
+
+def _results(out: Path) -> str:
+    """The page of the reference results, with its figures beside it and the tables of each task."""
+    text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
+    for figure in sorted(REFERENCE.rglob("figures/*.png")):
+        relative = figure.relative_to(REFERENCE.parent)
+        place = out / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(figure, place)
+        text = text.replace(f"]({relative})", f"](_generated/{relative})")
+    source = "https://github.com/fsgan-bench/fsgan-bench/blob/main/results/reference"
+    for kind in ("table", "verdict"):
+        for file in sorted(REFERENCE.rglob(f"figures/{kind}.md")):
+            relative = file.relative_to(REFERENCE.parent)
+            text = text.replace(f"]({relative})", f"]({source}/{relative})")
+    return text.partition("\n")[2]
+
+
+def _method(scores: pd.DataFrame, name: str, out: Path) -> str:
+    """A method's last scores by target, and its curves among those of the others."""
+    ours = scores[(scores["method"] == name) & scores["metric"].isin(PANELS)]
+    if ours.empty:
+        return NOTHING
+    last = ours[ours["iteration"] == ours.groupby("target")["iteration"].transform("max")]
+    means = last.groupby(["target", "metric"])["value"].agg(["mean", "std", "count"])
+    lines = ["| target | p_t | intra-LPIPS | seeds |", "|---|---:|---:|---:|"]
+    for target in last["target"].unique():
+        cells = [means.loc[(target, metric)] for metric in PANELS]
+        shown = " | ".join(f"{cell['mean']:.2f} ± {cell['std']:.2f}" for cell in cells)
+        lines.append(f"| {target} | {shown} | {cells[0]['count']:.0f} |")
+    _curves(scores, name, out / "methods" / f"{name}.png")
+    picture = f"![{name} among the other methods](../_generated/methods/{name}.png)"
+    return "\n".join([picture, "", *lines, ""])
+
+
+def _curves(scores: pd.DataFrame, name: str, path: Path) -> None:
+    """Quality and diversity on the first target: this method in colour, the others in grey."""
+    target = scores.loc[scores["method"] == name, "target"].iloc[0]
+    methods = scores[(scores["target"] == target) & (scores["kind"] == "method")]
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+    for axis, metric in zip(axes, PANELS, strict=True):
+        shown = methods[methods["metric"] == metric]
+        curves = shown.groupby(["method", "iteration"])["value"].mean().unstack(0)
+        for other in curves.columns:
+            colour, order = ("tab:blue", 3) if other == name else ("0.8", 2)
+            axis.plot(curves.index, curves[other], color=colour, zorder=order)
+        axis.set(title=metric, xlabel=f"iterations ({target})")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
