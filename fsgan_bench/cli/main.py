@@ -73,13 +73,20 @@ def main() -> None:
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, help="Folder to draw into.  [default: beside each run]")
-def figures(runs: tuple[Path, ...], out: Path | None) -> None:
+@click.option(
+    "--metrics",
+    "names",
+    help="Draw these alone, a panel each, as recall,coverage; see fsgan-bench list metrics.",
+)
+def figures(runs: tuple[Path, ...], out: Path | None, names: str | None) -> None:
     """Redraw figures and tables of RUNS (result folders) from their files alone."""
     from fsgan_bench.figures.drawing import draw
+    from fsgan_bench.metrics.registry import metric_names
 
     if out is not None:
         check_folder("--out", out)
-    for path in draw(list(runs), out):
+    metrics = metric_names(names) if names is not None else []
+    for path in draw(list(runs), out, metrics=metrics):
         click.echo(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.correspondence import CorrespondenceScore, StructureScore
 from fsgan_bench.metrics.frechet import FrechetScore
 from fsgan_bench.metrics.intra_lpips import IntraLPIPSCDC2021, IntraLPIPSScore
@@ -46,6 +47,18 @@ OURS: dict[str, Metric] = {**EVERY_SNAPSHOT, **ON_REQUEST}
 
 TOGETHER: dict[str, tuple[str, ...]] = {"prdc": ("precision", "recall", "density", "coverage")}
 """Names that stand for several."""
+
+
+def metric_names(names: str) -> list[str]:
+    """The names in a comma-separated list such as ``kid,prdc``, each once.
+
+    Raises:
+        UserError: none is given.
+    """
+    parts = [part.strip() for part in names.split(",") if part.strip()]
+    if not parts:
+        raise UserError("--metrics names no metric; see fsgan-bench list metrics.")
+    return list(dict.fromkeys(name for part in parts for name in TOGETHER.get(part, (part,))))
 
 
 def scored_always(version: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fsgan_bench.errors import UserError, look_up, where_defined
 from fsgan_bench.metrics.metric import Metric
-from fsgan_bench.metrics.registry import OURS, TOGETHER
+from fsgan_bench.metrics.registry import OURS, TOGETHER, metric_names
 from fsgan_bench.plugins import entry_points
 from fsgan_bench.plugins.entry_points import Kind
 
@@ -45,11 +45,8 @@ def choose_metrics(names: str) -> tuple[list[Metric], dict[str, str]]:
     Raises:
         UserError: a name is unknown, none is given, or nothing of what is named works.
     """
-    parts = [part.strip() for part in names.split(",") if part.strip()]
-    if not parts:
-        raise UserError("--metrics names no metric; see fsgan-bench list metrics.")
+    wanted = metric_names(names)
     plugins, _ = entry_points.find(METRICS, taken=(*OURS, *TOGETHER))
-    wanted = dict.fromkeys(name for part in parts for name in TOGETHER.get(part, (part,)))
     for name in wanted:
         look_up("metric", name, {**OURS, **plugins})
     broken: dict[str, str] = {}
