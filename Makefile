@@ -50,7 +50,7 @@ cluster-test: $(VENV)/.installed-dev  ## Cells through SLURM and Ray: cancelled,
 	$(BIN)/pytest -s -m "cluster or not cluster" tests/cluster
 
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
-torture: $(VENV)/.installed  ## Bad inputs, kills and resumes
+torture: $(VENV)/.installed-dev  ## Bad inputs, kills and resumes
 	$(BIN)/python tests/hostile/bad_input.py
 	$(BIN)/python tests/torture.py --trials 210 --minutes 27
 

@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsgan_bench.data.images import Images, check_images, set_hash
-from fsgan_bench.data.splits import check_disjoint, deduplicate
-from fsgan_bench.errors import UserError, suggest
+from fsgan_bench.data.splits import LEAST_TO_LEARN_FROM, check_disjoint, deduplicate
+from fsgan_bench.errors import TooFewImages, UserError, suggest
 from fsgan_bench.training.streams import stream_seed
 
 HELD_OUT = 0.25
 """Share of every set that is kept for the card."""
-
-MIN_IMAGES = 8
-"""Distinct images that a set must hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,8 @@ def prepare(
     set, chosen by ``seed``, is held out.
 
     Raises UserError for no non-target domain, an unknown ``source``, sets of different image
-    sizes, sets that share an image, or a set of fewer than eight distinct images.
+    sizes, or sets that share an image, and TooFewImages for a set of fewer than eight distinct
+    images.
     """
     if not negatives:
         raise UserError("The classifier needs at least one non-target domain to tell apart.")
@@ -108,10 +106,10 @@ def _distinct(name: str, images: Images, shape: tuple[int, ...]) -> Images:
             f"{images.shape[1]}x{images.shape[2]} and the target {shape[0]}x{shape[1]}."
         )
     distinct = deduplicate(images)
-    if len(distinct) < MIN_IMAGES:
-        raise UserError(
+    if len(distinct) < LEAST_TO_LEARN_FROM:
+        raise TooFewImages(
             f"The set '{name}' has {len(distinct)} distinct images; the classifier needs at "
-            f"least {MIN_IMAGES}."
+            f"least {LEAST_TO_LEARN_FROM}."
         )
     return distinct
 

@@ -21,6 +21,10 @@ class UserError(Exception):
     """
 
 
+class TooFewImages(UserError):
+    """A classifier cannot learn from so few images: the metric is left out, and nothing else."""
+
+
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the choice closest to ``name``, or an empty string."""
     by_lower = {choice.lower(): choice for choice in choices}

@@ -6,13 +6,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.data.images import Images, set_hash
-from fsgan_bench.driver.pretraining import PretrainConfig, pretrain
+from fsgan_bench.data.images import Images, content_hash, content_hashes, set_hash
+from fsgan_bench.data.near import copies, thumbnails
+from fsgan_bench.driver.pretraining import PretrainConfig, _divided, pretrain
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import load_source, read_tensors
 from fsgan_bench.stylegan2.networks import Architecture
@@ -122,3 +124,26 @@ def test_another_run_is_not_continued(images: Images, finished: Path) -> None:
         assert str(finished) in str(caught.value)
     with pytest.raises(UserError, match="other images"):
         run(images[1:], finished)
+
+
+def test_held_out_images_are_drawn_over_all_classes(tmp_path: Path) -> None:
+    """Not the first by name; and none of them is trained on, encoded anew or mirrored."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (40, 4, 4, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(each).resize((16, 16)) for each in coarse]
+    for index, picture in enumerate(pictures):
+        folder = tmp_path / ("cat" if index < 20 else "dog")
+        folder.mkdir(exist_ok=True)
+        picture.save(folder / f"{index:02d}.png")
+    for index in range(0, 40, 10):
+        mirrored = pictures[index].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mirrored.save(tmp_path / f"again{index:02d}.png")
+    said: list[str] = []
+    training, kept = _divided(tmp_path, 16, 20, said.append)
+    hashes = [content_hash(np.asarray(picture)) for picture in pictures]
+    held = [hashes.index(digest) for digest in content_hashes(kept) if digest in hashes]
+    assert len(kept) == 20 and sum(index < 20 for index in held) in range(4, 17)
+    assert not copies(thumbnails(training), thumbnails(kept)).any()
+    assert any("4 at the top and 40 in subfolders" in line for line in said)
+    with pytest.raises(UserError, match="too few to keep 40 of them out of the training"):
+        _divided(tmp_path, 16, 40, said.append)

@@ -1,4 +1,4 @@
-"""``fsgan-bench convert``: a checkpoint in another layout."""
+"""``fsgan-bench convert``: a checkpoint, or an adapted generator, in another layout."""
 
 from __future__ import annotations
 
@@ -6,19 +6,43 @@ from pathlib import Path
 
 import click
 
-from fsgan_bench.cli.options import PATH
+from fsgan_bench.cli.options import DATA, PATH, PLUGIN
 
 
 @click.command()
 @click.argument("source", metavar="IN", type=PATH)
 @click.argument("target", metavar="OUT", type=PATH)
-def convert(source: Path, target: Path) -> None:
-    """Write the checkpoint IN (.safetensors, .pt or NVIDIA's .pkl) as OUT (.safetensors or .pt).
+@click.option(
+    "--iteration", type=click.IntRange(0), help="Snapshot of a cell.  [default: the last kept]"
+)
+@click.option("--suite", help="Suite file of a cell.  [default: the built-in one that it names]")
+@DATA
+@PLUGIN
+def convert(
+    source: Path,
+    target: Path,
+    iteration: int | None,
+    suite: str | None,
+    data: Path | None,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Write IN as OUT (.pt as rosinality's code loads it, or .safetensors).
+
+    IN is a checkpoint (.safetensors, .pt or NVIDIA's .pkl), a cell's folder, or a snapshot in it.
 
     The moving-average generator, the raw one and the discriminator, as far as they are there, keep
-    every bit; optimiser states are left out.
+    every bit; optimiser states are left out. Of a cell the adapted generator is written, where its
+    method samples with a plain generator.
     """
     from fsgan_bench.stylegan2.checkpoint import convert as write
 
+    if (source / "cell.json").is_file() or (source.parent.parent / "cell.json").is_file():
+        from fsgan_bench.snapshots.export import export
+
+        at = export(source, target, iteration=iteration, suite=suite, data=data, plugins=plugins)
+        click.echo(f"{target}: the generator after {at:,} iterations")
+        return
+    if iteration is not None:
+        raise click.UsageError(f"--iteration: {source} is no folder of a cell.")
     write(source, target)
     click.echo(target)

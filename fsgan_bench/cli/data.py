@@ -56,3 +56,33 @@ def init(
 
     for line in write_suite(file, source, targets, reals, source_images):
         click.echo(line)
+
+
+@data.command()
+@click.argument("images", type=PATH)
+@click.argument("file", metavar="OUT.npz", type=PATH)
+@click.option(
+    "--backbone",
+    type=click.Choice(["inception", "inception_legacy", "lite0"]),
+    default="inception",
+    show_default=True,
+    help="inception is clean-fid's, inception_legacy pytorch-fid's.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(8, 4096),
+    default=256,
+    show_default=True,
+    help="Side in pixels that the images are brought to first: the generator's.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+def statistics(images: Path, file: Path, backbone: str, size: int, device: str) -> None:
+    """Write the FID statistics of IMAGES (a folder, zip or LMDB) to OUT.npz.
+
+    The file holds mu and sigma, as pytorch-fid and clean-fid read them; a suite's target takes it,
+    or one of theirs, as statistics in place of real images.
+    """
+    from fsgan_bench.suites.statistics import make_statistics
+
+    for line in make_statistics(images, file, backbone, size, device):
+        click.echo(line)

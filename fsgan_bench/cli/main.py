@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +45,13 @@ STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 class SentenceGroup(click.Group):
     """Turns a :class:`UserError` into one sentence and exit code 2, a failing disk into 1."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        # A name that the terminal's encoding lacks is written as escapes, and ends nothing.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, context: click.Context) -> Any:
         try:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fsgan_bench.driver.run import Plan, configured_titles
 from fsgan_bench.driver.task import Task
+from fsgan_bench.errors import what_happened
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.locks import owner_of
 
@@ -44,15 +45,19 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     _show_micro_batches(plan, console)
     _show_disk(plan, console)
-    _show_memory(plan, console)
+    try:
+        _show_memory(plan, console)
+    except Exception as error:  # a rehearsal runs the method, and may end in anything
+        console.print(f"Memory: no estimate ({what_happened(error)}).", soft_wrap=True)
     titles = configured_titles(plan.cells)
     for task, cell in to_run:
         owner = owner_of(cell.folder(task.folder))
         elsewhere = f" (running elsewhere: {owner})" if owner else ""
+        remark = plan.remarks.get(cell.hash, "")
         by = f" [third party: {cell.method_origin}]" if cell.method_origin else ""
         console.print(
             f"  {titles[cell.hash]}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
-            f"{relative(cell.folder(task.folder))}{elsewhere}",
+            f"{relative(cell.folder(task.folder))}{elsewhere}" + (f" ({remark})" if remark else ""),
             highlight=False,
             soft_wrap=True,
         )
@@ -60,10 +65,13 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _how_long(plan: Plan) -> str:
     """What is expected from recorded paces: time on this machine, or hours of what a job takes."""
-    from fsgan_bench.driver.pace import expected
+    from fsgan_bench.driver.pace import NoEstimate, expected
 
     device = plan.request.device
-    found = [expected(cell, task, device, plan.threads) for task, cell in plan.to_run]
+    try:
+        found = [expected(cell, task, device, plan.threads) for task, cell in plan.to_run]
+    except NoEstimate as error:
+        return f"no estimate of the time, as a plain iteration ended in {error}"
     seconds = [
         pace.seconds(cell) for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True) if pace
     ]
@@ -83,7 +91,8 @@ def _how_long(plan: Plan) -> str:
 def _show_disk(plan: Plan, console: Console) -> None:
     from rich.filesize import decimal
 
-    from fsgan_bench.driver.disk import free_bytes, stored_bytes, working_bytes
+    from fsgan_bench.data.cache import cache_dir
+    from fsgan_bench.driver.disk import cached_bytes, free_bytes, stored_bytes, working_bytes
 
     keep = plan.request.keep
     stays = sum(stored_bytes(cell, task, keep) for task, cell in plan.to_run)
@@ -96,6 +105,14 @@ def _show_disk(plan: Plan, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    kept = sum({task.target.name: cached_bytes(task) for task in plan.tasks}.values())
+    if kept:
+        console.print(
+            f"Images drawn from files: up to {decimal(kept)}, decoded, in {cache_dir()}; "
+            f"{decimal(free_bytes(cache_dir().absolute()))} free there.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _show_micro_batches(plan: Plan, console: Console) -> None:

@@ -10,7 +10,7 @@ import torch
 from fsgan_bench.contract.trial import ARCHITECTURE, Bench, latents, samples, train
 from fsgan_bench.contract.violation import Violation, require
 from fsgan_bench.stylegan2.checkpoint import save_modules
-from fsgan_bench.stylegan2.layouts import read_tensors
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.training.method import check_sample
 
 LARGEST_VALUE = 10.0

@@ -1,6 +1,6 @@
 """What image sets come in: folders, zip archives and LMDBs, each as a list of named byte strings.
 
-Nothing here decodes an image, and nothing is ever written.
+Nothing here decodes an image, and nothing is ever written. What is passed over is counted.
 """
 
 from __future__ import annotations
@@ -9,209 +9,240 @@ import contextlib
 import functools
 import os
 import stat
+import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from fsgan_bench.data.entries import Contents, Entry, Unusable, images, refusing
+from fsgan_bench.data.lmdb_sets import is_lmdb, lmdb_contents
+from fsgan_bench.data.signatures import (
+    HEAD,
+    RAW_SUFFIXES,
+    READABLE_SUFFIXES,
+    hidden_part,
+    is_companion,
+    kind_of,
+    named_as_image,
+    suffix_of,
+    what_else,
+)
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.paths import exists
-
-if TYPE_CHECKING:
-    from lmdb import Environment, Transaction
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-OTHER_SUFFIXES = (".avif", ".bmp", ".gif", ".heic", ".jp2", ".tif", ".tiff")
-"""Images all the same: named as unusable, where files with any other suffix are passed over."""
 
 MAX_ENTRY_BYTES = 64 * 2**20
 """What an entry of an archive may unpack to."""
 
-MAX_RESOLUTION_DIGITS = 5
-MAX_LENGTH_DIGITS = 7
-
-
-class Unusable(Exception):
-    """One entry that cannot be used; the message says why in a few words."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An image of a set, not decoded. ``read`` gives its bytes or raises Unusable."""
-
-    name: str
-    read: Callable[[], bytes]
+NAMED = 3
+"""How many files a note names."""
 
 
 @contextlib.contextmanager
-def open_entries(path: Path, size: int) -> Iterator[list[Entry]]:
-    """The entries of an image set, sorted by name; they can be read while it is open.
+def open_entries(path: Path, size: int) -> Iterator[Contents]:
+    """The entries of an image set, which can be read while it is open.
 
-    * Folder: its own PNG, JPEG and WebP files or, where it has none, those of its subfolders.
-      Hidden files are passed over; linked subfolders are not followed.
-    * ``.zip``: the same files anywhere in the archive; its ``dataset.json`` is not read.
-    * Folder with a ``data.mdb``: an LMDB as ``prepare_data.py`` of rosinality's StyleGAN2 and of
-      CDC writes it, in the resolution that fits ``size`` best: ``size`` itself, else the smallest
-      larger one, else the largest.
+    * Folder: the images in it and below it, loose ones and those of class folders alike; linked
+      folders are followed, each once.
+    * Zip: the same anywhere in the archive; its ``dataset.json`` is not read.
+    * Folder with a ``data.mdb``, or such a file: an LMDB, see ``lmdb_sets.lmdb_contents``.
+
+    An image is what is named like one or begins like one, whatever its suffix. Hidden files, and
+    what lies in hidden folders or in folders of an operating system's own, is passed over and
+    counted in a note; so is what is neither an image nor a usual companion of images.
 
     Raises:
         UserError: there is nothing at ``path``, it holds no image, or it is damaged as a whole.
     """
     with contextlib.ExitStack() as stack:
         try:
-            entries = _entries(path, size, stack)
+            contents = _contents(path, size, stack)
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-        if not entries:
-            raise UserError(f"{path} holds no image ({', '.join(SUFFIXES)}).")
-        yield entries
+            where = error.filename or path
+            raise UserError(f"{where} cannot be read: {error.strerror or error}.") from error
+        if not contents.entries:
+            why = f" {' '.join(contents.notes)}" if contents.notes else ""
+            known = ", ".join(READABLE_SUFFIXES[:8])
+            raise UserError(f"{path} holds no image ({known} and others).{why}")
+        yield contents
 
 
-def _entries(path: Path, size: int, stack: contextlib.ExitStack) -> list[Entry]:
-    """The entries of ``path``, and on ``stack`` what closes it."""
+def _contents(path: Path, size: int, stack: contextlib.ExitStack) -> Contents:
+    """What is at ``path``, and on ``stack`` what closes it."""
     if not exists(path):
         raise UserError(f"The image set {path} does not exist.")
+    if is_lmdb(path):
+        return lmdb_contents(path, size, stack)
     if path.is_dir():
-        if (path / "data.mdb").exists():
-            return _lmdb_entries(path, size, stack)
-        return _files(path, path.iterdir()) or _files(path, _below(path))
-    if path.suffix.lower() == ".zip":
-        return _zip_entries(path, stack)
-    raise UserError(f"{path} is a file; a folder of images, a .zip or an LMDB is needed.")
+        return _folder_contents(path)
+    if path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path)):
+        return _zip_contents(path, stack)
+    what = "a file"
+    if path.is_file():
+        with path.open("rb") as file:
+            if kind_of(file.read(HEAD)):
+                what = "a file, a single image"
+            elif tarfile.is_tarfile(path):
+                what = "a file, a tar archive, to be unpacked"
+    raise UserError(f"{path} is {what}; a folder of images, a .zip or an LMDB is needed.")
 
 
-def _below(path: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(path):
-        yield from (Path(folder, name) for name in names)
+@dataclass
+class _Sorter:
+    """Takes names one by one and keeps what is an image; counts the others."""
+
+    entries: list[Entry] = field(default_factory=list)
+    hidden: dict[str, int] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, name: str, read: Callable[[], bytes], head: Callable[[], bytes]) -> None:
+        """Keep an entry if it is named like an image or its first bytes, ``head``, are one's."""
+        if part := hidden_part(name):
+            if named_as_image(name):
+                self.hidden[part] = self.hidden.get(part, 0) + 1
+        elif suffix_of(name) in RAW_SUFFIXES:
+            self.entries.append(Entry(name, refusing("a camera raw file; save it as PNG")))
+        elif named_as_image(name) or _begins_like_an_image(head):
+            self.entries.append(Entry(name, read))
+        elif not is_companion(name):
+            self.others.append(name)
+
+    def contents(self) -> Contents:
+        if self.hidden:
+            count = sum(self.hidden.values())
+            where = _some(sorted(self.hidden))
+            self.notes.append(
+                f"Passed over as hidden or a system's own: {images(count)} ({where})."
+            )
+        if self.others:
+            many = len(self.others)
+            self.notes.append(
+                f"Passed over as no image: {many} file{'s' * (many > 1)} ({_some(self.others)})."
+            )
+        return Contents(sorted(self.entries, key=lambda entry: entry.name), tuple(self.notes))
 
 
-def _files(root: Path, paths: Iterable[Path]) -> list[Entry]:
-    entries = []
-    for path in paths:
+def _begins_like_an_image(head: Callable[[], bytes]) -> bool:
+    with contextlib.suppress(Unusable):
+        return kind_of(head()) is not None
+    return False
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
+
+
+def _folder_contents(root: Path) -> Contents:
+    sorter = _Sorter()
+    loose = below = 0
+    databases: list[str] = []
+    for path in _files(root, sorter.notes):
         name = path.relative_to(root).as_posix()
-        if _is_image(name) and not path.is_dir():
-            read = functools.partial(_read_file, path)
-            entries.append(Entry(name, _only_known_formats(name, read)))
-    return sorted(entries, key=lambda entry: entry.name)
+        before = len(sorter.entries)
+        sorter.take(name, functools.partial(_read_file, path), functools.partial(_head, path))
+        if len(sorter.entries) > before:
+            loose, below = (loose, below + 1) if "/" in name else (loose + 1, below)
+        elif path.name == "data.mdb":
+            databases.append(path.parent.name)
+    if loose and below:
+        sorter.notes.append(f"Read: {images(loose)} at the top and {below:,} in subfolders.")
+    if databases:
+        sorter.notes.append(f"An LMDB in it is a set of its own: {_some(databases)}.")
+    return sorter.contents()
 
 
-def _read_file(path: Path) -> bytes:
+def _files(root: Path, notes: list[str]) -> Iterator[Path]:
+    """All that is no folder below ``root``; links to folders are followed, each folder once."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    first = root.stat()
+    seen = {(first.st_dev, first.st_ino)}
+    again = []
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=fail):
+        base = Path(folder)
+        kept = []
+        # Real folders before links, so that a folder goes by its own name.
+        for name in sorted(folders, key=lambda name: ((base / name).is_symlink(), name)):
+            path = base / name
+            inside = path.relative_to(root).as_posix()
+            if hidden_part(inside):
+                if not path.is_symlink():
+                    yield from (Path(at, n) for at, _, files in os.walk(path) for n in files)
+                continue
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                again.append(inside)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            kept.append(name)
+        folders[:] = kept
+        yield from (base / name for name in sorted(names))
+    if again:
+        notes.append(f"Passed over as a link to a folder that is read already: {_some(again)}.")
+
+
+def _read_file(path: Path, most: int = -1) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise Unusable("not a regular file")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except FileNotFoundError:
         raise Unusable("a link to nothing" if path.is_symlink() else "gone") from None
     except OSError as error:
         raise Unusable(error.strerror or "unreadable") from error
 
 
-def _zip_entries(path: Path, stack: contextlib.ExitStack) -> list[Entry]:
+def _head(path: Path) -> bytes:
+    return _read_file(path, HEAD)
+
+
+def _zip_contents(path: Path, stack: contextlib.ExitStack) -> Contents:
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a zip archive: {error}.") from error
-    infos = [i for i in archive.infolist() if _is_image(i.filename) and not i.is_dir()]
-    infos.sort(key=lambda info: info.filename)
-    return [Entry(info.filename, _zip_reader(archive, info)) for info in infos]
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        why = what_else(head) if head.strip() and not head.startswith(b"PK") else str(error)
+        raise UserError(f"{path} cannot be read as a zip archive: {why}.") from error
+    sorter = _Sorter()
+    for info in archive.infolist():
+        # Archives made on Windows may have backslashes between folders.
+        name = info.filename.replace("\\", "/")
+        if name.endswith("/"):
+            continue
+        if problem := _zip_problem(name, info):
+            if named_as_image(name):
+                sorter.entries.append(Entry(name, refusing(problem)))
+            continue
+        read = functools.partial(_read_zip_entry, archive, info)
+        sorter.take(name, read, functools.partial(read, HEAD))
+    return sorter.contents()
 
 
-def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
-    name = info.filename
-    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-        return _refusing("outside the archive")
+def _zip_problem(name: str, info: zipfile.ZipInfo) -> str | None:
+    if name.startswith("/") or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+        return "outside the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return _refusing("neither stored nor deflated")
+        return "neither stored nor deflated"
     if info.file_size > MAX_ENTRY_BYTES:
-        return _refusing(f"over {MAX_ENTRY_BYTES // 2**20} MiB")
-    return _only_known_formats(name, functools.partial(_read_zip_entry, archive, info))
+        return f"over {MAX_ENTRY_BYTES // 2**20} MiB"
+    return None
 
 
-def _read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_zip_entry(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int = MAX_ENTRY_BYTES
+) -> bytes:
     try:
         with archive.open(info) as file:
-            return file.read(MAX_ENTRY_BYTES)  # ends at the declared size, whatever follows
+            return file.read(most)  # ends at the declared size, whatever follows
     except RuntimeError:  # zipfile's word for a password
         raise Unusable("encrypted") from None
     except Exception:  # damaged bytes make zipfile and zlib raise almost anything
         raise Unusable("damaged") from None
-
-
-def _lmdb_entries(path: Path, size: int, stack: contextlib.ExitStack) -> list[Entry]:
-    try:
-        import lmdb
-    except ImportError:
-        raise UserError(
-            f"{path} is an LMDB, and its reader is missing: pip install 'fsgan-bench[lmdb]'"
-        ) from None
-    try:
-        environment = stack.enter_context(
-            lmdb.open(str(path), create=False, readonly=True, lock=False, readahead=False)
-        )
-        _check_whole(path, environment)
-        transaction = stack.enter_context(environment.begin())
-        stored = _lmdb_resolutions(transaction)
-        length = bytes(transaction.get(b"length") or b"")
-    except lmdb.Error as error:
-        raise UserError(f"{path} cannot be read as an LMDB: {error}.") from error
-    if not stored or not length.isdigit() or len(length) > MAX_LENGTH_DIGITS:
-        raise UserError(
-            f"The LMDB {path} lacks {'a length' if stored else 'images'}: it should hold the keys "
-            f"'length' and, say, '{size}-00000' that prepare_data.py writes when it has finished."
-        )
-    best = min((side for side in stored if side >= size), default=stored[-1])
-    names = [f"{best}-{index:05d}" for index in range(int(length))]
-    return [Entry(n, functools.partial(_read_lmdb_value, transaction, n)) for n in names]
-
-
-def _check_whole(path: Path, environment: Environment) -> None:
-    """Refuse a file that is cut short: touching a page past its end would kill the process."""
-    pages = environment.info()["last_pgno"] + 1
-    if (path / "data.mdb").stat().st_size < pages * environment.stat()["psize"]:
-        raise UserError(f"{path / 'data.mdb'} is cut short; copy it again.")
-
-
-def _lmdb_resolutions(transaction: Transaction) -> list[int]:
-    """The resolutions that there are images of, ascending, without visiting every key."""
-    found = set[int]()
-    cursor = transaction.cursor()
-    there = cursor.first()
-    while there:
-        side, dash, _ = bytes(cursor.key()).partition(b"-")
-        if dash and side.isdigit() and len(side) <= MAX_RESOLUTION_DIGITS:
-            found.add(int(side))
-            there = cursor.set_range(side + b".")  # '.' sorts right after '-'
-        else:
-            there = cursor.next()
-    return sorted(found)
-
-
-def _read_lmdb_value(transaction: Transaction, name: str) -> bytes:
-    import lmdb
-
-    try:
-        value = transaction.get(name.encode())
-    except lmdb.Error:
-        raise Unusable("on a damaged page") from None
-    if value is None:
-        raise Unusable("missing")
-    return bytes(value)
-
-
-def _is_image(name: str) -> bool:
-    file = PurePosixPath(name)
-    return file.suffix.lower() in SUFFIXES + OTHER_SUFFIXES and not file.name.startswith(".")
-
-
-def _only_known_formats(name: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
-    suffix = PurePosixPath(name).suffix.lower()
-    return _refusing("save it as PNG") if suffix in OTHER_SUFFIXES else read
-
-
-def _refusing(reason: str) -> Callable[[], bytes]:
-    def refuse() -> bytes:
-        raise Unusable(reason)
-
-    return refuse

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsgan_bench.data.sources import ImageSet, read_images
-from fsgan_bench.data.splits import Splits, disjoint, few_shot_order, seeded_order
+from fsgan_bench.data.draws import Drawn, Left, draw_distinct
+from fsgan_bench.data.entries import images
+from fsgan_bench.data.near import first_of_each
+from fsgan_bench.data.sources import Fingerprints, ImageFiles, find_images
+from fsgan_bench.data.splits import Splits, disjoint, few_shot_order
 from fsgan_bench.errors import UserError
 
 
@@ -26,23 +29,24 @@ class FileSplits(Splits):
         real_size: different images of the real set that may be drawn; 0 without a real set.
         overlap: images of the real set left out because they are in the few-shot pool.
         repeats: images of the real set left out because they repeat another one.
+        passed_over: a sentence for each thing in the folders that was not taken for an image.
     """
 
     few_shot_names: tuple[str, ...]
     pool_size: int
     real_size: int
-    overlap: int
-    repeats: int
+    overlap: Left
+    repeats: Left
+    passed_over: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each thing that was left out of the real set."""
-        sentences = []
-        if self.overlap:
-            sentences.append(f"Left out of the real set as few-shot: {_images(self.overlap)}.")
-        if self.repeats:
-            sentences.append(f"Left out of the real set as repeated: {_images(self.repeats)}.")
-        return tuple(sentences)
+        """One sentence for each thing that was left out."""
+        return (
+            *self.overlap.note("real set", "few-shot"),
+            *self.repeats.note("real set", "repeated"),
+            *self.passed_over,
+        )
 
 
 def file_splits(
@@ -68,7 +72,9 @@ def file_splits(
         size: width and height of the images in px.
         real: image set of the same domain. Its repeats are dropped, and so are the images of
             the whole pool, so that only ``few_shot`` depends on ``shots`` and ``seed``. If it is
-            the pool itself, repeats are no error and only the few-shot images are dropped.
+            the pool itself, repeats are no error and only the few-shot images are dropped. What
+            is the same picture but for its encoding, size or a mirroring counts as the same, see
+            ``fsgan_bench.data.near``.
 
     Raises:
         UserError: more shots than the pool holds, a real set with nothing of its own, or an image
@@ -77,48 +83,70 @@ def file_splits(
     """
     if min(shots, n_classifier, n_reference, n_held_out) < 0:
         raise ValueError("the number of images in a set cannot be negative")
+    candidates = find_images(pool, size)
     is_pool = real is not None and _same_place(Path(pool), Path(real))
-    candidates = read_images(pool, size, repeats="drop" if is_pool else "refuse")
-    if shots > len(candidates.images):
-        raise UserError(
-            f"{shots} shots were asked for, but {pool} holds {_images(len(candidates.images))}."
-        )
-    drawn = few_shot_order(candidates.hashes, seed)[:shots]
-    few_shot = candidates.images[drawn]
+    drawn, pool_size, excluded, notes = _few_shot(candidates, shots, seed, is_pool)
     if real is None:
-        rest, found = _nothing_of(candidates), list[int]()
+        rest, found = candidates, Drawn((), Left(), Left(), 0)
     else:
-        rest = candidates if is_pool else read_images(real, size, repeats="drop")
-        excluded = [candidates.hashes[i] for i in drawn] if is_pool else candidates.hashes
-        found = _others(rest.hashes, excluded)
-        if not found:
+        rest = candidates if is_pool else find_images(real, size)
+        total = n_classifier + n_reference + n_held_out
+        found = draw_distinct(rest, "real", total, [excluded], whole=not rest.many)
+        if not is_pool:
+            notes += [f"{real}: {note}" for note in rest.notes]
+        if not found.available:
             raise UserError(
                 f"Every image of the real set {real} is a few-shot image or may become one; "
                 f"add others, or leave some out of {pool}."
             )
-    parts = _shares(len(found), (n_reference, n_classifier, n_held_out))
-    reference, classifier, held_out = (rest.images[found[part]] for part in parts)
+    parts = _shares(len(found.chosen), (n_reference, n_classifier, n_held_out))
+    reference, classifier, held_out = (rest.images(found.chosen[part]) for part in parts)
     sets = disjoint(
-        few_shot=few_shot, classifier=classifier, reference=reference, held_out=held_out
+        few_shot=candidates.images(drawn),
+        classifier=classifier,
+        reference=reference,
+        held_out=held_out,
     )
     return FileSplits(
         **sets,
         few_shot_names=tuple(candidates.names[index] for index in drawn),
-        pool_size=len(candidates.images),
-        real_size=len(found),
-        overlap=len(rest.images) - len(found),
-        repeats=rest.repeats,
+        pool_size=pool_size,
+        real_size=found.available,
+        overlap=found.excluded,
+        repeats=found.repeats,
+        passed_over=tuple(notes),
     )
 
 
-def _nothing_of(images: ImageSet) -> ImageSet:
-    return ImageSet(images.images[:0], (), (), 0)
+def _few_shot(
+    pool: ImageFiles, shots: int, seed: int, is_real: bool
+) -> tuple[list[int], int, Fingerprints, list[str]]:
+    """Draw from the pool.
 
-
-def _others(hashes: Sequence[str], excluded: Iterable[str]) -> list[int]:
-    """Indices of the images that are not ``excluded``, in an order that only contents decide."""
-    known = set(excluded)
-    return [index for index in seeded_order(hashes, "real") if hashes[index] not in known]
+    Returns:
+        indices, the pool's size, the fingerprints of what must not be among the real images, notes.
+    """
+    notes = [f"{pool.path}: {note}" for note in pool.notes]
+    everything = range(len(pool))
+    if is_real:
+        keys = pool.order_keys(whole=not pool.many)
+    else:
+        whole = pool.fingerprints(everything, "refuse")
+        keys = list(whole.hashes)
+        alike = len(pool) - len(first_of_each(whole.thumbnails))
+        if alike:
+            notes.append(
+                f"{pool.path}: {images(alike)} nearly equal{'s' * (alike == 1)} another few-shot "
+                "image, encoded anew or mirrored, and may be drawn beside it."
+            )
+    first = dict(zip(reversed(keys), reversed(everything), strict=True))
+    if shots > len(first):
+        raise UserError(
+            f"{shots} shots were asked for, but {pool.path} holds {images(len(first))}."
+        )
+    indices = [first[key] for key in first]
+    drawn = [indices[i] for i in few_shot_order(list(first), seed)[:shots]]
+    return drawn, len(first), pool.fingerprints(drawn) if is_real else whole, notes
 
 
 def _shares(available: int, asked: Sequence[int]) -> list[slice]:
@@ -132,7 +160,3 @@ def _shares(available: int, asked: Sequence[int]) -> list[slice]:
 
 def _same_place(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'' if count == 1 else 's'}"

@@ -1,53 +1,197 @@
-"""Image sets from what people have (folder, zip, LMDB), decoded once and cached."""
+"""Image sets from what people have (folder, zip, LMDB): listed first, decoded as far as drawn."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import warnings
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from fsgan_bench.data.cache import cache_dir, cached_images
-from fsgan_bench.data.containers import Entry, Unusable, open_entries
-from fsgan_bench.data.images import Images, content_hashes, to_square
+from fsgan_bench.data.cache import cache_dir, cached_array
+from fsgan_bench.data.containers import open_entries
+from fsgan_bench.data.decoding import square
+from fsgan_bench.data.entries import Entry, Unusable
+from fsgan_bench.data.images import Images, content_hashes
+from fsgan_bench.data.near import WIDTH, Thumbnails, thumbnails
+from fsgan_bench.data.signatures import formats_of
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.json_files import json_hash
 
 PREPROCESSING = 1
 """Raised whenever the same file would give other pixels."""
 
-MIN_SIDE = 8
-"""Shorter side, in px, below which a file is taken for an icon or an accident."""
+FINGERPRINT = 1
+"""Raised whenever the same pixels would have another fingerprint."""
 
 NAMED = 10
 """How many unusable files an error names."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Decoders that a file may call for, whatever its suffix; none of them runs a program."""
+BLOCK = 64
+"""Images that are decoded at a time."""
+
+MANY = 10_000
+"""Sets of more images than these are ordered by their files' bytes, so that only what is drawn of
+them has to be decoded; smaller ones by pixels, whatever they are encoded as."""
+
+HASH_BYTES = 32
 
 Repeats = Literal["refuse", "drop"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """What tells images apart: the hash of each one's pixels (hex), and its thumbnail."""
+
+    hashes: tuple[str, ...]
+    thumbnails: Thumbnails
+
+    @classmethod
+    def none(cls) -> Fingerprints:
+        return cls((), np.empty((0, WIDTH), dtype=np.uint8))
+
+    def __getitem__(self, chosen: Sequence[int] | NDArray[np.intp]) -> Fingerprints:
+        indices = [int(index) for index in chosen]
+        return Fingerprints(tuple(self.hashes[i] for i in indices), self.thumbnails[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """The images of a set on disk, named and hashed but not decoded.
+
+    Attributes:
+        path: folder, zip archive or LMDB.
+        size: width and height in px that they are read in.
+        names: a file's below ``path``, an entry's, a key; sorted.
+        digests: SHA-256 of each one's bytes (hex); None if it cannot be read, which decoding says.
+        notes: a sentence for each thing that was passed over.
+    """
+
+    path: Path
+    size: int
+    names: tuple[str, ...]
+    digests: tuple[str | None, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def many(self) -> bool:
+        return len(self) > MANY
+
+    def images(self, chosen: Sequence[int], repeats: Repeats = "drop") -> Images:
+        """The images at the indices ``chosen``, uint8 [N, size, size, 3], from the cache if there.
+
+        ``repeats`` as in :func:`load_images`; ``drop`` keeps them here.
+
+        Raises:
+            UserError: some of them cannot be used.
+        """
+        shape = (len(chosen), self.size, self.size, 3)
+        return cached_array(self._stored(chosen, ""), shape, lambda: self._decoded(chosen, repeats))
+
+    def fingerprints(self, chosen: Sequence[int], repeats: Repeats = "drop") -> Fingerprints:
+        """Their fingerprints. The images are decoded, a block at a time, and not kept.
+
+        Raises:
+            UserError: some of them cannot be used.
+        """
+        rows = cached_array(
+            self._stored(chosen, f".fingerprints{FINGERPRINT}"),
+            (len(chosen), HASH_BYTES + WIDTH),
+            lambda: map(_fingerprints, self._decoded(chosen, repeats)),
+        )
+        hashes = tuple(row.tobytes().hex() for row in rows[:, :HASH_BYTES])
+        if repeats == "refuse":
+            names = [self.names[index] for index in chosen]
+            _refuse(self.path, names, _repeats(names, hashes))
+        return Fingerprints(hashes, np.array(rows[:, HASH_BYTES:]))
+
+    def order_keys(self, *, whole: bool) -> list[str]:
+        """What a seeded draw sorts the images by.
+
+        Their pixels' hashes where the ``whole`` set is decoded, else their bytes'.
+        """
+        if whole:
+            return list(self.fingerprints(range(len(self))).hashes)
+        return [digest or name for digest, name in zip(self.digests, self.names, strict=True)]
+
+    def _stored(self, chosen: Sequence[int], suffix: str) -> Path:
+        key = _key([self.names[i] for i in chosen], [self.digests[i] for i in chosen])
+        return cache_dir() / "images" / f"{self.size}px-{key}{suffix}.npy"
+
+    def _decoded(self, chosen: Sequence[int], repeats: Repeats) -> Iterator[Images]:
+        """Blocks of images. At the end, a UserError if there are faults."""
+        faults: dict[int, str] = {}
+        hashes: list[str] = []
+        names = [self.names[index] for index in chosen]
+        with open_entries(self.path, self.size) as contents, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damage that is named below, or does no harm
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            entries = {(i, entry.name): entry for i, entry in enumerate(contents.entries)}
+            for start in range(0, len(chosen), BLOCK):
+                block = chosen[start : start + BLOCK]
+                pixels = np.zeros((len(block), self.size, self.size, 3), dtype=np.uint8)
+                for row, index in enumerate(block):
+                    try:
+                        pixels[row] = self._decode(entries.get((index, self.names[index])), index)
+                    except Unusable as error:
+                        faults[start + row] = str(error)
+                if repeats == "refuse":
+                    hashes += content_hashes(pixels)
+                yield pixels
+        if faults and repeats == "refuse":
+            faults |= _repeats(names, hashes, skip=frozenset(faults))
+        _refuse(self.path, names, faults)
+
+    def _decode(self, entry: Entry | None, index: int) -> NDArray[np.uint8]:
+        if entry is None:
+            raise Unusable("gone, or its place in the set is another")
+        content = entry.read()
+        if hashlib.sha256(content).hexdigest() != self.digests[index]:
+            raise Unusable("changed while it was read")
+        return square(content, self.size, formats_of(entry.name))
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images uint8 [N, size, size, 3] with names and content hashes.
 
-    ``repeats`` is how many images that equal an earlier one were dropped.
+    ``repeats`` is how many images that equal an earlier one were dropped; ``notes`` says what was
+    passed over.
     """
 
     images: Images
     names: tuple[str, ...]
     hashes: tuple[str, ...]
     repeats: int
+    notes: tuple[str, ...] = ()
+
+
+def fingerprints_of(images: Images) -> Fingerprints:
+    """The fingerprints of images [N, H, W, 3]."""
+    return Fingerprints(tuple(content_hashes(images)), thumbnails(images))
+
+
+def find_images(path: str | os.PathLike[str], size: int) -> ImageFiles:
+    """The images at ``path`` without their pixels; :func:`load_images` says what is read.
+
+    Raises:
+        UserError: there is nothing at ``path`` or no image in it.
+    """
+    source = Path(path)
+    with open_entries(source, size) as contents:
+        names = tuple(entry.name for entry in contents.entries)
+        digests = tuple(_digest(entry) for entry in contents.entries)
+        return ImageFiles(source, size, names, digests, contents.notes)
 
 
 def load_images(
@@ -62,11 +206,12 @@ def load_images(
     Each is turned upright after its EXIF tag, brought to 8 bit, flattened on white, cropped to its
     largest centred square and resized with a Lanczos filter. The result is kept in
     ``cache_dir()`` under a hash of the names and bytes that were read, so a file that changed is
-    never served as it was; a cached set is read whole but not decoded.
+    never served as it was; a cached set is mapped into memory, where it cannot be written to.
 
     Args:
-        path: folder of PNG, JPEG and WebP files, an NVIDIA dataset zip, or an LMDB as
-            ``prepare_data.py`` writes it; ``containers.open_entries`` says what is taken of each.
+        path: folder, NVIDIA dataset zip, or LMDB; ``containers.open_entries`` says what is taken
+            of each. What an image is, its content decides: PNG, JPEG, WebP, GIF (its first
+            picture), BMP, TIFF, PPM and its relatives, and TGA.
         size: width and height in px.
         limit: keeps the first so many by name.
         repeats: what to do with images that equal an earlier one after decoding: ``refuse`` them,
@@ -91,31 +236,21 @@ def read_images(
     """``load_images`` with the names of the images: a file's below ``path``, an entry's, a key."""
     if size < 1 or (limit is not None and limit < 1):
         raise ValueError(f"size and limit must be at least 1, got {size} and {limit}")
-    source = Path(path)
-    with open_entries(source, size) as entries:
-        chosen = entries[:limit]
-        names = [entry.name for entry in chosen]
-        digests = [_digest(entry) for entry in chosen]
-
-        def make() -> Images:
-            images, faults = _decode(chosen, digests, size)
-            if faults and repeats == "refuse":
-                faults |= _repeats(names, content_hashes(images), skip=faults)
-            _refuse(source, names, faults)
-            return images
-
-        stored = cache_dir() / "images" / f"{size}px-{_key(names, digests)}.npy"
-        images = cached_images(stored, (len(names), size, size, 3), make)
+    files = find_images(path, size)
+    chosen = range(len(files))[:limit]
+    names = files.names[:limit]
+    images = files.images(chosen, repeats)
     hashes = content_hashes(images)
     repeated = _repeats(names, hashes)
     if repeats == "refuse":
-        _refuse(source, names, repeated)
-    kept = [index for index in range(len(names)) if index not in repeated]
+        _refuse(files.path, names, repeated)
+    kept = [index for index in chosen if index not in repeated]
     return ImageSet(
         images=images[kept] if repeated else images,
         names=tuple(names[index] for index in kept),
         hashes=tuple(hashes[index] for index in kept),
         repeats=len(repeated),
+        notes=files.notes,
     )
 
 
@@ -127,48 +262,14 @@ def _digest(entry: Entry) -> str | None:
         return None
 
 
-def _key(names: list[str], digests: list[str | None]) -> str:
-    parts = [PREPROCESSING, PIL.__version__, names, digests]
-    return json_hash(parts)
+def _key(names: Sequence[str], digests: Sequence[str | None]) -> str:
+    return json_hash([PREPROCESSING, PIL.__version__, list(names), list(digests)])
 
 
-def _decode(
-    entries: list[Entry], digests: list[str | None], size: int
-) -> tuple[Images, dict[int, str]]:
-    """The images [N, size, size, 3] and, by index, why some of them are blank."""
-    images = np.zeros((len(entries), size, size, 3), dtype=np.uint8)
-    faults = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about damage that is named below, or does no harm
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for index, entry in enumerate(entries):
-            try:
-                content = entry.read()
-                if hashlib.sha256(content).hexdigest() != digests[index]:
-                    raise Unusable("changed while it was read")
-                images[index] = _square(content, size)
-            except Unusable as error:
-                faults[index] = str(error)
-    return images, faults
-
-
-def _square(content: bytes, size: int) -> NDArray[np.uint8]:
-    """An encoded image as uint8 [size, size, 3]; Unusable if it is none."""
-    if not content:
-        raise Unusable("empty")
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
-            if min(file.size) < MIN_SIDE:
-                raise Unusable(f"{file.width}x{file.height} px, under {MIN_SIDE}")
-            return to_square(file, size)
-    except (Unusable, UserError) as error:
-        raise Unusable(str(error)) from None
-    except UnidentifiedImageError:
-        raise Unusable("no image") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Unusable(f"over {Image.MAX_IMAGE_PIXELS:,} px") from None
-    except Exception:  # damaged bytes make decoders raise almost anything
-        raise Unusable("damaged or cut short") from None
+def _fingerprints(images: Images) -> NDArray[np.uint8]:
+    digests = [bytearray.fromhex(digest) for digest in content_hashes(images)]
+    hashes = np.array(digests, dtype=np.uint8).reshape(len(images), HASH_BYTES)
+    return np.concatenate([hashes, thumbnails(images)], axis=1)
 
 
 def _repeats(

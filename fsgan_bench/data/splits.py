@@ -17,6 +17,9 @@ from fsgan_bench.errors import UserError
 FEW_SHOT_POOL = 256
 """Images 0 to ``FEW_SHOT_POOL - 1`` of a domain are what few-shot sets are drawn from."""
 
+LEAST_TO_LEARN_FROM = 8
+"""Images of a domain that a classifier needs to learn it."""
+
 REFERENCE_START = 100_000
 CLASSIFIER_START = 200_000
 HELD_OUT_START = 300_000

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Protocol
 
 from fsgan_bench.data.avatars import DOMAINS, draw
+from fsgan_bench.data.draws import draw_distinct
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images
-from fsgan_bench.data.sources import load_images
-from fsgan_bench.data.splits import Splits, avatar_splits
+from fsgan_bench.data.sources import Fingerprints, find_images, fingerprints_of
+from fsgan_bench.data.splits import LEAST_TO_LEARN_FROM, Splits, avatar_splits
 from fsgan_bench.system.paths import exists
 
 NON_TARGET_START = 200_000
 SOURCE_IMAGES = "source"
-MIN_GREYED = 8
-"""Fewer greyed images than these are too few to learn from, and none are made."""
-
 WITHOUT_REAL = "no Frechet distance (FID), no realisticness, no line of real images"
 WITHOUT_SOURCE = "no realisticness, unless the classifier has other images to reject"
+WITHOUT_STATISTICS = "the Frechet distance (FID) is to the real images themselves, if any"
 WITHOUT_OTHER = "the classifier does not learn to reject them"
 
 
@@ -74,6 +73,17 @@ class SplitSizes:
     held_out: int
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """Images that a classifier learns to reject, by domain, the source's first.
+
+    ``notes`` has a sentence for each thing that was passed over or left out.
+    """
+
+    images: Mapping[str, Images]
+    notes: tuple[str, ...] = ()
+
+
 class TargetImages(Protocol):
     """The images of a target domain, and those that its classifier learns to reject."""
 
@@ -92,8 +102,18 @@ class TargetImages(Protocol):
     def splits(self, sizes: SplitSizes, seed: int, resolution: int) -> Splits:
         """The target's own images, each set no larger than wanted; sets may be empty."""
 
-    def non_target(self, count: int, resolution: int) -> dict[str, Images]:
-        """Images to reject, by domain, the source's first: ``count`` of it, a quarter of others."""
+    def non_target(self, count: int, resolution: int, target: Sequence[Images] = ()) -> Rejected:
+        """Images to reject: ``count`` of the source, a quarter of each other domain.
+
+        None of them equals one of the ``target``'s, or nearly.
+        """
+
+    @property
+    def statistics(self) -> Location | None:
+        """Statistics of real images, which a Frechet distance takes in place of the images."""
+
+    def kept_images(self, sizes: SplitSizes) -> int:
+        """How many images the cache keeps at most for the sets of a target; 0 if none of files."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +151,19 @@ class AvatarImages:
             resolution,
         )
 
-    def non_target(self, count: int, resolution: int) -> dict[str, Images]:
+    def non_target(self, count: int, resolution: int, target: Sequence[Images] = ()) -> Rejected:
         source, *others = self.rejected
         counts = {source: count, **dict.fromkeys(others, count // 4)}
-        return {name: draw(name, NON_TARGET_START, n, resolution) for name, n in counts.items()}
+        return Rejected(
+            {name: draw(name, NON_TARGET_START, n, resolution) for name, n in counts.items()}
+        )
+
+    @property
+    def statistics(self) -> Location | None:
+        return None
+
+    def kept_images(self, sizes: SplitSizes) -> int:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -149,12 +178,14 @@ class FileImages:
         grey_source: whether a fifth of the source images is greyed and rejected too. A classifier
             that has not seen them takes every colourless image for a sketch; where the target
             itself is colourless photographs of the source's domain, it must not see them.
+        statistics: a ``.npz`` of FID statistics, see ``fsgan_bench.metrics.statistics_file``.
     """
 
     few_shot: Location
     real: Location | None = None
     rejected: Mapping[str, Location] = field(default_factory=dict)
     grey_source: bool = True
+    statistics: Location | None = None
 
     @property
     def ideal(self) -> Callable[[Images], Images] | None:
@@ -169,6 +200,8 @@ class FileImages:
         parts = [Part("few-shot images", self.few_shot, "the target cannot run")]
         if self.real is not None:
             parts.append(Part("real images", self.real, WITHOUT_REAL))
+        if self.statistics is not None:
+            parts.append(Part("FID statistics", self.statistics, WITHOUT_STATISTICS))
         for name, location in self.rejected.items():
             own = name == SOURCE_IMAGES
             parts.append(Part(f"{name} images", location, WITHOUT_SOURCE if own else WITHOUT_OTHER))
@@ -186,17 +219,45 @@ class FileImages:
             real=self.real.found if self.real else None,
         )
 
-    def non_target(self, count: int, resolution: int) -> dict[str, Images]:
+    def non_target(self, count: int, resolution: int, target: Sequence[Images] = ()) -> Rejected:
+        excluded = [fingerprints_of(images) for images in target if len(images)]
         images: dict[str, Images] = {}
+        notes: list[str] = []
         for name, location in self.rejected.items():
             if location.found is None:
                 continue
-            own = name == SOURCE_IMAGES
-            wanted = (count + count // 4 * self.grey_source) if own else count // 4
-            loaded = load_images(location.found, resolution, wanted, repeats="drop")
-            greyed = len(loaded) // 5 if own and self.grey_source else 0
-            if greyed < MIN_GREYED:
+            loaded = self._draw(name, location.found, count, resolution, excluded, notes)
+            greyed = len(loaded) // 5 if name == SOURCE_IMAGES and self.grey_source else 0
+            if greyed < LEAST_TO_LEARN_FROM:
                 images[name] = loaded
             else:
                 images |= {name: loaded[:-greyed], "grey source": grey(loaded[-greyed:])}
-        return images
+        return Rejected(images, tuple(notes))
+
+    def _draw(
+        self,
+        name: str,
+        path: Path,
+        count: int,
+        resolution: int,
+        excluded: Sequence[Fingerprints],
+        notes: list[str],
+    ) -> Images:
+        """All images at ``path`` in the order of their names; a seeded draw if there are more."""
+        wanted = self._wanted(name, count)
+        files = find_images(path, resolution)
+        whole = len(files) <= wanted
+        drawn = draw_distinct(files, f"rejected/{name}", wanted, excluded, whole=whole)
+        notes += [f"{path}: {note}" for note in files.notes]
+        notes += drawn.excluded.note(f"{name} images", "the target's")
+        notes += drawn.repeats.note(f"{name} images", "repeated")
+        return files.images(sorted(drawn.chosen) if whole else drawn.chosen)
+
+    def _wanted(self, name: str, count: int) -> int:
+        own = name == SOURCE_IMAGES
+        return (count + count // 4 * self.grey_source) if own else count // 4
+
+    def kept_images(self, sizes: SplitSizes) -> int:
+        real = sizes.classifier + sizes.reference + sizes.held_out if self.real else 0
+        rejected = sum(self._wanted(name, sizes.classifier) for name in self.rejected)
+        return sizes.shots + real + rejected

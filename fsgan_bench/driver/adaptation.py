@@ -12,7 +12,9 @@ from torch import nn
 
 from fsgan_bench import __version__
 from fsgan_bench.data.images import Images
-from fsgan_bench.driver.task import Task, save_strip
+from fsgan_bench.driver.extension import find_shorter
+from fsgan_bench.driver.strips import save_strip
+from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.metrics.scorer import Scored
@@ -119,7 +121,9 @@ class Adaptation:
             "scoring_seconds": self.seconds["scoring"],
         }
         write_json(self.files.timing, timing)
-        self.files.write_manifest(self.cell.snapshots, self.keep)
+        self.files.write_manifest(
+            self.cell.snapshots, self.keep, length_matters=session.length_matters
+        )
         write_text(self.files.done, "")
         self.files.drop_states()
 
@@ -143,10 +147,15 @@ class Adaptation:
             average=source.generator,
         )
         notes: list[str] = []
+        begun = self.files
+        if not self.files.state.exists() and (shorter := find_shorter(self.cell, self.task.folder)):
+            shorter.hand_over(self.files, self.cell, self.task.classifier_hash)
+            begun = shorter.files
+            notes.append(f"continues {shorter.files.folder.name} from {shorter.iterations}")
         if state := recover_state(self.files.state, notes.append):
             session.load_state_dict(state["session"])
             self.seconds |= state["seconds"]
-            notes += self._moved()
+            notes += self._moved(begun)
         else:
             began = time.perf_counter()
             session.prepare()
@@ -163,14 +172,19 @@ class Adaptation:
         self.files.note(session.iteration, text)
         self.report({"iteration": session.iteration, "note": text})
 
-    def _moved(self) -> list[str]:
-        """A sentence if the cell was begun under conditions that may give other bits."""
+    def _moved(self, of: CellFiles) -> list[str]:
+        """A sentence if ``of`` was begun under conditions that may give other bits.
+
+        The cell's own description is written where it is missing or damaged.
+        """
         now = self._provenance()
         try:
-            begun = read_cell(self.files).provenance.model_dump()
+            begun = read_cell(of).provenance.model_dump()
         except UserError:
+            begun = now["provenance"]
+            self.files.cell.unlink(missing_ok=True)
+        if not self.files.cell.exists():
             write_json(self.files.cell, now)
-            return []
         other = [
             f"{key} {begun.get(key)} before, {now['provenance'][key]} now"
             for key in ("platform", "processor", "packages", "threads", "device")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from fsgan_bench.driver.task import STRIP_TILES, Task
+from fsgan_bench.driver.strips import STRIP_TILES
+from fsgan_bench.driver.task import Task
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import Keep
 from fsgan_bench.stylegan2.checkpoint import Source
@@ -42,6 +43,11 @@ def state_bytes(source: Source) -> int:
 def working_bytes(task: Task) -> int:
     """What a running cell needs besides: its state, the one before, and one being written."""
     return 3 * state_bytes(task.source)
+
+
+def cached_bytes(task: Task) -> int:
+    """What the cache keeps at most of a task's images from files, decoded; 0 without any."""
+    return 3 * task.resolution**2 * task.target.images.kept_images(task.split_sizes)
 
 
 def free_bytes(folder: Path) -> int:

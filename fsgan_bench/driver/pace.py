@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,17 @@ from typing import Any
 
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.driver.task import Task
+from fsgan_bench.errors import what_happened
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.system.files import write_json
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
 PLAIN = "plain"
+
+
+class NoEstimate(Exception):
+    """How long a plan takes cannot be told; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,17 @@ def known_paces() -> dict[str, dict[str, float]]:
         stored: Any = json.loads(pace_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return stored if isinstance(stored, dict) else {}
+    if not isinstance(stored, dict):
+        return {}
+    return {key: pace for key, pace in stored.items() if _is_pace(pace)}
+
+
+def _is_pace(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"iteration", "snapshot"}
+        and all(isinstance(v, int | float) and 0 <= v < math.inf for v in value.values())
+    )
 
 
 def pace_key(cell: Cell, method: str, device: str, threads: int) -> str:
@@ -65,6 +81,9 @@ def expected(cell: Cell, task: Task, device: str, threads: int) -> tuple[Pace | 
     """The pace to expect of ``cell`` on ``device``, and whether it was seen before.
 
     Else a plain iteration is timed now, on the task's device; None if that is another one.
+
+    Raises:
+        NoEstimate: the timing failed, as the training itself may; it says how.
     """
     paces = known_paces()
     for name, seen in ((cell.method, True), (PLAIN, False)):
@@ -73,7 +92,10 @@ def expected(cell: Cell, task: Task, device: str, threads: int) -> tuple[Pace | 
             return Pace(**known), seen
     if device != task.request.device:
         return None, False
-    pace = _time_plain(cell, task)
+    try:
+        pace = _time_plain(cell, task)
+    except Exception as error:  # whatever the training may end in
+        raise NoEstimate(what_happened(error)) from error
     _store(paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
     return pace, False
 
@@ -104,6 +126,7 @@ def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
         method.step(session)
     iteration = (time.perf_counter() - began) / repeats
     began = time.perf_counter()
-    share = len(task.probe) // 8
+    share = max(1, len(task.probe) // 8)
     task.generate(method, {"generator": session.averaged["generator"]}, share)
-    return Pace(iteration, 2 * 8 * (time.perf_counter() - began))
+    seconds = time.perf_counter() - began
+    return Pace(iteration, 2 * len(task.probe) / share * seconds)

@@ -14,8 +14,9 @@ import torch
 
 from fsgan_bench import __version__
 from fsgan_bench.data.avatars import DOMAINS, draw
+from fsgan_bench.data.draws import draw_distinct, others
 from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
-from fsgan_bench.data.sources import load_images
+from fsgan_bench.data.sources import find_images, fingerprints_of
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
@@ -208,13 +209,7 @@ def pretrain_from_options(
         field, _, rest = str(error).partition(" ")
         raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
     if data not in DOMAINS and (exists(data) or Path(data).name != data):
-        everything = load_images(data, resolution, repeats="drop")
-        if len(everything) < held_out + 2:
-            raise UserError(
-                f"{data} holds {len(everything)} different images, too few to keep "
-                f"{held_out} of them out of the training; lower --held-out."
-            )
-        training, kept = everything[held_out:], everything[:held_out]
+        training, kept = _divided(Path(data), resolution, held_out, say)
     else:
         training = draw(data, 0, n_images, resolution)
         kept = draw(data, HELD_OUT_START, held_out, resolution)
@@ -222,6 +217,24 @@ def pretrain_from_options(
         architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
     )
     return pretrain(training, kept, config, out, init=start, device=device, say=say)
+
+
+def _divided(path: Path, resolution: int, held_out: int, say: Say) -> tuple[Images, Images]:
+    """The images of a set on disk for training and, drawn by contents, those held out of it.
+
+    None of the latter equals one that is trained on, or nearly.
+    """
+    files = find_images(path, resolution)
+    for note in files.notes:
+        say(f"{path}: {note}")
+    kept = draw_distinct(files, "held-out", held_out, whole=True)
+    if len(kept.chosen) < held_out or kept.available < held_out + 2:
+        raise UserError(
+            f"{path} holds {kept.available:,} different images, too few to keep {held_out} of "
+            "them out of the training; lower --held-out."
+        )
+    images = files.images(kept.chosen)
+    return files.images(others(files, fingerprints_of(images))), images
 
 
 def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> None:

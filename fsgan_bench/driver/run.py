@@ -14,6 +14,7 @@ from fsgan_bench.driver import pace
 from fsgan_bench.driver.executors.engines import load_engine, open_executor
 from fsgan_bench.driver.executors.interface import Executor
 from fsgan_bench.driver.executors.placement import Preparation
+from fsgan_bench.driver.extension import extended
 from fsgan_bench.driver.listener import Listener
 from fsgan_bench.driver.placing import Terms, pack_by_task, run_jobs
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
@@ -91,7 +92,8 @@ class Plan:
     """Cells to run and cells that are done, and the tasks that they belong to.
 
     Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
-    the request is left out, as somebody else's method is broken, and why.
+    the request is left out, as somebody else's method is broken, and why. ``remarks`` says, by a
+    cell's hash, that it goes on from a shorter one, or why it cannot.
     """
 
     request: RunRequest
@@ -99,6 +101,7 @@ class Plan:
     cells: list[tuple[Task, Cell]]
     methods: Mapping[str, type[Method]]
     broken: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
 
     @property
@@ -203,6 +206,7 @@ def make_plan(request: RunRequest) -> Plan:
         raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
     tasks, cells = [], []
+    remarks: dict[str, str] = {}
     for target in request.targets:
         task = load_task(request.task(suite.target(target).name, shots))
         tasks.append(task)
@@ -213,8 +217,11 @@ def make_plan(request: RunRequest) -> Plan:
             for config in build_configs(method, settled):
                 for seed in request.seeds:
                     cell = _cell(request, suite, task, entries[name], method, config, seed)
+                    if not request.fresh:
+                        cell, remark = extended(cell, task.folder)
+                        remarks |= {cell.hash: remark} if remark else {}
                     cells.append((task, cell))
-    plan = Plan(request, tasks, cells, methods, broken)
+    plan = Plan(request, tasks, cells, methods, broken, remarks)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()

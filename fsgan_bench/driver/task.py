@@ -16,28 +16,28 @@ from torch import Tensor, nn
 
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.file_splits import FileSplits
-from fsgan_bench.data.images import Images, grid, save_png, to_uint8
+from fsgan_bench.data.images import Images, to_uint8
 from fsgan_bench.data.splits import Splits
-from fsgan_bench.data.targets import SplitSizes
+from fsgan_bench.data.targets import Rejected, SplitSizes
+from fsgan_bench.driver.learning import learn, too_few
+from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
-from fsgan_bench.metrics.metric import PROTOCOL, Yardstick
+from fsgan_bench.metrics.metric import NO_REFERENCE, PROTOCOL, Yardstick
 from fsgan_bench.metrics.scorer import Scorer
-from fsgan_bench.plugins.classifiers import make_classifier
+from fsgan_bench.metrics.statistics_file import read_statistics
 from fsgan_bench.results.layout import TaskFiles, task_folder
 from fsgan_bench.results.records import SCHEMA, TaskRecord
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
-from fsgan_bench.system.files import write_json, write_lines
+from fsgan_bench.system.files import file_hash, write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.training.method import Method, check_sample
 from fsgan_bench.training.streams import Streams
 
-STRIP_COLUMNS = 8
-STRIP_TILES = 16
 PIXELS_PER_BATCH = 50 * 64 * 64
 """Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
 
@@ -82,13 +82,18 @@ class Task:
             source.discriminator.to(self.request.device)
         return source
 
-    @functools.cached_property
-    def splits(self) -> Splits:
+    @property
+    def split_sizes(self) -> SplitSizes:
+        """How many images the suite asks for."""
         suite = self.suite
-        sizes = SplitSizes(
+        return SplitSizes(
             self.request.shots, suite.classifier_size, suite.reference_size, suite.probe_size
         )
-        return self.target.images.splits(sizes, suite.few_shot_seed, self.resolution)
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        images = self.target.images
+        return images.splits(self.split_sizes, self.suite.few_shot_seed, self.resolution)
 
     @property
     def resolution(self) -> int:
@@ -127,27 +132,33 @@ class Task:
     def classifier(self) -> Any:
         """The realisticness classifier, from the cache or trained now.
 
-        None if there are no images of the target, or of anything else, that it could learn from.
+        None if there are no images of the target, or of anything else, that it could learn from,
+        or too few.
 
         Raises:
             UserError: it fails its checks and nobody said that it may.
         """
-        target = self.splits.classifier
-        if len(target) == 0:
-            return None
-        others = self.target.images.non_target(self.suite.classifier_size, self.resolution)
-        if not others:
-            return None
-        classifier = make_classifier(
+        return self._classifier_or_reason[0]
+
+    @functools.cached_property
+    def _classifier_or_reason(self) -> tuple[Any, str]:
+        """The classifier, or None and why there is none."""
+        return learn(
             self.suite.classifier,
-            target,
-            others,
-            source=next(iter(others)),
+            self.splits,
+            lambda: self.rejected.images,
             ideal=self.target.images.ideal,
             device=self.request.device,
+            allow_weak=self.request.allow_weak_classifier,
         )
-        classifier.check_usable(allow=self.request.allow_weak_classifier)
-        return classifier
+
+    @functools.cached_property
+    def rejected(self) -> Rejected:
+        """What the classifier learns to reject: nothing that the target's sets hold."""
+        splits = self.splits
+        known = (splits.few_shot, splits.classifier, splits.reference, splits.held_out)
+        images = self.target.images
+        return images.non_target(self.suite.classifier_size, self.resolution, known)
 
     @functools.cached_property
     def source_images(self) -> Images:
@@ -168,7 +179,8 @@ class Task:
     def notes(self) -> tuple[str, ...]:
         """A sentence for each metric that is left out or needs care, and for images left out."""
         left_out = self.splits.notes if isinstance(self.splits, FileSplits) else ()
-        return (*self.scorer.notes, *left_out)
+        rejected = self.rejected.notes if len(self.splits.classifier) else ()
+        return (*self.scorer.notes, *self.source.notes, *left_out, *rejected)
 
     @functools.cached_property
     def scorer(self) -> Scorer:
@@ -177,6 +189,10 @@ class Task:
         frechet = load_backbone(self.suite.frechet_backbone, device)
         few_shot = lpips.features(self.splits.few_shot).lpips
         real = frechet.pooled(reference) if len(reference) > 1 else None
+        statistics = self.statistics_file
+        known = None if real is None else FrechetReference(real)
+        if statistics is not None:
+            known = read_statistics(statistics, frechet.pooled_dim)
         held_out, ideal = self.splits.held_out, self.target.images.ideal
 
         @functools.cache
@@ -187,7 +203,10 @@ class Task:
         yardstick = Yardstick(
             few_shot=few_shot,
             classifier=self.classifier,
-            reference=FrechetReference(real) if real is not None else None,
+            no_classifier=self._classifier_or_reason[1],
+            no_reference=too_few(self.splits, "it takes two real images at least", NO_REFERENCE),
+            reference=known,
+            statistics=statistics.name if statistics else "",
             real=real,
             real_nearest=real_nearest if len(held_out) > 0 else None,
             source=lambda: self.source_images,
@@ -226,11 +245,15 @@ class Task:
             write_json(files.classifier, self.classifier.card)
         stored = read_lines(files.references)
         decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
-        stamp = {key: description[key] for key in decisive} | {
-            "source_hash": self.source.hash,
-            "networks": [version for _, version in self.scorer.networks.values()],
-            "frechet_samples": len(self._latents),
-        }
+        stamp = (
+            {key: description[key] for key in decisive}
+            | self._statistics_record()
+            | {
+                "source_hash": self.source.hash,
+                "networks": [version for _, version in self.scorer.networks.values()],
+                "frechet_samples": len(self._latents),
+            }
+        )
         if stored and all(line.get("stamp") == stamp for line in stored):
             return
         lines: list[dict[str, Any]] = []
@@ -274,6 +297,7 @@ class Task:
             "few_shot_hash": self.splits.few_shot_hash,
             **self._few_shot_record(),
             "reference_hash": self.splits.reference_hash,
+            **self._statistics_record(),
             "probe_hash": tensor_hash(self.probe),
             "classifier_hash": self.classifier_hash,
             "protocol": PROTOCOL,
@@ -281,6 +305,16 @@ class Task:
             "notes": list(self.notes),
             "attribution": self.target.images.attribution,
         }
+
+    @property
+    def statistics_file(self) -> Path | None:
+        """The statistics that the Frechet distance is to, where the target has a file of them."""
+        location = self.target.images.statistics
+        return None if location is None else location.found
+
+    def _statistics_record(self) -> dict[str, str]:
+        file = self.statistics_file
+        return {} if file is None else {"statistics_hash": file_hash(file)}
 
     def _few_shot_record(self) -> dict[str, Any]:
         """Which files the few-shot images are, where they are files."""
@@ -296,15 +330,6 @@ class Task:
 def tensor_hash(tensor: Tensor) -> str:
     """SHA-256 of a tensor's bytes, in hex."""
     return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
-
-
-def save_strip(images: Images, path: Path) -> None:
-    """Save the first 16 images as 2 rows of 8, without borders; missing tiles are white."""
-    tiles = np.full((STRIP_TILES, *images.shape[1:]), 255, dtype=np.uint8)
-    count = min(len(images), STRIP_TILES)
-    tiles[:count] = images[:count]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(grid(tiles, STRIP_COLUMNS, padding=0), path)
 
 
 @functools.lru_cache(maxsize=2)

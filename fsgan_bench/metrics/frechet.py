@@ -27,14 +27,27 @@ FeatureArray: TypeAlias = Tensor | NDArray[np.floating]
 class FrechetReference:
     """The reference side of a Frechet distance, decomposed once and used for every snapshot.
 
-    ``features`` is [N, d] with N >= 2, ``count`` is N. Raises ValueError for another shape or
+    ``features`` is [N, d] with N >= 2, ``count`` is N, or None if only
+    statistics are known. Raises ValueError for another shape or
     non-finite values. With N near or below d the distance is biased upwards: compare at equal N
     only.
     """
 
     def __init__(self, features: FeatureArray) -> None:
         self._mean, self._factor = _moments(features, "features")
-        self.count = len(features)
+        self.count: int | None = len(features)
+
+    @classmethod
+    def from_statistics(cls, mean: FeatureArray, covariance: FeatureArray) -> FrechetReference:
+        """The reference of which only the mean [d] and the covariance [d, d] are known.
+
+        Raises ValueError for other shapes, values that are not finite, or a matrix that is no
+        covariance: not symmetric, or with an eigenvalue clearly below zero.
+        """
+        reference = cls.__new__(cls)
+        reference.count = None
+        reference._mean, reference._factor = _checked_statistics(mean, covariance)
+        return reference
 
     def distance(self, features: FeatureArray) -> float:
         """Squared Frechet distance of Gaussians fitted to ``features`` [N, d] and the reference.
@@ -62,6 +75,36 @@ def frechet_distance(x: FeatureArray, y: FeatureArray) -> float:
     On Inception features this is FID; on any others it must not be called that.
     """
     return FrechetReference(y).distance(x)
+
+
+def statistics(features: FeatureArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean [d] and unbiased covariance [d, d] of features [N, d], float64, as FID files hold them.
+
+    Raises ValueError for a bad shape or values that are not finite.
+    """
+    mean, factor = _moments(features, "features")
+    return mean.numpy(), (factor.T @ factor).numpy()
+
+
+def _checked_statistics(mean: FeatureArray, covariance: FeatureArray) -> tuple[Tensor, Tensor]:
+    """The mean and a factor F with ``F^T F`` the covariance."""
+    centre, matrix = (
+        torch.as_tensor(values).to(dtype=torch.float64) for values in (mean, covariance)
+    )
+    if centre.ndim != 1 or matrix.shape != (len(centre), len(centre)) or not len(centre):
+        raise ValueError(
+            f"a mean [d] and a covariance [d, d] are needed, not {list(centre.shape)} and "
+            f"{list(matrix.shape)}"
+        )
+    if not bool(centre.isfinite().all()) or not bool(matrix.isfinite().all()):
+        raise ValueError("the statistics hold values that are not finite")
+    scale = matrix.diagonal().abs().max().clamp(min=1e-12)
+    if float((matrix - matrix.T).abs().max()) > 1e-5 * float(scale):
+        raise ValueError("the covariance is not symmetric")
+    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    if float(values.min()) < -1e-5 * float(values.max().clamp(min=1e-12)):
+        raise ValueError("the covariance has negative eigenvalues")
+    return centre, values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
 def _moments(features: FeatureArray, name: str) -> tuple[Tensor, Tensor]:
@@ -94,13 +137,16 @@ class FrechetScore(Metric):
     kind = "distance"
     selects = True
     limits = (0.0, None)
+    least = 2
 
     def missing(self, yardstick: Yardstick) -> str | None:
-        return NO_REFERENCE if yardstick.reference is None else None
+        return (yardstick.no_reference or NO_REFERENCE) if yardstick.reference is None else None
 
     def warning(self, yardstick: Yardstick) -> str | None:
-        count = yardstick.reference.count if yardstick.reference else FEW_REFERENCES
-        if count >= FEW_REFERENCES:
+        if yardstick.statistics and yardstick.reference:
+            return f"compares with the statistics in {yardstick.statistics}"
+        count = yardstick.reference.count if yardstick.reference else None
+        if count is None or count >= FEW_REFERENCES:
             return None
         return f"compares with only {count} real images, which biases it upwards"
 

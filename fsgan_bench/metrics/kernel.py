@@ -59,10 +59,11 @@ class KernelScore(Metric):
     higher_is_better = False
     definition = "unbiased squared MMD to real target images, cubic kernel (Binkowski et al. 2018)"
     role = "frechet"
+    least = 2
     kind = "distance"
 
     def missing(self, yardstick: Yardstick) -> str | None:
-        return NO_REFERENCE if yardstick.real is None else None
+        return (yardstick.no_reference or NO_REFERENCE) if yardstick.real is None else None
 
     def stored_as(self, backbone: str) -> str:
         return self.name if backbone == INCEPTION else f"{self.name}_{backbone}"

@@ -77,6 +77,7 @@ class ManifoldScore(Metric):
     version = "1"
     higher_is_better = True
     role = "frechet"
+    least = NEIGHBOURS + 1
     limits: ClassVar[Limits] = (0.0, 1.0)
     part: ClassVar[Literal["precision", "recall", "density", "coverage"]]
 

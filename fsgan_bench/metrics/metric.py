@@ -60,7 +60,7 @@ class FeatureClassifier(Protocol):
 class Reference(Protocol):
     """The reference side of a distance between distributions: features of ``count`` images."""
 
-    count: int
+    count: int | None
 
     def distance(self, features: Tensor) -> float:
         """Of features [N, d] from the reference's."""
@@ -76,6 +76,8 @@ class Yardstick:
         reference: pooled features of real target images.
         real: these features themselves, [N, d].
         real_nearest: gives the LPIPS [N] of held-out real images to their nearest few-shot image.
+        statistics: the file that ``reference`` was read from; empty if it is of ``real``.
+        no_classifier, no_reference: why there is none, in one clause; empty for the plain reason.
         source: gives what the source generator draws for the probe batch, uint8 [N, R, R, 3].
         ideal: gives the ideal adaptation of that.
     """
@@ -83,6 +85,9 @@ class Yardstick:
     few_shot: Tensor
     classifier: Classifier | None
     reference: Reference | None
+    statistics: str = ""
+    no_classifier: str = ""
+    no_reference: str = ""
     real: Tensor | None = None
     real_nearest: Callable[[], NDArray[np.floating[Any]]] | None = None
     source: Callable[[], Images] | None = None
@@ -136,6 +141,7 @@ class Metric(ABC):
         higher_is_better: which end is better; None if neither is.
         definition: one sentence with the source.
         role: which network it looks through.
+        least: images below which it is undefined.
         paired: whether it holds each image against the source's for the same latent, so that only
             images of the probe batch have it.
         kind: what it is drawn and tabulated with.
@@ -153,6 +159,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool | None]
     definition: ClassVar[str]
     role: ClassVar[Role]
+    least: ClassVar[int] = 1
     paired: ClassVar[bool] = False
     kind: ClassVar[Kind] = "further"
     limits: ClassVar[Limits] = (None, None)

@@ -21,7 +21,7 @@ class RealisticnessScore(Metric):
     limits = (0.0, 1.0)
 
     def missing(self, yardstick: Yardstick) -> str | None:
-        return NO_CLASSIFIER if yardstick.classifier is None else None
+        return (yardstick.no_classifier or NO_CLASSIFIER) if yardstick.classifier is None else None
 
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         classifier = yardstick.classifier

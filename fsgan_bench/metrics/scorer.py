@@ -100,7 +100,9 @@ class Scorer:
         possible = [
             metric
             for metric in wanted
-            if not metric.missing(self.yardstick) and (paired or not metric.paired)
+            if not metric.missing(self.yardstick)
+            and (paired or not metric.paired)
+            and len(images) >= metric.least
         ]
         measured, seconds = self._measure(images, further, possible)
         scores = []

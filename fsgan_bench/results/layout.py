@@ -198,12 +198,21 @@ class CellFiles:
         if self.state.name not in kept:
             self.state.unlink(missing_ok=True)
 
-    def write_manifest(self, iterations: Iterable[int], keep: Keep) -> None:
-        """Store the SHA-256 of every file that a finished cell has."""
+    def write_manifest(
+        self, iterations: Iterable[int], keep: Keep, *, length_matters: bool | None = None
+    ) -> None:
+        """Store the SHA-256 of every file that a finished cell has.
+
+        ``length_matters`` tells whether its training would have been another, had it been planned
+        to be longer; by default that stays as it is stored.
+        """
         files = self.finished(iterations, keep)
         sums = {path.relative_to(self.folder).as_posix(): file_hash(path) for path in files}
-        version = ManifestRecord.version_written
-        write_json(self.manifest, {SCHEMA: version, "keep": keep, "sha256": sums})
+        if length_matters is None:
+            before = self.read_manifest()
+            length_matters = before is None or before.length_matters
+        facts = {"keep": keep, "length_matters": length_matters, "sha256": sums}
+        write_json(self.manifest, {SCHEMA: ManifestRecord.version_written, **facts})
 
     def read_manifest(self) -> ManifestRecord | None:
         """What :meth:`write_manifest` stored; None if there is none.

@@ -234,11 +234,15 @@ class TimingRecord(Record):
 
 
 class ManifestRecord(Record):
-    """``manifest.json``: which snapshots stay, and the SHA-256 of every file by its place."""
+    """``manifest.json``: which snapshots stay, and the SHA-256 of every file by its place.
+
+    ``length_matters`` tells whether the training would have been another in a longer cell.
+    """
 
     what: ClassVar[str] = "a manifest"
 
     keep: Literal["none", "last", "scored", "all"] | None = None
+    length_matters: bool = True
     sha256: Mapping[str, str]
 
 

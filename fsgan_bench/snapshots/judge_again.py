@@ -144,7 +144,7 @@ def _order(line: Mapping[str, Any]) -> tuple[str, str, int]:
 def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """The judges that can be had, by key."""
     target = task.splits.classifier
-    non_target = task.target.images.non_target(task.suite.classifier_size, task.resolution)
+    non_target = task.rejected.images
     if len(target) == 0 or not non_target:
         raise UserError(
             f"The target '{task.target.name}' has no images to train classifiers with, so there is "

@@ -1,8 +1,4 @@
-"""Checkpoints: our safetensors files, the rosinality ``.pt`` layout and NVIDIA's ``.pkl``.
-
-The first two name the tensors alike, the third is renamed. The architecture is read off their
-shapes, so a file needs no config.
-"""
+"""Checkpoints: networks from a file, and a file from networks."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,14 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError, check_folder
-from fsgan_bench.stylegan2.layouts import (
-    StateDict,
-    build,
-    not_a_pair,
-    read_parts,
-    read_tensors,
-)
+from fsgan_bench.stylegan2.layouts import StateDict, build, left_out
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.stylegan2.reading import layout_of, not_a_pair, read_parts, read_tensors
 from fsgan_bench.system.files import file_hash, write_atomic
 
 
@@ -42,6 +33,7 @@ class Source:
         path: the file that it was read from.
         hash: its SHA-256.
         card: what is known about its training; empty for foreign files.
+        notes: a sentence for what the file leaves out.
     """
 
     generator: Generator
@@ -49,6 +41,7 @@ class Source:
     path: Path
     hash: str
     card: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def pair(self) -> tuple[Generator, Discriminator]:
@@ -58,7 +51,8 @@ class Source:
             UserError: there is no discriminator; it says what can still be done.
         """
         if self.discriminator is None:
-            key = {".pkl": "D", ".safetensors": "discriminator"}.get(self.path.suffix, "d")
+            keys = {"nvidia": "D", "safetensors": "discriminator"}
+            key = keys.get(layout_of(self.path) or "", "d")
             raise UserError(
                 f"{self.path} is a generator alone: it lacks '{key}', which adaptation needs; "
                 "fsgan-bench run --methods none still scores it, and fsgan-bench convert takes it."
@@ -74,7 +68,7 @@ class Source:
         """
         raw = load_raw(self.path)
         if raw is None:
-            key = {".pkl": "G", ".safetensors": "raw"}.get(self.path.suffix, "g")
+            key = {"nvidia": "G", "safetensors": "raw"}.get(layout_of(self.path) or "", "g")
             raise UserError(
                 f"{self.path} holds the average of the generator alone: it lacks '{key}', which "
                 "the suite's recipe starts from; a suite file that says start_from_average = true "
@@ -118,19 +112,42 @@ def load_source(path: Path) -> Source:
     Raises:
         UserError: the file is missing, damaged, or of another layout.
     """
-    generator, discriminator, card = load_networks(path)
-    return Source(generator, discriminator, path, file_hash(path), card)
+    read = load_networks(path)
+    return Source(read.generator, read.discriminator, path, file_hash(path), read.card, read.notes)
 
 
-def load_networks(path: Path) -> tuple[Generator, Discriminator | None, Mapping[str, Any]]:
-    """Read a generator, its discriminator if the file holds one, and the card of the file.
+class Networks(NamedTuple):
+    """A generator, its discriminator if the file holds one, the file's card, and notes."""
+
+    generator: Generator
+    discriminator: Discriminator | None
+    card: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def load_networks(path: Path) -> Networks:
+    """Read the networks of a checkpoint, whatever its layout is.
+
+    Blur kernels that it lacks are filled in, and fixed noise that it lacks is drawn from a fixed
+    seed; a note says so.
 
     Raises:
         UserError: the file is missing, damaged, or of another layout.
     """
     parts = read_parts(path)
     with _said_of(path):
-        return *build(parts.generator, parts.discriminator), parts.card
+        built = build(parts.generator, parts.discriminator)
+        return Networks(*built, parts.card, left_out(parts.generator, parts.discriminator))
+
+
+def generator_of(path: Path, state: StateDict) -> Generator:
+    """The generator whose tensors ``state`` holds, which were read from ``path``.
+
+    Raises:
+        UserError: it is none.
+    """
+    with _said_of(path):
+        return build(state, None)[0]
 
 
 def load_raw(path: Path) -> Generator | None:
@@ -183,6 +200,16 @@ def convert(path: Path, target: Path) -> None:
     Raises:
         UserError: ``path`` is no checkpoint, or ``target`` exists or is of no layout written here.
     """
+    check_target(target)
+    generator, discriminator, card, _ = load_networks(path)
+    raw = load_raw(path)
+    if raw is not None and _equal(raw.state_dict(), generator.state_dict()):
+        raw = None
+    write_networks(target, generator, discriminator, card, raw)
+
+
+def check_target(target: Path) -> None:
+    """Raise UserError unless a checkpoint can be written to ``target``."""
     if target.suffix == ".pkl":
         raise UserError(
             f"{target}: NVIDIA's .pkl holds their classes with their source code, which is not "
@@ -193,10 +220,16 @@ def convert(path: Path, target: Path) -> None:
     if target.exists():
         raise UserError(f"{target} exists already; name a new file.")
     check_folder(str(target), target.parent)
-    generator, discriminator, card = load_networks(path)
-    raw = load_raw(path)
-    if raw is not None and _equal(raw.state_dict(), generator.state_dict()):
-        raw = None
+
+
+def write_networks(
+    target: Path,
+    generator: Generator,
+    discriminator: Discriminator | None,
+    card: Mapping[str, Any],
+    raw: Generator | None = None,
+) -> None:
+    """Write networks in the layout that the suffix of ``target`` names."""
     if target.suffix == ".safetensors":
         save_source(target, generator, discriminator, card, raw)
     else:
@@ -208,8 +241,13 @@ def save_modules(path: Path, modules: nn.ModuleDict, card: Mapping[str, Any]) ->
 
     ``card`` goes into the header as one entry: the order of several is not reproducible.
     """
-    tensors = {name: value.contiguous() for name, value in modules.state_dict().items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, {"card": json.dumps(card)}))
+    save_tensors(path, modules.state_dict(), card)
+
+
+def save_tensors(path: Path, tensors: StateDict, card: Mapping[str, Any]) -> None:
+    """Write tensors by name as :func:`save_modules` does."""
+    whole = {name: value.contiguous() for name, value in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(whole, temporary, {"card": json.dumps(card)}))
 
 
 def holds_modules(path: Path, modules: nn.ModuleDict) -> bool:

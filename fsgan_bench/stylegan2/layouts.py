@@ -1,49 +1,27 @@
-"""Reading the three layouts of a checkpoint, and networks from the tensors in it.
+"""Networks from the tensors of a checkpoint, in the names of the rosinality layout.
 
-Our safetensors files and the rosinality ``.pt`` layout name the tensors alike, NVIDIA's ``.pkl`` is
-renamed. The architecture is read off their shapes, so a file needs no config.
+The architecture is read off their shapes, so a file needs no config.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.stylegan2.nvidia import read_nvidia
-from fsgan_bench.system.paths import exists
+from fsgan_bench.stylegan2.nvidia import check_channels
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
+NOISE_SEED = 0
+NOISES = "noises."
+KERNEL = ".kernel"
+
 StateDict = Mapping[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The tensors of a checkpoint, by network.
-
-    Attributes:
-        generator: of the moving average.
-        discriminator: None in a file without one.
-        raw: of the generator that the average follows; None in a file of the average alone.
-        card: what is known about the training; empty in foreign files.
-    """
-
-    generator: StateDict
-    discriminator: StateDict | None
-    raw: StateDict | None
-    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def infer_architecture(generator: StateDict) -> Architecture:
@@ -60,6 +38,7 @@ def infer_architecture(generator: StateDict) -> Architecture:
     channels = {4: _width(generator, "conv1.conv.weight", 3)}
     for block in range(blocks):
         channels[8 << block] = _width(generator, f"convs.{2 * block + 1}.conv.weight", 3)
+    check_channels((*_shape(generator, "to_rgb1.conv.weight"), 3, 3)[1])
     modulation = _shape(generator, "conv1.conv.modulation.weight")
     if len(modulation) != 2 or any(_width(generator, k) != modulation[1] for k in mapping):
         raise ValueError("its mapping network and its modulation are of different widths")
@@ -80,67 +59,6 @@ def _width(generator: StateDict, name: str, kernel: int | None = None) -> int:
     if shape != needed:
         raise ValueError(f"'{name}' has shape {shape} where {needed} is needed")
     return int(width)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """Read all tensors of a safetensors file, and the card in its header (empty if none)."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    card = json.loads(metadata.get("card", "{}"))
-    if not isinstance(card, dict):
-        raise ValueError(f"the card of {path} is no JSON object")
-    return tensors, card
-
-
-def read_parts(path: Path) -> Parts:
-    """Read a checkpoint.
-
-    Raises:
-        UserError: the file is missing, damaged, or of another layout.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
-    if not exists(path):
-        raise UserError(f"There is no source model at {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            tensors, card = read_tensors(path)
-            generator, *others = (_part(tensors, n) for n in ("generator", "discriminator", "raw"))
-            discriminator, raw = (other or None for other in others)
-            return Parts(generator, discriminator, raw, card)
-        if path.suffix == ".pkl":
-            return Parts(*read_nvidia(path))
-        # The published training script stores its arguments beside the tensors.
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about formats, where an error says it all
-            parts = torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # damaged bytes make the two readers raise almost anything
-        raise UserError(
-            f"{path} cannot be read as a checkpoint: it is damaged, of another format, or holds "
-            "Python objects other than tensors."
-        ) from error
-    if not isinstance(parts, dict) or "g_ema" not in parts:
-        raise not_a_pair(path, "it lacks 'g_ema'")
-    found = {name: _without_wrapper(parts[name]) for name in ("g_ema", "d", "g") if name in parts}
-    return Parts(found["g_ema"], found.get("d"), found.get("g"))
-
-
-def _without_wrapper(state: StateDict) -> StateDict:
-    """``state`` without the prefix that ``DataParallel`` puts before every name."""
-    if not isinstance(state, dict) or not all(str(name).startswith("module.") for name in state):
-        return state
-    return {name.removeprefix("module."): value for name, value in state.items()}
-
-
-def not_a_pair(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path} is not a StyleGAN2 checkpoint with a generator and a discriminator: {reason}."
-    )
 
 
 def build(
@@ -179,11 +97,7 @@ def _check_numbers(state: StateDict) -> None:
 
 def _fill(network: Network, state: StateDict) -> Network:
     expected = network.state_dict()
-    # Released files may lack the fixed noise: their code draws it anew each time.
-    dice = torch.Generator().manual_seed(0)
-    noises = {name: value for name, value in expected.items() if name.startswith("noises.")}
-    if state.keys().isdisjoint(noises):
-        state = {**state, **{n: torch.randn(v.shape, generator=dice) for n, v in noises.items()}}
+    state = {**_constants(expected, state), **state}
     for name, tensor in expected.items():
         found, needed = list(state[name].shape), list(tensor.shape)
         if found != needed:
@@ -195,9 +109,25 @@ def _fill(network: Network, state: StateDict) -> Network:
     return network
 
 
-def _part(tensors: StateDict, prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(f"{prefix}."): value
-        for name, value in tensors.items()
-        if name.startswith(f"{prefix}.")
-    }
+def _constants(expected: StateDict, state: StateDict) -> dict[str, Tensor]:
+    """What a file may leave out, as released ones do: blur kernels, and the fixed noise.
+
+    Their code draws the noise anew each time.
+    """
+    dice = torch.Generator().manual_seed(NOISE_SEED)
+    left_out = [name for name in expected if name not in state]
+    kernels = {name: expected[name] for name in left_out if name.endswith(KERNEL)}
+    noises = [name for name in left_out if name.startswith(NOISES)]
+    drawn = {name: torch.randn(expected[name].shape, generator=dice) for name in noises}
+    return kernels | drawn
+
+
+def left_out(generator: StateDict, discriminator: StateDict | None) -> tuple[str, ...]:
+    """A sentence about the constants that a file's networks lack, if they do."""
+    said = []
+    if not any(name.startswith(NOISES) for name in generator):
+        said.append(f"the fixed noise, which is drawn from the seed {NOISE_SEED}")
+    states = [state for state in (generator, discriminator) if state]
+    if not all(any(name.endswith(KERNEL) for name in state) for state in states):
+        said.append("blur kernels, which are [1, 3, 3, 1]")
+    return (f"The source model's file leaves out {' and '.join(said)}.",) if said else ()

@@ -31,7 +31,7 @@ class _Module:
         self.state: Mapping[str, Any] = meta["state"]
 
 
-class _Inert:
+class Inert:
     """Stands for a value that no weight depends on, such as a gain stored as a numpy scalar."""
 
     def __init__(self, *_arguments: object) -> None: ...
@@ -72,19 +72,19 @@ _FUNCTIONS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch.storage", "_load_from_bytes"): _storage,
     ("torch", "Size"): tuple,
-    ("torch", "device"): _Inert,
+    ("torch", "device"): Inert,
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
-    ("numpy", "dtype"): _Inert,
-    ("numpy", "ndarray"): _Inert,
-    ("numpy.core.multiarray", "scalar"): _Inert,
-    ("numpy.core.multiarray", "_reconstruct"): _Inert,
-    ("numpy._core.multiarray", "scalar"): _Inert,
-    ("numpy._core.multiarray", "_reconstruct"): _Inert,
+    ("numpy", "dtype"): Inert,
+    ("numpy", "ndarray"): Inert,
+    ("numpy.core.multiarray", "scalar"): Inert,
+    ("numpy.core.multiarray", "_reconstruct"): Inert,
+    ("numpy._core.multiarray", "scalar"): Inert,
+    ("numpy._core.multiarray", "_reconstruct"): Inert,
 }
 
 
-class _Refused(pickle.UnpicklingError):
+class Refused(pickle.UnpicklingError):
     """The pickle names something that is not on the list."""
 
 
@@ -98,7 +98,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("dnnlib.util", "EasyDict"):
             return self._easy_dict
         if (module, name) not in _FUNCTIONS:
-            raise _Refused(f"{module}.{name}"[:80].encode("ascii", "replace").decode())
+            raise Refused(f"{module}.{name}"[:80].encode("ascii", "replace").decode())
         return _Call(_FUNCTIONS[module, name])
 
 
@@ -112,8 +112,8 @@ def _check_memory(content: bytes) -> None:
             raise pickle.UnpicklingError("it numbers its values too high")
 
 
-def read_nvidia(path: Path) -> tuple[StateDict, StateDict | None, StateDict | None]:
-    """Read the networks of a ``.pkl``, in our names.
+def read_nvidia(path: Path, content: bytes) -> tuple[StateDict, StateDict | None, StateDict | None]:
+    """The networks of a ``.pkl``'s content, in our names.
 
     Images and logits equal those of NVIDIA's code in float32, unless an activation exceeds the
     ``conv_clamp`` of a half-precision model or the discriminator sees batches whose ``mbstd``
@@ -124,24 +124,13 @@ def read_nvidia(path: Path) -> tuple[StateDict, StateDict | None, StateDict | No
         raw generator, None for what the file lacks.
 
     Raises:
-        UserError: the pickle holds anything but tensors and plain containers, is class-conditional,
-            or is no unconditional StyleGAN2 with a skip generator and a residual discriminator.
-        OSError: the file cannot be opened.
+        UserError: it is class-conditional, not RGB, or no unconditional StyleGAN2 with a skip
+            generator and a residual discriminator.
+        Refused: it asks for anything but tensors and plain containers.
+        Exception: damaged bytes make a pickle raise almost anything.
     """
-    content = path.read_bytes()
-    try:
-        _check_memory(content)
-        parts = _Unpickler(io.BytesIO(content)).load()
-    except _Refused as error:
-        raise UserError(
-            f"{path} was refused and nothing in it was run: it asks for '{error}', "
-            "which no StyleGAN2 weights need."
-        ) from error
-    except Exception as error:  # damaged bytes make a pickle raise almost anything
-        raise UserError(
-            f"{path} cannot be read as a checkpoint: it is damaged, of another format, or holds "
-            "Python objects other than tensors."
-        ) from error
+    _check_memory(content)
+    parts = _Unpickler(io.BytesIO(content)).load()
     try:
         if not isinstance(parts, dict):
             raise ValueError("it holds no networks by name")
@@ -176,8 +165,24 @@ def _tensors(module: _Module) -> dict[str, Tensor]:
 
 
 def _check(module: _Module, generator: Mapping[str, Tensor]) -> None:
-    if module.state.get("c_dim", 0) != 0 or "mapping.embed.weight" in generator:
-        raise ValueError("it is class-conditional, and only unconditional models can be adapted")
+    classes = module.state.get("c_dim", 0)
+    if classes != 0 or "mapping.embed.weight" in generator:
+        raise ValueError(
+            f"it is class-conditional, of {classes or 'several'} classes, and only unconditional "
+            "models of RGB images are read"
+        )
+    if "synthesis.input.freqs" in generator:
+        raise ValueError("it is a StyleGAN3, and only StyleGAN2 models are read")
+    check_channels(len(generator["synthesis.b4.torgb.bias"]))
+
+
+def check_channels(count: int) -> None:
+    """Raise ValueError unless a generator draws ``count`` = 3 channels."""
+    if count != 3:
+        kind = {1: "grey images, of 1 channel", 4: "RGBA images, of 4 channels"}.get(
+            count, f"images of {count} channels"
+        )
+        raise ValueError(f"it draws {kind}, and only unconditional models of RGB images are read")
 
 
 def _take(tensors: dict[str, Tensor], moves: Mapping[str, tuple[str, list[int]]]) -> StateDict:

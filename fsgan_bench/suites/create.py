@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fsgan_bench.data.file_splits import file_splits
-from fsgan_bench.data.sources import load_images
+from fsgan_bench.data.file_splits import FileSplits
+from fsgan_bench.data.splits import LEAST_TO_LEARN_FROM
+from fsgan_bench.data.targets import SplitSizes
 from fsgan_bench.errors import UserError, check_folder, check_name, look_up
 from fsgan_bench.stylegan2.checkpoint import load_raw, load_source
 from fsgan_bench.suites.file import parse_suite
 from fsgan_bench.suites.model import PAPER
 from fsgan_bench.suites.status import describe_model, missing_weights
 from fsgan_bench.system.files import write_text
+from fsgan_bench.system.paths import exists, meant
 
 
 def write_suite(
@@ -48,11 +50,17 @@ def write_suite(
         raise UserError(f"{file} exists already; name a new file, or edit that one.")
     check_folder(str(file), file.parent)
     few_shot = _by_name("--target", targets)
-    if len(few_shot) == 1 and len(reals) == 1 and "=" not in reals[0]:
-        reals = [f"{next(iter(few_shot))}={reals[0]}"]
-    real = _by_name("--real", reals)
+    source = meant(source)
+    source_images = None if source_images is None else meant(source_images)
+    if len(few_shot) == 1 and len(reals) == 1 and _split(reals[0])[0] is None:
+        real = {next(iter(few_shot)): meant(Path(reals[0]))}
+    else:
+        real = _by_name("--real", reals)
     for name in real:
         look_up("--target", name, few_shot)
+    for path in (*real.values(), *([source_images] if source_images else [])):
+        if not exists(path):
+            raise UserError(f"The image set {path} does not exist.")
     text = _toml(file, source, few_shot, real, source_images)
     suite = parse_suite(text, file)
     model = load_source(source)
@@ -61,14 +69,17 @@ def write_suite(
     lines = [described, *lacking]
     if load_raw(source) is None:
         text += "\n[recipe]\nstart_from_average = true  # the source holds no raw generator\n"
-    if source_images is not None:
-        load_images(source_images, resolution, 2 * PAPER.classifier_size, repeats="drop")
     shots = PAPER.default_shots
-    for name, path in few_shot.items():
-        splits = file_splits(path, 1, 0, size=resolution, real=real.get(name))
+    sizes = SplitSizes(1, PAPER.classifier_size, PAPER.reference_size, PAPER.probe_size)
+    if source_images is not None:
+        first = next(iter(suite.targets.values())).images
+        lines += first.non_target(sizes.classifier, resolution).notes
+    for name, target in suite.targets.items():
+        splits = target.images.splits(sizes, PAPER.few_shot_seed, resolution)
+        assert isinstance(splits, FileSplits)
         shots = min(shots, splits.pool_size)
         lines.append(f"{name}: {splits.pool_size} few-shot, {splits.real_size} real images")
-        lines += splits.notes
+        lines += [*splits.notes, *_too_few(name, splits)]
     if shots < PAPER.default_shots:
         text = f"default_shots = {shots}\n{text}"
     write_text(file, text)
@@ -80,23 +91,42 @@ def write_suite(
     ]
 
 
+def _too_few(name: str, splits: FileSplits) -> list[str]:
+    """A warning if there are real images, but not enough of them for a classifier."""
+    learned = len(splits.classifier)
+    if not splits.real_size or learned >= LEAST_TO_LEARN_FROM:
+        return []
+    return [
+        f"Warning: {name} goes without realisticness: of its {splits.real_size} real images "
+        f"{learned} would be the classifier's, which needs {LEAST_TO_LEARN_FROM} at least."
+    ]
+
+
+def _split(argument: str) -> tuple[str | None, str]:
+    """``NAME=PATH`` as its two parts; a path that may hold ``=`` itself has no name."""
+    name, equals, path = argument.partition("=")
+    is_path = exists(meant(Path(argument))) and not (path and exists(meant(Path(path))))
+    return (name, path) if equals and not is_path else (None, argument)
+
+
 def _by_name(option: str, arguments: Sequence[str]) -> dict[str, Path]:
     """Paths of ``NAME=PATH`` or ``PATH`` by name, which is else the file's or the folder's."""
     named: dict[str, Path] = {}
     for argument in arguments:
-        name, equals, path = argument.rpartition("=")
-        name = name if equals else _slug(Path(path))
+        given, path = _split(argument)
+        name = _slug(Path(path)) if given is None else given
         check_name(f"target ({option} {argument})", name)
         if not path:
             raise UserError(f"{option} {argument} names no folder of images; write NAME=PATH.")
         if name in named:
             raise UserError(f"{option} gives '{name}' twice; write {option} NAME={path}.")
-        named[name] = Path(path)
+        named[name] = meant(Path(path))
     return named
 
 
 def _slug(path: Path) -> str:
-    return re.sub(r"[^a-z0-9_-]+", "-", path.resolve().stem.lower()).strip("-_")
+    """A name made of a path's last part; ``mine`` where none of its letters can be in a name."""
+    return re.sub(r"[^a-z0-9_-]+", "-", path.resolve().stem.lower()).strip("-_")[:64] or "mine"
 
 
 def _toml(
@@ -108,6 +138,8 @@ def _toml(
 ) -> str:
     def quoted(path: Path) -> str:
         relative = path if path.is_absolute() else Path(os.path.relpath(path, file.parent))
+        if not relative.as_posix().isprintable():
+            raise UserError(f"{path}: no suite file can hold this name; rename it.")
         return _quoted(relative.as_posix())
 
     lines = [

@@ -16,7 +16,7 @@ from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone
 from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
 from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
-from fsgan_bench.system.paths import ASSETS
+from fsgan_bench.system.paths import ASSETS, readings
 from fsgan_bench.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -28,7 +28,8 @@ SUITES: tuple[str, ...] = (AVATARS.name, "ffhq", "lsun-church")
 DATA_VARIABLE = "FSGAN_BENCH_DATA"
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-_Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
+_PATH_PATTERN = r"^[^\x00-\x1f]+$"
+_Path = Annotated[str, Field(pattern=_PATH_PATTERN, max_length=4096)]
 Setting = Annotated[str, Field(pattern=r"^[^\s.=]+\.[^\s.=]+=.*$")]
 """METHOD.KEY=VALUE, as ``--set`` takes it."""
 Paths = _Path | list[_Path]
@@ -43,6 +44,7 @@ class _Target(BaseModel):
     title: str | None = None
     few_shot: Paths | None = None
     real: Paths | None = None
+    statistics: Paths | None = None
     non_target: dict[Name, Paths] | None = None
     grey_source: bool | None = None
     aliases: list[str] = []
@@ -68,6 +70,7 @@ class _SuiteFile(BaseModel):
     ) = Field(default=None, min_length=1)
     few_shot: Paths | None = None
     real: Paths | None = None
+    statistics: Paths | None = None
     source_images: Paths | None = None
     non_target: dict[Name, Paths] = {}
     grey_source: bool = True
@@ -84,6 +87,8 @@ class _SuiteFile(BaseModel):
     settings: list[Setting] | None = None
     default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
 
+
+BACKSLASHES = "a backslash between double quotes begins an escape: write / or use single quotes"
 
 _TAKEN_OVER = (
     *("name", "title", "lpips_backbone", "frechet_backbone", "lpips_protocol", "classifier"),
@@ -134,7 +139,7 @@ def read_suite(path: Path, data: Path | None = None) -> Suite:
         UserError: the file is missing or damaged, or says something that a suite cannot be.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"There is no suite file {path}.") from None
     except OSError as error:
@@ -150,7 +155,8 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
         content = _SuiteFile.model_validate(tomllib.loads(text))
         return _suite(path, content, data)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"The suite file {path} cannot be read: {error}.") from error
+        hint = f" ({BACKSLASHES})" if "\\" in text else ""
+        raise UserError(f"The suite file {path} cannot be read: {error}{hint}.") from error
     except RecursionError:
         raise UserError(f"The suite file {path} cannot be read: it is nested too deep.") from None
     except ValidationError as error:
@@ -173,6 +179,8 @@ def _plain(error: Mapping[str, object]) -> str:
     message = str(error["msg"])
     if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in message:
         return f"{error['input']!r} cannot be a name: it takes {NAME_RULE}"
+    if error["type"] == "string_pattern_mismatch" and _PATH_PATTERN in message:
+        return f"{error['input']!r} cannot be a path; {BACKSLASHES}"
     return message.removeprefix("Value error, ")
 
 
@@ -237,6 +245,7 @@ def _target(path: Path, name: str, table: _Target, content: _SuiteFile, root: Pa
         _location(root, table.real or content.real, names),
         {other: location for other, location in located.items() if location is not None},
         grey_source,
+        _location(root, table.statistics or content.statistics, names),
     )
     budgets, aliases = _budgets(table.budgets), tuple(table.aliases)
     return Target(name, table.title or name, images, budgets, aliases)
@@ -251,10 +260,14 @@ def _location(root: Path, paths: Paths | None, names: Sequence[str] = ("",)) -> 
 
 def _required(root: Path, paths: Paths, names: Sequence[str] = ("",)) -> Location:
     listed = [paths] if isinstance(paths, str) else paths
-    candidates = dict.fromkeys(
-        root / path.replace("{target}", name) for path in listed for name in names
-    )
+    # A folder may be called {target} itself; it comes last.
+    texts = [text for path in listed for text in (*(_named(path, n) for n in names), path)]
+    candidates = dict.fromkeys(each for text in texts for each in readings(root, text))
     return Location(tuple(candidates), tuple(str(root / path) for path in listed))
+
+
+def _named(path: str, name: str) -> str:
+    return path.replace("{target}", name)
 
 
 def _without_budgets(target: Target, overridden: Iterable[str]) -> Target:

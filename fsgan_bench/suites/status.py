@@ -17,6 +17,8 @@ from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 
 MISSING = "missing"
+ASSUMED_SIDE = 256
+"""Resolution in which images are looked for where no source model tells it."""
 
 
 def show_status(suite_name: str, data: Path | None, console: Console) -> None:
@@ -27,27 +29,32 @@ def show_status(suite_name: str, data: Path | None, console: Console) -> None:
     """
     suite = get_suite(suite_name, data)
     found = suite.source.found
-    model, lacking = _model(found) if found else (MISSING, [])
+    model, lacking, side = _model(found) if found else (MISSING, [], ASSUMED_SIDE)
     for line in (f"{suite.name}: {suite.title}", f"source model: {model}"):
         console.print(line, highlight=False, soft_wrap=True)
     if any(target.images.parts for target in suite.targets.values()):
-        console.print(_table(suite))
+        table, notes = _table(suite, side)
+        console.print(table)
+        lacking += notes
     for line in (*lacking, *_missing(suite, suite_name)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _table(suite: Suite) -> Table:
-    """A row a target, with its aliases; a column for each kind of images."""
+def _table(suite: Suite, side: int) -> tuple[Table, list[str]]:
+    """A row a target, with its aliases; a column for each kind of images. Then notes on them."""
+    notes: dict[str, None] = {}
     kinds = dict.fromkeys(p.name for t in suite.targets.values() for p in t.images.parts)
     table = Table(box=None, pad_edge=False)
     for heading in ("target", *kinds):
         table.add_column(heading, overflow="fold")
     for target in suite.targets.values():
         found = {part.name: part.location.found for part in target.images.parts}
-        states = {kind: _images(path) if path else MISSING for kind, path in found.items()}
+        states = {
+            kind: _images(path, side, notes) if path else MISSING for kind, path in found.items()
+        }
         names = target.name + (f" ({', '.join(target.aliases)})" if target.aliases else "")
         table.add_row(names, *(states.get(kind, "-") for kind in kinds))
-    return table
+    return table, list(notes)
 
 
 def _missing(suite: Suite, suite_name: str) -> Iterator[str]:
@@ -81,24 +88,27 @@ def describe_model(source: Source) -> tuple[str, list[str]]:
     """What a source model is, and a line about what it lacks, if it lacks anything."""
     side = source.generator.architecture.resolution
     if source.discriminator is not None:
-        return f"{source.path}, generator and discriminator at {side}x{side}", []
+        return f"{source.path}, generator and discriminator at {side}x{side}", [*source.notes]
     lacking = (
         "Missing discriminator of the source model: no method runs. fsgan-bench run --methods none "
         "still scores the source itself, and fsgan-bench convert takes the file."
     )
-    return f"{source.path}, a generator alone at {side}x{side}", [lacking]
+    return f"{source.path}, a generator alone at {side}x{side}", [lacking, *source.notes]
 
 
-def _model(path: Path) -> tuple[str, list[str]]:
+def _model(path: Path) -> tuple[str, list[str], int]:
+    """What the source model is, what it lacks, and its resolution."""
     try:
-        return describe_model(load_source(path))
+        source = load_source(path)
     except UserError as error:
-        return f"cannot be used: {error}", []
+        return f"cannot be used: {error}", [], ASSUMED_SIDE
+    return *describe_model(source), source.generator.architecture.resolution
 
 
-def _images(path: Path) -> str:
+def _images(path: Path, side: int, notes: dict[str, None]) -> str:
     try:
-        with open_entries(path, 1) as entries:
-            return f"{len(entries):,} at {path}"
+        with open_entries(path, side) as contents:
+            notes |= dict.fromkeys(f"{path}: {note}" for note in contents.notes)
+            return f"{len(contents.entries):,} at {path}"
     except UserError as error:
         return f"cannot be used: {error}"

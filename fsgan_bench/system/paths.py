@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from importlib import resources
 from pathlib import Path
 
 ASSETS = Path(str(resources.files("fsgan_bench"))) / "assets"
 """The package's own data: models, suites, templates."""
+
+
+def readings(root: Path, text: str) -> list[Path]:
+    """The paths below ``root`` that somebody may mean by ``text``, the literal one first.
+
+    A ``~`` in front may be the home folder, and a ``\\`` Windows' separator.
+    """
+    meant = [root / text]
+    if text.startswith("~"):
+        with contextlib.suppress(RuntimeError):  # there is no such user
+            meant.append(Path(text).expanduser())
+    if "\\" in text:
+        meant.append(root / text.replace("\\", "/"))
+    return meant
+
+
+def meant(path: Path) -> Path:
+    """The first of :func:`readings` that is there, else ``path``."""
+    return next((each for each in readings(Path(), str(path)) if exists(each)), path)
 
 
 def exists(path: Path | str) -> bool:

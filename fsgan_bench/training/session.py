@@ -44,6 +44,8 @@ class Session:
         numerics: precision, micro-batches, compiled networks.
         streams: named random streams of the cell's seed.
         iteration: iterations done; ``iterations`` is the planned total.
+        length_matters: whether anybody has asked for ``iterations`` so far; if nobody has, the
+            training is the beginning of any longer one.
         path_length_mean: running target of path-length regularisation.
         parts: micro-batches that the current pass's batch is computed in; 1 outside of a pass.
         part: which of them this is, from 0.
@@ -68,7 +70,8 @@ class Session:
         self.numerics = numerics or Numerics()
         self.streams = Streams(seed)
         self.iteration = 0
-        self.iterations = iterations
+        self._iterations = iterations
+        self.length_matters = False
         self.device = torch.device(device)
         self.images = images.view()
         self.images.flags.writeable = False
@@ -116,6 +119,12 @@ class Session:
             side: GradScaler(self.device.type, enabled=scales)
             for side in ("generator", "discriminator")
         }
+
+    @property
+    def iterations(self) -> int:
+        """The planned total. A method that asks for it trains otherwise at another length."""
+        self.length_matters = True
+        return self._iterations
 
     @property
     def architecture(self) -> Architecture:

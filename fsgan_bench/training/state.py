@@ -53,12 +53,15 @@ def state_of(session: Resumable) -> dict[str, Any]:
         "path_length_mean": session.path_length_mean,
         "method": session.method.state_dict(),
         "scalers": {side: scaler.state_dict() for side, scaler in session.scalers.items()},
+        "length_matters": session.length_matters,
     }
 
 
 def restore(session: Resumable, state: Mapping[str, Any]) -> None:
     """Bring ``session`` into the ``state`` of another with the same method and networks."""
     session.iteration = state["iteration"]
+    # States of earlier versions do not say.
+    session.length_matters = bool(state.get("length_matters", True))
     for name in PARTS:
         part = getattr(session, name)
         if part is not None:

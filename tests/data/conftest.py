@@ -52,7 +52,7 @@ def make_zip() -> Callable[..., Path]:
 def make_lmdb() -> Callable[..., Path]:
     """Writes encoded images, by resolution, as prepare_data.py of rosinality and CDC does."""
 
-    def make(path: Path, stored: Mapping[int, Sequence[bytes]]) -> Path:
+    def make(path: Path, stored: Mapping[int, Sequence[bytes]], length: int | None = None) -> Path:
         with (
             lmdb.open(str(path), map_size=1024**4, readahead=False) as environment,
             environment.begin(write=True) as transaction,
@@ -60,7 +60,8 @@ def make_lmdb() -> Callable[..., Path]:
             for side, contents in stored.items():
                 for index, content in enumerate(contents):
                     transaction.put(f"{side}-{str(index).zfill(5)}".encode(), content)
-            length = max(map(len, stored.values()), default=0)
+            if length is None:
+                length = max(map(len, stored.values()), default=0)
             transaction.put(b"length", str(length).encode())
         return path
 

@@ -37,18 +37,17 @@ def test_folder_is_sorted_by_name_and_limited(tmp_path: Path) -> None:
     assert load_images(str(tmp_path), 8, limit=2)[:, 0, 0, 0].tolist() == [10, 20]
 
 
-def test_subfolders_are_read_where_the_folder_has_no_images_of_its_own(
+def test_loose_images_and_those_of_subfolders_are_read_alike(
     tmp_path: Path, noise: Noise, encode: Encode
 ) -> None:
     images = noise(3)
     for image, name in zip(images, ("b/x y.png", "a/ü/gelb.png", "é.png"), strict=True):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(encode(image))
-    assert read_images(tmp_path, 8).names == ("é.png",)
-    (tmp_path / "é.png").unlink()
     found = read_images(tmp_path, 8)
-    assert found.names == ("a/ü/gelb.png", "b/x y.png")
-    assert np.array_equal(found.images, images[[1, 0]])
+    assert found.names == ("a/ü/gelb.png", "b/x y.png", "é.png")
+    assert np.array_equal(found.images, images[[1, 0, 2]])
+    assert found.notes == ("Read: 1 image at the top and 2 in subfolders.",)
 
 
 def test_links(tmp_path: Path, noise: Noise, encode: Encode, make_folder: Make) -> None:
@@ -166,7 +165,7 @@ def test_lmdb_names_missing_and_damaged_images(
     tmp_path: Path, noise: Noise, encode: Encode, make_lmdb: Make
 ) -> None:
     good = [encode(image) for image in noise(4)]
-    path = make_lmdb(tmp_path / "set", {8: [*good[:2], good[0], good[3][:50]], 4: [b""] * 6})
+    path = make_lmdb(tmp_path / "set", {8: [*good[:2], good[0], good[3][:50]]}, 6)
     with pytest.raises(UserError) as caught:
         load_images(path, 8)
     message = str(caught.value)

@@ -3,10 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from fsgan_bench.data import sources
+from fsgan_bench.data.draws import Left
 from fsgan_bench.data.file_splits import FileSplits, file_splits
 from fsgan_bench.data.images import Images, content_hashes, set_hash
 from fsgan_bench.errors import UserError
@@ -77,7 +81,7 @@ def test_sizes_as_asked_and_what_is_left_out(pool: Path, real: Path) -> None:
     splits = file_splits(pool, 5, 0, 6, 10, 8, size=8, real=real)
     assert sizes(splits) == [5, 10, 6, 8]
     check(splits)
-    assert (splits.real_size, splits.overlap, splits.repeats) == (36, 3, 1)
+    assert (splits.real_size, splits.overlap, splits.repeats) == (36, Left(3), Left(1))
     assert splits.notes == (
         "Left out of the real set as few-shot: 3 images.",
         "Left out of the real set as repeated: 1 image.",
@@ -117,7 +121,7 @@ def test_one_folder_may_be_pool_and_real_set(real: Path, tmp_path: Path) -> None
         splits = file_splits(real, 5, 0, 10, 10, 10, size=8, real=place)
         assert sizes(splits) == [5, 10, 10, 10]
         check(splits)
-        assert (splits.overlap, splits.repeats, splits.real_size) == (5, 1, 34)
+        assert (splits.overlap, splits.repeats, splits.real_size) == (Left(5), Left(1), 34)
 
 
 def test_nothing_but_few_shot_images_is_left(
@@ -151,3 +155,99 @@ def test_every_container_gives_the_same_splits(
         for path in (real, archive, database)
     }
     assert len(hashes) == 1
+
+
+def drawings(count: int, start: int = 0) -> Images:
+    """Smooth pictures [count, 32, 32, 3], as encoders expect them."""
+    rng = np.random.default_rng(start)
+    coarse = rng.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+    sizes = ((32, 32), Image.Resampling.BICUBIC)
+    pictures = [np.asarray(Image.fromarray(each).resize(*sizes)) for each in coarse]
+    return np.stack(pictures) if pictures else np.zeros((0, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "lmdb"])
+def test_few_shot_images_in_the_real_set_whatever_their_encoding(
+    tmp_path: Path, encode: Encode, make_folder: Make, make_zip: Make, make_lmdb: Make, kind: str
+) -> None:
+    """30 real images and not 40, in all three splits that are drawn from them."""
+    few, others = drawings(10), drawings(30, start=1)
+    pool = make_folder(tmp_path / "pool", few)
+    changed = [
+        *(encode(image, "JPEG") for image in few[:4]),
+        *(encode(image[:, ::-1], "JPEG") for image in few[4:7]),
+        *(encode(image, "WEBP") for image in few[7:9]),
+        encode(few[9]),
+    ]
+    contents = [*changed, *(encode(image) for image in others)]
+    names = [f"{index:05d}.png" for index in range(40)]
+    made = {
+        "folder": lambda: make_folder(tmp_path / "real", drawings(0)),
+        "zip": lambda: make_zip(tmp_path / "real.zip", dict(zip(names, contents, strict=True))),
+        "lmdb": lambda: make_lmdb(tmp_path / "real", {32: contents}),
+    }
+    real = made[kind]()
+    if kind == "folder":
+        for name, content in zip(names, contents, strict=True):
+            (real / name).write_bytes(content)
+    splits = file_splits(pool, 5, 0, size=32, real=real)
+    assert sizes_at(splits, 32) == [5, 10, 10, 10] and splits.real_size == 30
+    assert splits.overlap == Left(same=1, near=9)
+    assert splits.notes == (
+        "Left out of the real set as few-shot: 10 images, 9 of them encoded anew or mirrored.",
+    )
+    drawn = {h for images in sets(splits)[1:] for h in content_hashes(images)}
+    assert drawn == set(content_hashes(others))
+
+
+def sizes_at(splits: FileSplits, side: int) -> list[int]:
+    assert all(images.shape[1:] == (side, side, 3) for images in sets(splits))
+    return [len(images) for images in sets(splits)]
+
+
+def test_real_images_that_repeat_each_other_nearly(
+    tmp_path: Path, encode: Encode, make_folder: Make
+) -> None:
+    """No picture is in two of the splits, however it is encoded."""
+    pool = make_folder(tmp_path / "pool", drawings(3))
+    real = make_folder(tmp_path / "real", drawings(9, start=1))
+    for index, image in enumerate(drawings(9, start=1)):
+        (real / f"again{index}.jpg").write_bytes(encode(image[:, ::-1], "JPEG"))
+    splits = file_splits(pool, 3, 0, size=32, real=real)
+    assert splits.real_size == 9 and splits.repeats == Left(same=0, near=9)
+
+
+def test_of_very_many_only_what_is_drawn_is_decoded(
+    tmp_path: Path, encode: Encode, make_folder: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MANY", 50)
+    monkeypatch.setenv("FSGAN_BENCH_CACHE", str(tmp_path / "cache"))
+    pool = make_folder(tmp_path / "pool", drawings(4))
+    real = make_folder(tmp_path / "real", np.concatenate([drawings(4), drawings(60, start=1)]))
+    decoded = []
+    square = sources.square
+
+    def spying(content: bytes, *arguments: Any) -> Images:
+        decoded.append(content)
+        return square(content, *arguments)
+
+    monkeypatch.setattr(sources, "square", spying)
+    splits = file_splits(pool, 4, 0, 4, 4, 4, size=32, real=real)
+    assert sizes_at(splits, 32) == [4, 4, 4, 4]
+    check_disjoint_of(splits)
+    from_real = set(decoded) - {f.read_bytes() for f in pool.iterdir()}
+    assert len(from_real) <= 12
+    again = file_splits(pool, 4, 0, 4, 4, 4, size=32, real=real)
+    assert again.reference_hash == splits.reference_hash
+    stored = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.npy"))
+    assert stored < 30 * 32 * 32 * 3
+
+
+def check_disjoint_of(splits: FileSplits) -> None:
+    hashes = [set(content_hashes(images)) for images in sets(splits)]
+    assert not any(one & other for one, other in combinations(hashes, 2))
+
+
+def test_images_are_mapped_and_cannot_be_written_to(pool: Path) -> None:
+    images = file_splits(pool, 5, 0, size=8).few_shot
+    assert not images.flags.writeable and not images.flags.owndata

@@ -9,7 +9,7 @@ import pytest
 
 from fsgan_bench.data.avatars import DOMAINS
 from fsgan_bench.data.filters import grey
-from fsgan_bench.data.images import Images, save_png
+from fsgan_bench.data.images import Images, content_hashes, save_png
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.data.targets import AvatarImages, FileImages, Location, SplitSizes
 
@@ -39,13 +39,48 @@ def test_what_the_classifier_rejects(tmp_path: Path, grey_source: bool) -> None:
     source, dogs = write(tmp_path / "source", 60, 1), write(tmp_path / "dogs", 30, 2)
     rejected = {"source": source, "dogs": dogs, "gone": Location((tmp_path / "gone",))}
     images = FileImages(write(tmp_path / "few", 5, 3), None, rejected, grey_source)
-    got = images.non_target(40, 16)
-    everything = load_images(tmp_path / "source", 16)
+    got = images.non_target(40, 16).images
     assert list(got) == ["source", *(["grey source"] if grey_source else []), "dogs"]
-    assert same(got["source"], everything[:40])
+    assert [len(each) for each in got.values()] == [40, *([10] if grey_source else []), 10]
+    everything = load_images(tmp_path / "source", 16)
+    known = set(content_hashes(everything))
+    assert set(content_hashes(got["source"])) < known
+    assert not same(got["source"], everything[:40])  # a draw over all, not the first by name
     if grey_source:
-        assert same(got["grey source"], grey(everything[40:50]))
-    assert same(got["dogs"], load_images(tmp_path / "dogs", 16)[:10])
+        assert set(content_hashes(got["grey source"])) < set(content_hashes(grey(everything)))
+    again = images.non_target(40, 16).images
+    assert all(same(again[name], got[name]) for name in got)
+
+
+def test_all_are_taken_in_the_order_of_their_names_where_no_more_are_wanted(tmp_path: Path) -> None:
+    rejected = {"dogs": write(tmp_path / "dogs", 10, 2)}
+    images = FileImages(write(tmp_path / "few", 5, 3), None, rejected)
+    assert same(images.non_target(40, 16).images["dogs"], load_images(tmp_path / "dogs", 16))
+
+
+def test_few_of_several_classes_are_drawn_over_all_of_them(tmp_path: Path) -> None:
+    """Fewer wanted than there are: not {'cat': 40}."""
+    kinds = [write(tmp_path / "animals" / kind, 60, seed) for seed, kind in enumerate("abc")]
+    drawn = FileImages(
+        write(tmp_path / "few", 5, 9), None, {"source": Location((tmp_path / "animals",))}
+    )
+    got = set(content_hashes(drawn.non_target(40, 16).images["source"]))
+    shares = [len(got & set(content_hashes(load_images(kind.path, 16)))) for kind in kinds]
+    assert sum(shares) == 40 and min(shares) >= 5
+
+
+def test_rejected_images_hold_none_of_the_targets_own(tmp_path: Path) -> None:
+    """Encoded anew or mirrored, too; a sentence says so."""
+    source = write(tmp_path / "source", 30, 1)
+    own = load_images(source.path, 16)
+    save_png(own[3][:, ::-1], source.path / "mirrored.png")
+    images = FileImages(write(tmp_path / "few", 5, 3), None, {"source": source}, grey_source=False)
+    got = images.non_target(100, 16, [own[2:4]])
+    assert len(got.images["source"]) == 28
+    assert got.notes == (
+        "Left out of the source images as the target's: 3 images, 1 of them encoded anew or "
+        "mirrored.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +91,7 @@ def test_few_source_images_are_shared_out(
 ) -> None:
     source = write(tmp_path / "source", there, 1)
     images = FileImages(write(tmp_path / "few", 5, 3), None, {"source": source})
-    assert {name: len(got) for name, got in images.non_target(100, 16).items()} == sizes
+    assert {name: len(got) for name, got in images.non_target(100, 16).images.items()} == sizes
 
 
 def test_without_a_real_set_there_are_few_shot_images_alone(tmp_path: Path) -> None:
@@ -64,7 +99,7 @@ def test_without_a_real_set_there_are_few_shot_images_alone(tmp_path: Path) -> N
     splits = images.splits(SplitSizes(10, 4, 4, 4), seed=0, resolution=16)
     assert len(splits.few_shot) == 10
     assert len(splits.classifier) == len(splits.reference) == len(splits.held_out) == 0
-    assert images.non_target(8, 16) == {}
+    assert images.non_target(8, 16).images == {}
     assert [part.name for part in images.parts] == ["few-shot images"]
 
 
@@ -73,5 +108,5 @@ def test_a_domain_is_drawn(image_cache: Path) -> None:
     splits = images.splits(SplitSizes(3, 4, 5, 6), seed=0, resolution=16)
     sizes = (splits.few_shot, splits.classifier, splits.reference, splits.held_out)
     assert [len(each) for each in sizes] == [3, 4, 5, 6]
-    assert {n: len(i) for n, i in images.non_target(8, 16).items()} == {"faces": 8, "ink": 2}
+    assert {n: len(i) for n, i in images.non_target(8, 16).images.items()} == {"faces": 8, "ink": 2}
     assert images.ideal is DOMAINS["sketches"].ideal and images.parts == ()

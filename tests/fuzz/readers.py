@@ -18,8 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from fsgan_bench.data.containers import Unusable, open_entries
-from fsgan_bench.data.sources import _square
+from fsgan_bench.data.containers import open_entries
+from fsgan_bench.data.decoding import square
+from fsgan_bench.data.entries import Unusable
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.grids import read_strip
 from fsgan_bench.stylegan2.checkpoint import load_networks
@@ -56,7 +57,7 @@ def image(data: bytes) -> None:
     """An image of any set."""
     with contextlib.suppress(Unusable), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        pixels = _square(data, 8)
+        pixels = square(data, 8)
         assert pixels.shape == (8, 8, 3)
 
 
@@ -65,8 +66,8 @@ def image_zip(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.zip"
         path.write_bytes(data)
-        with contextlib.suppress(UserError), open_entries(path, 8) as entries:
-            for entry in entries:
+        with contextlib.suppress(UserError), open_entries(path, 8) as contents:
+            for entry in contents.entries:
                 with contextlib.suppress(Unusable):
                     entry.read()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import numpy as np
 import torch
 from PIL import Image
@@ -109,15 +113,50 @@ def _checkpoints(world: Path, pair: tuple[Generator, Discriminator]) -> None:
         "no-header.safetensors": struct.pack("<Q", 4) + b"text",
         "deep.pkl": b"]" * 100_000 + b"a" * 99_999 + b".",
         "memory.pkl": b"Nr" + struct.pack("<I", 2**31) + b".",
-        "suffix.ckpt": good,
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     (folder / "folder.pt").mkdir()
+    _more_checkpoints(folder, g, d, bomb)
     tensors = {"generator.a": torch.zeros(1)}
     cards = {"card-text": "not JSON", "card-list": "[1]", "card-deep": "[" * 10**5}
     for name, card in cards.items():
         save_file(tensors, folder / f"{name}.safetensors", {"card": card})
+
+
+def _more_checkpoints(
+    folder: Path, g: Mapping[str, torch.Tensor], d: Mapping[str, torch.Tensor], bomb: Bomb
+) -> None:
+    """What people take for a checkpoint, or name like one."""
+    torch.save({"g_ema": g, "d": d, "args": bomb}, folder / "refused.pt")
+    tensorflow = b"\x80\x03cdnnlib.tflib.network\nNetwork\nq\x01)\x81q\x02}q\x03b."
+    page, pointer = b"<!DOCTYPE html><html></html>", b"version https://git-lfs.github.com/spec/v1\n"
+    whole = (folder / "generator-alone.pt").read_bytes()
+    for name, content in {
+        "tensorflow.pkl": tensorflow,
+        "tensorflow.pt": tensorflow,
+        "page.pt": page,
+        "lfs.pkl": pointer,
+        "cut.pkl": tensorflow[:20],
+        "bomb.pt.gz": gzip.compress((folder / "bomb.pt").read_bytes()),
+        "cut.pt.gz": gzip.compress(whole)[:-2000],
+    }.items():
+        (folder / name).write_bytes(content)
+    with zipfile.ZipFile(folder / "zip.pt", "w") as archive:
+        archive.writestr("0.png", b"no checkpoint")
+    for name, channels in (("grey", 1), ("rgba", 4)):
+        shape = g["to_rgb1.conv.weight"].shape
+        other = torch.zeros(shape[0], channels, *shape[2:])
+        torch.save({"g_ema": {**g, "to_rgb1.conv.weight": other}, "d": d}, folder / f"{name}.pt")
+    _conditional(folder / "conditional.pkl")
+
+
+def _conditional(path: Path) -> None:
+    """A class-conditional network of NVIDIA's, as its pickle begins."""
+    state = {"c_dim": 10, "_parameters": {}, "_buffers": {}, "_modules": {}}
+    body = pickle.dumps({"state": state}, protocol=2)[2:-1]
+    call = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
+    path.write_bytes(b"\x80\x02}X\x05\x00\x00\x00G_ema" + call + body + b"\x85Rs.")
 
 
 def png(width: int, height: int, seed: int) -> bytes:
@@ -157,8 +196,54 @@ def _images(images: Path) -> None:
         archive.writestr("/absolute.png", good["1.png"])
     with zipfile.ZipFile(images / "texts.zip", "w") as archive:
         archive.writestr("notes.txt", "no image")
+    _more_images(images, good["0.png"])
     (images / "lmdb").mkdir()
     (images / "lmdb" / "data.mdb").write_bytes(b"no database")
+
+
+def _more_images(images: Path, good: bytes) -> None:
+    """What people have instead of images, or beside them."""
+    for name, files in {
+        "avif": {"0.jpg": b"\0\0\0\x1cftypavif" + bytes(60)},
+        "heic": {"0.jpg": b"\0\0\0\x1cftypheic" + bytes(60)},
+        "jpeg-xl": {"0.png": b"\xff\x0a" + bytes(60)},
+        "raw": {"0.nef": b"MM\0*" + bytes(60)},
+        "lfs": {"0.png": b"version https://git-lfs.github.com/spec/v1\n"},
+        "web-page": {"0.jpg": b"<!DOCTYPE html>"},
+        "pdf": {"0.png": b"%PDF-1.7"},
+        "hidden": {".ipynb_checkpoints/0.png": good, "a/@eaDir/0.png": good},
+        "others": {"0.npy": b"\x93NUMPY", "0.svg": b"<svg/>"},
+        "metadata": {"0.png": _with_text(good, bytes(80 * 2**20))},
+        "one": {"0.png": good},
+    }.items():
+        for file, content in files.items():
+            path = images / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    for name, inside in (("windows", "..\\..\\outside.png"), ("drive", "C:\\outside.png")):
+        with zipfile.ZipFile(images / f"{name}.zip", "w") as archive:
+            archive.writestr(inside, good)
+    link = zipfile.ZipInfo("0.png")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(images / "links.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    (images / "page.zip").write_bytes(b"<!DOCTYPE html><html></html>")
+    with tarfile.open(images / "set.tar", "w") as tar:
+        tar.add(images / "one" / "0.png", "0.png")
+    for name, values in {
+        "lmdb-texts": {b"a": b"text"},
+        "lmdb-unfinished": {b"32-00000": good},
+    }.items():
+        with lmdb.open(str(images / name)) as environment, environment.begin(write=True) as writing:
+            for key, value in values.items():
+                writing.put(key, value)
+
+
+def _with_text(image: bytes, text: bytes) -> bytes:
+    """A PNG with a compressed text put in after its header."""
+    packed = b"comment\0\0" + zlib.compress(text)
+    chunk = struct.pack(">I", len(packed)) + b"zTXt" + packed
+    return image[:33] + chunk + struct.pack(">I", zlib.crc32(b"zTXt" + packed)) + image[33:]
 
 
 SUITE = 'name = "s"\nsource = "../good.safetensors"\ntargets = ["ink"]\n'
@@ -218,6 +303,9 @@ SUITES: Mapping[str, str] = {
     "classifier-folder": 'classifier = "timm:local-dir:/tmp"\n' + SUITE,
     "base": 'base = "avatar"\n' + SUITE,
     "base-paper": 'base = "paper"\n' + SUITE.replace('targets = ["ink"]\n', ""),
+    "backslash-u": OWN + '[targets.t]\nfew_shot = "C:\\Users\\x"\n',
+    "backslash-t": OWN + '[targets.t]\nfew_shot = "C:\\test"\n',
+    "statistics-gone": OWN + '[targets.t]\nfew_shot = "../images/good"\nstatistics = "gone.npz"\n',
     "date": SUITE.replace('"s"', "2022-06-01"),
     "deep": SUITE + "x = " + "[" * 10_000 + "]" * 10_000 + "\n",
 }
@@ -226,6 +314,9 @@ IMAGE_SETS = (
     *("gone", "empty", "texts", "one-pixel", "text-as-png", "no-bytes", "cut", "repeated"),
     *("only-bmp", "links", "image.png", "broken.zip", "empty.zip", "outside.zip", "texts.zip"),
     *("lmdb", "../loop", "good", "escape-codes"),
+    *("avif", "heic", "jpeg-xl", "raw", "lfs", "web-page", "pdf", "hidden", "others", "metadata"),
+    *("windows.zip", "drive.zip", "links.zip", "page.zip", "set.tar"),
+    *("lmdb-texts", "lmdb-unfinished"),
 )
 
 

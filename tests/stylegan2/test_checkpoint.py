@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -318,7 +320,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, networks: Pair, key: str, zip
     path, mark = tmp_path / "malicious.pt", tmp_path / "ran"
     stored = parts(networks) | {key: Touch(mark)}
     torch.save(stored, path, _use_new_zipfile_serialization=zipped)
-    assert_refused(path, "Python objects other than tensors")
+    assert_refused(path, r"nothing in it was run: it asks for '\w+\.system'")
     assert not mark.exists()
 
 
@@ -384,3 +386,121 @@ def test_convert_command(tmp_path: Path, networks: Pair) -> None:
     assert result.exit_code == 0, result.output
     source = load_source(tmp_path / "out.safetensors")
     assert_same_pair((source.generator, source.discriminator), networks)
+
+
+def left_out(stored: dict[str, Any], *, noises: bool, kernels: bool) -> dict[str, Any]:
+    """``stored`` without what published files lack and ``strict=False`` lets pass."""
+
+    def kept(name: str) -> bool:
+        return not (noises and name.startswith("noises.")) and not (
+            kernels and name.endswith(".kernel")
+        )
+
+    networks = ("g", "g_ema", "d")
+    return {
+        key: {n: v for n, v in value.items() if kept(n)} if key in networks else value
+        for key, value in stored.items()
+    }
+
+
+@pytest.mark.parametrize(("noises", "kernels"), [(True, False), (False, True), (True, True)])
+def test_noise_and_kernels_may_be_missing(
+    tmp_path: Path, networks: Pair, noises: bool, kernels: bool
+) -> None:
+    path = tmp_path / "550000.pt"
+    torch.save(left_out(parts(networks), noises=noises, kernels=kernels), path)
+    source = load_source(path)
+    [note] = source.notes
+    assert ("fixed noise, which is drawn from the seed 0" in note) == noises
+    assert ("blur kernels" in note) == kernels
+    expected = networks[0].state_dict()
+    ours = source.generator.state_dict()
+    for name, value in ours.items():
+        drawn = noises and name.startswith("noises.")
+        assert torch.equal(value, expected[name]) != drawn, name
+    torch.manual_seed(5)  # no global state decides
+    again = load_source(path).generator.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in ours.items())
+    assert source.discriminator is not None
+    for name, value in source.discriminator.state_dict().items():
+        assert torch.equal(value, networks[1].state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod.", "module.module."]
+)
+def test_wrappers_in_any_order(tmp_path: Path, networks: Pair, prefix: str) -> None:
+    stored = parts(networks)
+    for key in ("g_ema", "d"):
+        stored[key] = {prefix + name: value for name, value in stored[key].items()}
+    torch.save(stored, tmp_path / "wrapped.pt")
+    source = load_source(tmp_path / "wrapped.pt")
+    assert_same_pair((source.generator, source.discriminator), networks)
+
+
+def test_numbers_and_paths_beside_the_tensors_do_nothing(tmp_path: Path, networks: Pair) -> None:
+    arguments = argparse.Namespace(ckpt=Path("a/b"), lr=np.float64(0.002), sizes=np.arange(3))
+    beside = {
+        "args": arguments,
+        "fid": np.float32(12.5),
+        "steps": np.arange(6).reshape(2, 3),
+        "mean": np.zeros(3, dtype=np.float16),
+        "flags": np.array([True, False]),
+        "path": PurePosixPath("x"),
+        "iteration": np.int64(7),
+    }
+    for zipped in (True, False):
+        path = tmp_path / f"{zipped}.pt"
+        torch.save(parts(networks) | beside, path, _use_new_zipfile_serialization=zipped)
+        source = load_source(path)
+        assert_same_pair((source.generator, source.discriminator), networks)
+
+
+def test_content_decides_and_no_suffix(tmp_path: Path, networks: Pair) -> None:
+    """Misnamed and gzipped files."""
+    torch.save(parts(networks), tmp_path / "rosinality.pkl")
+    torch.save(parts(networks), tmp_path / "old.pkl", _use_new_zipfile_serialization=False)
+    save_source(tmp_path / "ours.safetensors", *networks, {"title": "x"})
+    (tmp_path / "ours.safetensors").rename(tmp_path / "ours.ckpt")
+    for path in list(tmp_path.iterdir()):
+        packed = path.with_suffix(".pt.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        for each in (path, packed):
+            source = load_source(each)
+            assert_same_pair((source.generator, source.discriminator), networks)
+            assert source.card == ({"title": "x"} if "ours" in each.name else {})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "it is a web page"),
+        (b"hello", "it is of another format"),
+        (b"PK\x03\x04cut", "it is damaged or cut short"),
+        (b"\x80\x02}q\x00", "it is damaged or cut short"),
+    ],
+)
+def test_three_causes_have_three_sentences(tmp_path: Path, content: bytes, says: str) -> None:
+    for suffix in (".pt", ".pkl", ".safetensors"):
+        path = tmp_path / f"other{suffix}"
+        path.write_bytes(content)
+        assert_refused(path, f"cannot be read as a checkpoint: {says}")
+
+
+def test_a_tensorflow_pickle_is_named(tmp_path: Path) -> None:
+    network = b"cdnnlib.tflib.network\nNetwork\nq\x01)\x81q\x02}q\x03b"
+    path = tmp_path / "stylegan2-ffhq-config-f.pkl"
+    path.write_bytes(b"\x80\x03" + network + b".")
+    with pytest.raises(UserError, match=r"TensorFlow pickle .*legacy\.py .* converts it"):
+        load_source(path)
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, "grey images, of 1 channel"), (4, "RGBA")])
+def test_models_of_other_channels(tmp_path: Path, networks: Pair, channels: int, kind: str) -> None:
+    stored = parts(networks)
+    shape = list(stored["g_ema"]["to_rgb1.conv.weight"].shape)
+    stored["g_ema"]["to_rgb1.conv.weight"] = torch.zeros(shape[0], channels, *shape[2:])
+    torch.save(stored, tmp_path / "other.pt")
+    assert_refused(tmp_path / "other.pt", f"{kind}.* and only unconditional models of RGB images")

@@ -1,0 +1,86 @@
+"""A longer cell goes on from a finished shorter one, to the same bytes, or says why it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.driver.run import Plan, RunRequest, make_plan
+from fsgan_bench.plugins.methods import method_entries
+from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.snapshots.verify import verify_runs
+from fsgan_bench.stylegan2.checkpoint import read_tensors
+
+
+def plan(suite: Path, out: Path, iterations: int, method: str = "tgan") -> Plan:
+    return make_plan(
+        RunRequest(
+            method,
+            ("ink",),
+            str(suite),
+            out=out,
+            iterations=iterations,
+            snapshots=3,
+            allow_weak_classifier=True,
+        )
+    )
+
+
+def carry_out(made: Plan, keep: Keep = "all") -> CellFiles:
+    [(task, cell)] = made.cells
+    task.prepare()
+    loaded = method_entries()[cell.method].load()
+    method = loaded(build_config(loaded, cell.config))
+    Adaptation(cell, task, method, report=lambda _: None, keep=keep).run()
+    return CellFiles(cell.folder(task.folder))
+
+
+def test_it_goes_on_to_the_same_bytes(suite: Path, tmp_path: Path) -> None:
+    short = carry_out(plan(suite, tmp_path / "a", 4))
+    longer = plan(suite, tmp_path / "a", 8)
+    [(task, cell)] = longer.cells
+    own = [at for at in plan(suite, tmp_path / "b", 8).cells[0][1].snapshots if at > 4]
+    assert cell.snapshots == (0, 1, 4, *own)
+    assert longer.remarks == {cell.hash: f"continues {short.folder.name} from iteration 4"}
+    extended = carry_out(longer)
+    assert extended.folder != short.folder and short.done.exists()
+    notes = [json.loads(line)["note"] for line in extended.notes.read_text().splitlines()]
+    assert notes == [f"continues {short.folder.name} from 4"]
+    scratch = carry_out(plan(suite, tmp_path / "b", 8))
+    ours, theirs = (read_tensors(files.snapshot(8))[0] for files in (extended, scratch))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    for at in cell.snapshots:
+        _, card = read_tensors(extended.snapshot(at))
+        assert card == {"cell": cell.hash, "iteration": at}
+    again = plan(suite, tmp_path / "a", 8)
+    assert again.cells[0][1].hash == cell.hash and not again.to_run
+    checked = verify_runs([tmp_path / "a"], suite=str(suite))
+    assert checked.cells == 2 and not checked.problems
+    assert task.folder == longer.tasks[0].folder
+
+
+@pytest.mark.parametrize(
+    ("method", "keep", "why"),
+    [
+        ("tgan", "scored", "its training state was not kept, which --keep-snapshots all does"),
+        ("minegan", "all", "its method trains otherwise where more iterations are planned"),
+    ],
+)
+def test_why_it_cannot(suite: Path, tmp_path: Path, method: str, keep: Keep, why: str) -> None:
+    short = carry_out(plan(suite, tmp_path, 3, method), keep)
+    longer = plan(suite, tmp_path, 6, method)
+    [(_, cell)] = longer.cells
+    assert cell.snapshots == (0, 2, 6)
+    assert longer.remarks == {cell.hash: f"starts anew beside {short.folder.name}: {why}"}
+
+
+def test_a_changed_file_is_not_built_upon(suite: Path, tmp_path: Path) -> None:
+    short = carry_out(plan(suite, tmp_path, 3))
+    short.scores.write_text("")
+    with pytest.raises(Exception, match=r"scores\.jsonl has changed, so nothing can go on from it"):
+        carry_out(plan(suite, tmp_path, 6))
