@@ -16,7 +16,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "squeue", "sbatch")
@@ -91,8 +91,7 @@ class Cluster:
     """
 
     folder: Path
-    grace: int = 30
-    before: dict[str, str | None] = field(default_factory=dict)
+    grace: int = 120
 
     def start(self) -> None:
         """Configure and start everything, and wait until the nodes are idle."""
