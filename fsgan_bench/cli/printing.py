@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fsgan_bench.driver.run import Plan, configured_titles
+from fsgan_bench.driver.plan import Plan
+from fsgan_bench.driver.run import configured_titles
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import what_happened
 from fsgan_bench.results.layout import CellFiles, TaskFiles
@@ -134,10 +135,13 @@ def _show_memory(plan: Plan, console: Console) -> None:
     from fsgan_bench.driver.memory import needs
     from fsgan_bench.system.machine import free_memory
 
-    found = needs(plan.to_run, plan.methods)
+    found = needs(plan.to_run, plan.methods, plan.request.device)
     if plan.queued:
         largest = max(need.peak for need in found)
         console.print(f"Memory: about {decimal(largest)} for the largest cell.", highlight=False)
+        given = plan.executor.memory if plan.request.device == "cpu" else None
+        if given is not None and given < largest:
+            console.print(f"Warning: the profile gives a job {decimal(given)} only.")
         return
     together = sum(sorted((need.peak for need in found), reverse=True)[: plan.workers])
     free = free_memory(plan.request.device)

@@ -13,7 +13,7 @@ from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.results.layout import CellFiles
 
 if TYPE_CHECKING:
-    from fsgan_bench.driver.run import Plan
+    from fsgan_bench.driver.plan import Plan
 
 NAME = "report.html"
 

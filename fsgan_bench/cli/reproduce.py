@@ -9,11 +9,19 @@ from typing import Any
 import click
 
 from fsgan_bench.cli.console import make_console
-from fsgan_bench.cli.options import DATA, PATH, PLUGIN, seed_list, show_broken, target_list
+from fsgan_bench.cli.options import (
+    DATA,
+    PATH,
+    PLUGIN,
+    check_engine,
+    engine_options,
+    seed_list,
+    show_broken,
+    target_list,
+)
 from fsgan_bench.cli.run import carry_out, show_failures
 from fsgan_bench.errors import check_folder, look_up
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
-from fsgan_bench.system.machine import check_device
 
 ALL = "all"
 
@@ -54,6 +62,7 @@ def _seeds(
 @click.option(
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
 )
+@engine_options
 def reproduce(
     parts: tuple[str, ...],
     targets: str | None,
@@ -73,7 +82,7 @@ def reproduce(
     """
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
-    from fsgan_bench.driver.run import RunRequest
+    from fsgan_bench.driver.plan import RunRequest
     from fsgan_bench.reproduction.plan import (
         PARTS,
         SCOPES,
@@ -85,7 +94,7 @@ def reproduce(
     for part in parts:
         look_up("part", part, dict.fromkeys((*PARTS, ALL)))
     look_up("budget", budget, SCOPES)
-    check_device(options["device"])
+    check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
     everything = not parts or ALL in parts
     request = ReproduceRequest(
@@ -105,6 +114,8 @@ def reproduce(
     if dry_run:
         sys.exit(1 if found.plan.broken else 0)
     failures = carry_out(found.plan, console)
+    if request.run.detach:
+        return
     for path in draw_reproduction(request, found, say=lambda line: click.echo(line, err=True)):
         click.echo(path)
     compared = [cell for cells in found.compared.values() for cell in cells]

@@ -29,7 +29,7 @@ from fsgan_bench.training.numerics import PRECISIONS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fsgan_bench.driver.run import Plan
+    from fsgan_bench.driver.plan import Plan
 
 
 JOINS = "The jobs go on; the same command without --detach joins them and draws what came out."
@@ -115,7 +115,8 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
-    from fsgan_bench.driver.run import RunRequest, make_plan, start_over
+    from fsgan_bench.driver.plan import RunRequest, make_plan
+    from fsgan_bench.driver.run import start_over
 
     names = target_list(targets)
     check_engine(options["executor"], options["device"], options["detach"])

@@ -183,8 +183,10 @@ class Need:
         return max(self.training, self.scoring)
 
 
-def needs(cells: Sequence[tuple[Task, Cell]], methods: Mapping[str, type[Method]]) -> list[Need]:
-    """What each cell will need.
+def needs(
+    cells: Sequence[tuple[Task, Cell]], methods: Mapping[str, type[Method]], device: str
+) -> list[Need]:
+    """What each cell will need on ``device``, which may be one of another host.
 
     On a CPU that is on top of what this process holds now: the libraries and the source.
     """
@@ -198,7 +200,7 @@ def needs(cells: Sequence[tuple[Task, Cell]], methods: Mapping[str, type[Method]
             shape = task.source.generator.architecture
             seen = rehearse(cell, methods[cell.method], shape, batch)
             scoring = max(seen.sampling, seen.kept + scoring_bytes(task))
-            base = resident() if task.request.device == "cpu" else 0
+            base = resident() if device == "cpu" else 0
             rehearsed[key] = Need(
                 base + round(ALLOWANCE * seen.training),
                 base + round(ALLOWANCE * scoring),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar, get_args
 
 from fsgan_bench.analysis import verdict as report
-from fsgan_bench.driver.run import Plan, RunRequest, make_plan
+from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.drawing import KINDS, draw

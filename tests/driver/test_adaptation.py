@@ -17,7 +17,7 @@ import torch
 
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.run import Plan, RunRequest, make_plan
+from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.layout import CellFiles, Keep

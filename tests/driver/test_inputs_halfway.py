@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.driver.worker import Event, Job, work
 from fsgan_bench.results.layout import CellFiles

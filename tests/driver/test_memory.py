@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fsgan_bench.cli.printing import show_plan
 from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
@@ -183,7 +183,7 @@ def test_a_plan_says_what_it_needs_and_warns(
 ) -> None:
     request = RunRequest("tgan", ("sketches",), str(suite), out=tmp_path, jobs=1)
     plan = make_plan(request)
-    (need,) = needs(plan.to_run, plan.methods)
+    (need,) = needs(plan.to_run, plan.methods, "cpu")
     assert need.own and need.peak >= need.training > resident() / 2
     for free, warns in ((need.peak // 2, True), (need.peak * 2, False)):
         monkeypatch.setattr(

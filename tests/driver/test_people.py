@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.images import save_png
 from fsgan_bench.driver import pace
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.suites.file import get_suite
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.dcl import DCL
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings

@@ -11,7 +11,7 @@ import pytest
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.figures.drawing import draw
 from fsgan_bench.plugins.methods import method_entries

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.run import RunRequest
+from fsgan_bench.driver.plan import RunRequest
 from fsgan_bench.reproduction import plan as reproduce
 from fsgan_bench.reproduction.plan import PARTS, ReproduceRequest, plan_reproduction
 from fsgan_bench.results.cell import Cell

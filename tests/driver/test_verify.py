@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.run import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles

@@ -82,6 +82,11 @@ class Executor(ABC):
     def threads(self) -> int:
         """Processor threads that a cell gets."""
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes of its host's memory that a cell gets, None if that is not known here."""
+        return None
+
     @abstractmethod
     def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
         """What would be submitted, a line each."""

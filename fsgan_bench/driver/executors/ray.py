@@ -44,6 +44,10 @@ class RayExecutor(RemoteExecutor):
     def threads(self) -> int:
         return self.profile.cpus
 
+    @property
+    def memory(self) -> int | None:
+        return to_bytes(self.profile.memory) if self.profile.memory else None
+
     def room(self) -> float:
         return self.slots - len(self._refs)
 
@@ -74,7 +78,7 @@ class RayExecutor(RemoteExecutor):
         options: dict[str, Any] = {
             "num_cpus": profile.cpus,
             "num_gpus": gpus,
-            "memory": to_bytes(profile.memory) if profile.memory else None,
+            "memory": self.memory,
             "resources": profile.resources or None,
         }
         return {key: value for key, value in options.items() if value is not None}

@@ -91,6 +91,10 @@ class SlurmExecutor(RemoteExecutor):
     def threads(self) -> int:
         return self.profile.cpus
 
+    @property
+    def memory(self) -> int | None:
+        return to_bytes(self.profile.memory) if self.profile.memory else None
+
     def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
         options = self._options(Submission.begin(self.setting.root, self.name).name)
         shown = " ".join(
@@ -172,7 +176,7 @@ class SlurmExecutor(RemoteExecutor):
             "time": to_minutes(profile.time),
             "cpus-per-task": profile.cpus,
             "gpus-per-node": gpus or None,
-            "mem": f"{to_bytes(profile.memory) // 10**6}M" if profile.memory else None,
+            "mem": f"{self.memory // 10**6}M" if self.memory else None,
             "requeue": True,
             **profile.options,
         }

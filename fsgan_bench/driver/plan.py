@@ -1,0 +1,278 @@
+"""From a request to a plan: cells and their tasks, and the engine that carries them out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fsgan_bench.driver.executors.engines import load_engine, open_executor
+from fsgan_bench.driver.executors.interface import Executor
+from fsgan_bench.driver.executors.placement import Preparation
+from fsgan_bench.driver.extension import extended
+from fsgan_bench.driver.placing import Terms, pack_by_task
+from fsgan_bench.driver.task import Task, TaskRequest, load_task
+from fsgan_bench.driver.worker import Job
+from fsgan_bench.errors import UserError
+from fsgan_bench.features.weights import require
+from fsgan_bench.plugins.classifiers import classifier_weights
+from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
+from fsgan_bench.plugins.settings import build_configs, parse_settings
+from fsgan_bench.results.cell import Cell, snapshot_schedule
+from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.model import Suite
+from fsgan_bench.training.method import Method
+from fsgan_bench.training.numerics import Numerics
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for; see ``fsgan-bench run --help`` for each field."""
+
+    methods: str
+    targets: tuple[str, ...]
+    suite: str = "avatars"
+    data: Path | None = None
+    budget: str | None = None
+    shots: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    iterations: int | None = None
+    snapshots: int | None = None
+    settings: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    out: Path = Path("results")
+    fresh: bool = False
+    device: str = "cpu"
+    jobs: int | None = None
+    allow_weak_classifier: bool = False
+    keep: Keep = "scored"
+    cell_timeout: float | None = None
+    precision: str = "fp32"
+    accumulate: int = 1
+    compile: bool = False
+    executor: str = "local"
+    address: str | None = None
+    pack: int = 1
+    retries: int = 2
+    detach: bool = False
+
+    @property
+    def numerics(self) -> Numerics:
+        return Numerics(self.precision, self.accumulate, self.compile)
+
+    @property
+    def here(self) -> bool:
+        """Whether cells run on this machine; elsewhere they may have devices that it lacks."""
+        return load_engine(self.executor).here
+
+    def task(self, target: str, shots: int) -> TaskRequest:
+        """The request of a target's task."""
+        return TaskRequest(
+            suite=self.suite,
+            target=target,
+            shots=shots,
+            root=self.out.resolve(),
+            data=self.data,
+            device=self.device if self.here else "cpu",
+            allow_weak_classifier=self.allow_weak_classifier,
+        )
+
+
+@dataclass
+class Plan:
+    """Cells to run and cells that are done, and the tasks that they belong to.
+
+    Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
+    the request is left out, as somebody else's method is broken, and why. ``remarks`` says, by a
+    cell's hash, that it goes on from a shorter one, or why it cannot.
+    """
+
+    request: RunRequest
+    tasks: list[Task]
+    cells: list[tuple[Task, Cell]]
+    methods: Mapping[str, type[Method]]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    cached: set[str] = field(default_factory=set)
+
+    @property
+    def to_run(self) -> list[tuple[Task, Cell]]:
+        return [(task, cell) for task, cell in self.cells if cell.hash not in self.cached]
+
+    @property
+    def to_prepare(self) -> list[Task]:
+        """Tasks whose reference lines are needed now."""
+        return self.tasks if self.to_run or not self.methods else []
+
+    @functools.cached_property
+    def executor(self) -> Executor:
+        """The engine that carries it out; raises UserError if that cannot be had."""
+        request = self.request
+        return open_executor(
+            request.executor,
+            root=request.out.resolve(),
+            device=request.device,
+            address=request.address,
+            jobs=request.jobs,
+            pack=request.pack,
+        )
+
+    @property
+    def queued(self) -> bool:
+        """Whether an engine queues the cells for other hosts."""
+        return not self.executor.here
+
+    @property
+    def workers(self) -> int:
+        """Cells at a time, as far as that is known here."""
+        return max(1, int(min(self.executor.slots, len(self.to_run))))
+
+    @property
+    def threads(self) -> int:
+        """Processor threads of a cell."""
+        return self.executor.threads
+
+    @property
+    def terms(self) -> Terms:
+        """How its cells are placed."""
+        request = self.request
+        return Terms(request.cell_timeout, request.pack, request.retries, request.detach)
+
+    def describe(self) -> list[str]:
+        """What would be submitted, a line each; nothing if cells run on this machine."""
+        packs = pack_by_task(self.jobs, self.terms).values()
+        return self.executor.describe(self.preparations, [each for its in packs for each in its])
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is to be carried out, for a process on whatever host."""
+        return [
+            Job(
+                cell,
+                cell.folder(task.folder),
+                self._elsewhere(task.request),
+                tuple(path.resolve() for path in self.request.plugins),
+                self.threads,
+                self.request.keep,
+            )
+            for task, cell in self.to_run
+        ]
+
+    @property
+    def preparations(self) -> list[Preparation]:
+        """The tasks to prepare, as jobs of their own where cells run on other hosts."""
+        if self.executor.here:
+            return []
+        return [
+            Preparation(self._elsewhere(task.request), task.folder, self.threads)
+            for task in self.to_prepare
+        ]
+
+    def _elsewhere(self, request: TaskRequest) -> TaskRequest:
+        """A task's request for another process, maybe in another folder and with other devices."""
+        path = request.suite.endswith(".toml")
+        return replace(
+            request,
+            device=self.request.device,
+            suite=str(Path(request.suite).resolve()) if path else request.suite,
+            data=None if request.data is None else request.data.resolve(),
+        )
+
+
+def make_plan(request: RunRequest) -> Plan:
+    """Resolve names and settings into cells.
+
+    Raises:
+        UserError: anything in the request that cannot be carried out.
+    """
+    suite = get_suite(request.suite, request.data)
+    classifier = classifier_weights(suite.classifier)
+    entries, broken = find_methods(request.plugins)
+    names = method_names(request.methods, entries)
+    methods = load_methods(names, entries, broken) if names else {}
+    settings = parse_settings(request.settings, names)
+    usual = parse_settings((s for s in suite.settings if s.partition(".")[0] in names), names)
+    check_numerics(request, suite, methods.values())
+    if len(set(request.seeds)) != len(request.seeds):
+        raise UserError("--seeds names a seed twice.")
+    shots = request.shots if request.shots is not None else suite.default_shots
+    tasks, cells = [], []
+    remarks: dict[str, str] = {}
+    for target in request.targets:
+        task = load_task(request.task(suite.target(target).name, shots))
+        tasks.append(task)
+        if methods:
+            task.source.start(from_average=suite.recipe.start_from_average)
+        for name, method in methods.items():
+            settled = usual.get(name, {}) | settings.get(name, {})
+            for config in build_configs(method, settled):
+                for seed in request.seeds:
+                    cell = _cell(request, suite, task, entries[name], method, config, seed)
+                    if not request.fresh:
+                        cell, remark = extended(cell, task.folder)
+                        remarks |= {cell.hash: remark} if remark else {}
+                    cells.append((task, cell))
+    plan = Plan(request, tasks, cells, methods, broken, remarks)
+    if not request.fresh:
+        plan.cached = {
+            cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
+        }
+    if plan.to_prepare:
+        require(suite.backbones, classifier)
+    for task in plan.to_prepare:
+        task.check_resolution()
+    return plan
+
+
+def check_numerics(request: RunRequest, suite: Suite, methods: Iterable[type[Method]]) -> None:
+    """Refuse a precision that the device lacks, and micro-batches where they are not exact.
+
+    Raises:
+        UserError: the first thing that cannot be carried out.
+    """
+    request.numerics.check(suite.recipe.batch, request.device if request.here else "cpu")
+    if request.accumulate == 1:
+        return
+    for method in methods:
+        if not method.accumulates:
+            raise UserError(
+                f"--accumulate: micro-batches may change what '{method.name}' computes, as its "
+                "losses are no plain means over the images of a batch; run it without."
+            )
+
+
+def _cell(
+    request: RunRequest,
+    suite: Suite,
+    task: Task,
+    entry: MethodEntry,
+    method: type[Method],
+    config: Any,
+    seed: int,
+) -> Cell:
+    budget = suite.budget(request.budget, task.target.name)
+    iterations = budget.iterations if request.iterations is None else request.iterations
+    count = budget.snapshots if request.snapshots is None else request.snapshots
+    return Cell(
+        suite=suite.name,
+        target=task.target.name,
+        shots=task.request.shots,
+        method=entry.name,
+        title=method.title,
+        paper=method.paper,
+        method_version=method.version,
+        method_source=entry.source_hash,
+        method_origin=entry.credit,
+        look=method.look,
+        config=asdict(config),
+        seed=seed,
+        iterations=iterations,
+        snapshots=snapshot_schedule(iterations, count),
+        recipe=suite.recipe,
+        source_hash=task.source.hash,
+        few_shot_hash=task.splits.few_shot_hash,
+        numerics=request.numerics,
+    )
