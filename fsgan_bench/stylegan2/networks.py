@@ -208,9 +208,17 @@ class Generator(nn.Module):
         return self.synthesise(w, noise=noise, features=features)
 
     def synthesise(
-        self, w: Tensor, *, noise: list[Tensor] | None = None, features: bool = False
+        self,
+        w: Tensor,
+        *,
+        noise: list[Tensor] | None = None,
+        features: bool = False,
+        rgb: Tensor | None = None,
     ) -> Synthesis:
         """Run the synthesis network on ``w`` [N, n_latent, style_dim].
+
+        The toRGB layers take the ``w`` that they share with the convolutions after them, or their
+        own ``rgb`` [N, resolutions, style_dim], coarse to fine.
 
         Under autograd ``w`` always requires grad, so that path lengths exist for a frozen mapping
         network too.
@@ -218,6 +226,7 @@ class Generator(nn.Module):
         if torch.is_grad_enabled() and not w.requires_grad:
             w = w.detach().requires_grad_(True)
         noise = self.fixed_noise() if noise is None else noise
+        rgb = w[:, 1::2] if rgb is None else rgb
         kept: list[Tensor] = []
         dtypes = [
             self.architecture.dtype(resolution, w.dtype, self.compute_dtype)
@@ -225,13 +234,13 @@ class Generator(nn.Module):
         ]
         x = self.conv1(self.input(w.shape[0]).to(dtypes[0]), w[:, 0], noise[0])
         kept.append(x)
-        skip = self.to_rgb1(x, w[:, 1], None)
+        skip = self.to_rgb1(x, rgb[:, 0], None)
         for block, to_rgb in enumerate(self.to_rgbs):
             x = x.to(dtypes[block + 1])
             for layer in (2 * block + 1, 2 * block + 2):
                 x = self.convs[layer - 1](x, w[:, layer], noise[layer])
                 kept.append(x)
-            skip = to_rgb(x, w[:, 2 * block + 3], skip)
+            skip = to_rgb(x, rgb[:, block + 1], skip)
         return Synthesis(skip, w, [x.to(w.dtype) for x in kept] if features else [])
 
 

@@ -194,12 +194,19 @@ class Method:
 
     def step(self, session: Session) -> dict[str, float]:
         """Train for one iteration; return every loss term by name for the log."""
+        log = self.train_discriminator(session) | self.train_generator(session)
+        session.update_average()
+        log |= session.reported
+        session.forget_reports()
+        return log
+
+    def train_discriminator(self, session: Session) -> dict[str, float]:
+        """Take the discriminator's steps of one iteration; return its loss terms for the log."""
         recipe = session.recipe
-        log: dict[str, float] = {}
         session.train_only(session.generator_side, ())
         session.train_only(session.discriminator_side, self.discriminator_parameters(session))
         real = session.real_batch()
-        log |= session.minimise(
+        log = session.minimise(
             "discriminator", lambda: self.discriminator_loss(session, session.share(real))
         )
         if recipe.r1_every and session.iteration % recipe.r1_every == 0:
@@ -208,16 +215,20 @@ class Method:
                 lambda: {"r1": self.r1_loss(session, session.share(real))},
                 full_precision=True,
             )
+        return log
 
+    def train_generator(self, session: Session) -> dict[str, float]:
+        """Take the generator's steps of one iteration; return its loss terms for the log."""
+        recipe = session.recipe
         session.train_only(session.discriminator_side, ())
         session.train_only(session.generator_side, self.generator_parameters(session))
-        log |= session.minimise("generator", lambda: self.generator_loss(session))
+        log = session.minimise("generator", lambda: self.generator_loss(session))
         if recipe.path_length_every and session.iteration % recipe.path_length_every == 0:
             log |= self.regularise_path_length(session)
-        session.update_average()
-        log |= session.reported
-        session.forget_reports()
         return log
+
+    def adjust_gradients(self, session: Session, side: str) -> None:
+        """Change the gradients of ``side``, ``generator`` or ``discriminator``, before a step."""
 
     def r1_loss(self, session: Session, real: Tensor) -> Tensor:
         """R1 penalty at the real images [N, 3, R, R], weighted for its lazy schedule."""

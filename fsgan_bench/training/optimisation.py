@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -47,6 +47,7 @@ def minimise(
     *,
     parts: int = 1,
     zero_idle: bool = False,
+    adjust: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Take one optimiser step on the sum of the terms, averaged over the micro-batches.
 
@@ -59,6 +60,7 @@ def minimise(
         parts: number of micro-batches.
         zero_idle: whether weights that train, and that earlier steps reached but this one does not,
             take it with a gradient of 0; else the optimiser leaves them out.
+        adjust: called when the gradients are there, before the step that they are for.
 
     Returns:
         The mean of each term, by ``side/name``.
@@ -89,6 +91,7 @@ def minimise(
     overflows = not torch.nn.utils.get_total_norm(gradients).isfinite()
     if overflows and not (scaler.is_enabled() and scaler.get_scale() > SMALLEST_SCALE):
         raise Diverged(f"the gradient of the {side}'s loss is not finite")
+    adjust()
     scaler.step(optimizer)
     scaler.update()
     return dict(values)

@@ -258,6 +258,7 @@ class Session:
                 scaler,
                 parts=self.count_parts(batch),
                 zero_idle=self.recipe.zero_idle_gradients,
+                adjust=lambda: self.method.adjust_gradients(self, side),
             )
 
     @contextmanager
