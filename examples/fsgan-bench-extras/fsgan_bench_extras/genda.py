@@ -9,6 +9,7 @@ constrained in training. Marks: [paper] the abstract, [ours] a choice that we ha
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fsgan_bench import EqualLinear, Generator, Latents, Method, Session, Synthesis
+from fsgan_bench import Generator, Latents, Method, Session, Synthesis
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,7 @@ class GenDA(Method):
         return {"adaptor": Adaptor(session.architecture.style_dim)}
 
     def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
-        last = cast(EqualLinear, session.discriminator.final_linear[1])
-        classifier = EqualLinear(*reversed(last.weight.shape))
-        classifier.load_state_dict(last.state_dict())
-        return {"classifier": classifier}
+        return {"classifier": copy.deepcopy(session.discriminator.final_linear[1])}
 
     def setup(self, session: Session) -> None:
         z = session.normal("mean_w", 5120, session.architecture.style_dim)

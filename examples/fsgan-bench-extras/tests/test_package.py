@@ -60,10 +60,12 @@ def test_every_method_of_the_package_has_one() -> None:
 
 
 PAGE = PYPROJECT.parents[2] / "docs" / "adding-a-method.md"
-ROWS = "\n".join(
-    re.findall(r"^\| (`(?:fsgan_bench|baselines)\..*?) \|", PAGE.read_text("utf-8"), re.M)
-)
-PUBLIC = set(re.findall(r"`([\w.]+)`", ROWS))
+ROWS = re.findall(r"^\| (`.*?) \|", PAGE.read_text("utf-8"), re.M)
+PUBLIC = {"fsgan_bench"} | {
+    name
+    for name in re.findall(r"`([\w.]+)`", "\n".join(ROWS))
+    if name.startswith(("fsgan_bench.", "baselines"))
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -73,7 +75,7 @@ def test_it_imports_what_is_documented_as_public(path: Path) -> None:
     froms = [node for node in tree if isinstance(node, ast.ImportFrom)]
     modules = plain | {node.module or "" for node in froms}
     ours = {name for name in modules if name.partition(".")[0] in ("fsgan_bench", "baselines")}
-    assert "fsgan_bench.training.session" in ours
+    assert "fsgan_bench" in ours
     assert ours <= PUBLIC
     taken = {alias.name for node in froms for alias in node.names}
     of_others = {
