@@ -105,6 +105,7 @@ class DCL(RelaxedRealism):
     version = "2"
     paper = "Zhao et al. 2022, A closer look at few-shot image generation"
     Config = DCLConfig
+    ablation = ({"lambda2": 0}, {"lambda1": 0})
 
     def generator_loss(self, session: Session) -> Losses:
         config, batch = self.config, session.recipe.batch

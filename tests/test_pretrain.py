@@ -16,8 +16,9 @@ from fsgan_bench.data.images import Images, content_hash, content_hashes, set_ha
 from fsgan_bench.data.near import copies, thumbnails
 from fsgan_bench.driver.pretraining import PretrainConfig, _divided, pretrain
 from fsgan_bench.errors import UserError
-from fsgan_bench.stylegan2.checkpoint import load_source, read_tensors
+from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.states import load_state
 from fsgan_bench.training.recipe import Recipe
 

@@ -57,8 +57,8 @@ def _show(found: Changes, console: Console) -> None:
 
     if found.made:
         table = Table("made with", "before", "after", "cells", box=box.SIMPLE_HEAD, pad_edge=False)
-        for *texts, count in found.made:
-            table.add_row(*(Text(str(text), overflow="fold") for text in texts), str(count))
+        for *words, count in found.made:
+            table.add_row(*(Text(str(word), overflow="fold") for word in words), str(count))
         console.print(table)
     else:
         console.print("All cells were made with the same settings, versions and hardware.")

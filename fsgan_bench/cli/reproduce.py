@@ -73,9 +73,9 @@ def reproduce(
 ) -> None:
     """Run what is missing for the paper's figures and tables, and draw them.
 
-    PART is trajectories, grids, tables, classifier-ablation, dcl-ablation, data-size, or all (the
-    default). Cells are those of fsgan-bench run: finished ones are taken as they are, and with
-    nothing missing everything is drawn again from the files.
+    PART is trajectories, grids, tables, classifier-ablation, METHOD-ablation of a method that has
+    one, data-size, or all (the default). Cells are those of fsgan-bench run: finished ones are
+    taken as they are, and with nothing missing everything is drawn again from the files.
 
     quick: one target, three seeds, ablations with one. standard: three targets, three seeds in the
     ablations too, two methods' data sizes. full: all targets, five seeds, all methods' data sizes.
@@ -84,21 +84,22 @@ def reproduce(
     from fsgan_bench.cli.report import write_report
     from fsgan_bench.driver.plan import RunRequest
     from fsgan_bench.reproduction.plan import (
-        PARTS,
         SCOPES,
         ReproduceRequest,
         draw_reproduction,
+        known_parts,
         plan_reproduction,
     )
 
+    known = known_parts()
     for part in parts:
-        look_up("part", part, dict.fromkeys((*PARTS, ALL)))
+        look_up("part", part, dict.fromkeys((*known, ALL)))
     look_up("budget", budget, SCOPES)
     check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
     everything = not parts or ALL in parts
     request = ReproduceRequest(
-        parts=PARTS if everything else tuple(part for part in PARTS if part in parts),
+        parts=known if everything else tuple(part for part in known if part in parts),
         budget=budget,
         targets=None if targets is None else target_list(targets),
         seeds=seeds,

@@ -106,9 +106,9 @@ def describe(results: TaskResults) -> dict[str, Any]:
             for name, style in palette.REFERENCES.items()
         ],
         "each": {
-            f"{variant}/{seed}": found
+            f"{variant}/{seed}": values
             for (variant, seed), cell in per_cell.items()
-            if (found := _each(cell))
+            if (values := _each(cell))
         },
         "eachTitles": _EACH,
         "copy": _copy_threshold(results.files.probe("real")),

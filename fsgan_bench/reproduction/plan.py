@@ -6,41 +6,39 @@ Zhao et al. 2022: the trajectories are Fig. 2, the ablations Fig. 6. Cells lie w
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Any, TypeVar
 
 from fsgan_bench.analysis import verdict as report
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.drawing import KINDS, draw
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.reproduction import drawings
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.looks import method_order
 from fsgan_bench.results.reader import load
 from fsgan_bench.snapshots.judge_again import JUDGES, judge_again
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.machine import cores
+from fsgan_bench.training.method import Method
 
 T = TypeVar("T")
 
-Part: TypeAlias = Literal[
-    "trajectories", "grids", "tables", "classifier-ablation", "dcl-ablation", "data-size"
-]
-
-PARTS: tuple[Part, ...] = get_args(Part)
-
-COMPARED: tuple[Part, ...] = ("trajectories", "grids", "tables")
+COMPARED = ("trajectories", "grids", "tables")
 """Parts that are drawn from all methods' cells."""
+
+CLASSIFIERS = "classifier-ablation"
+DATA_SIZE = "data-size"
 
 SHOTS = (1, 5, 10, 50, 100)
 """Of the part data-size."""
-
-CONTRASTIVE: tuple[tuple[str, ...], ...] = ((), ("dcl.lambda2=0",), ("dcl.lambda1=0",))
-"""Settings of the part dcl-ablation: both losses, the generator's alone, the discriminator's."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +49,20 @@ class Scope:
         targets: the first so many of the suite; None: all.
         seeds: of every method.
         ablation_seeds: the first so many of them, in the three ablations.
-        sized: methods whose data size is varied.
+        sized: places of the methods whose data size is varied, in the order of ours: the first is
+            plain fine-tuning, the last is the paper's; None: all.
     """
 
     targets: int | None
     seeds: int
     ablation_seeds: int
-    sized: str
+    sized: tuple[int, ...] | None
 
 
 SCOPES: dict[str, Scope] = {
-    "quick": Scope(targets=1, seeds=3, ablation_seeds=1, sized="dcl"),
-    "standard": Scope(targets=3, seeds=3, ablation_seeds=3, sized="tgan,dcl"),
-    "full": Scope(targets=None, seeds=5, ablation_seeds=5, sized="all"),
+    "quick": Scope(targets=1, seeds=3, ablation_seeds=1, sized=(-1,)),
+    "standard": Scope(targets=3, seeds=3, ablation_seeds=3, sized=(0, -1)),
+    "full": Scope(targets=None, seeds=5, ablation_seeds=5, sized=None),
 }
 """By the budget's name; cells train as the suite's budget of that name says, or its longest."""
 
@@ -73,13 +72,13 @@ class ReproduceRequest:
     """What is asked for.
 
     Attributes:
-        parts: which of ``PARTS``.
+        parts: which of :func:`known_parts`.
         budget: a name of ``SCOPES``.
         targets, seeds: in place of the scope's; ablations take the first target only.
         run: everything else, as for ``fsgan-bench run``.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[str, ...]
     budget: str
     targets: tuple[str, ...] | None
     seeds: tuple[int, ...] | None
@@ -94,7 +93,7 @@ class Reproduction:
         plan: every cell once.
         task: the first target with the suite's number of shots, where the ablations are drawn.
         compared: cells of all methods, by the folder of their task.
-        contrastive: cells of the part dcl-ablation.
+        ablated: cells of the ablation of a method, by its name.
         sized: cells of the part data-size.
         rejudged: cells whose snapshots the part classifier-ablation scores again.
         notes: what is left out, and why.
@@ -103,10 +102,16 @@ class Reproduction:
     plan: Plan
     task: Task
     compared: dict[Path, list[Path]] = field(default_factory=dict)
-    contrastive: list[Path] = field(default_factory=list)
+    ablated: dict[str, list[Path]] = field(default_factory=dict)
     sized: list[Path] = field(default_factory=list)
     rejudged: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def known_parts() -> tuple[str, ...]:
+    """What can be asked for; a method that says what its ablation is has a part for it."""
+    ablations = (_ablation(method) for method in _ours() if method.ablation)
+    return (*COMPARED, CLASSIFIERS, *ablations, DATA_SIZE)
 
 
 def plan_reproduction(request: ReproduceRequest) -> Reproduction:
@@ -125,23 +130,31 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
     plans = _Plans()
     compared: dict[Path, list[Path]] = {}
     notes: list[str] = []
-    contrastive: list[Path] = []
+    ablated: dict[str, list[Path]] = {}
     sized: list[Path] = []
     if not set(COMPARED).isdisjoint(request.parts):
         for task, cell in plans.add(whole):
             compared.setdefault(task.folder, []).append(cell.folder(task.folder))
-    rejudged = plans.folders(few) if "classifier-ablation" in request.parts else []
-    if "dcl-ablation" in request.parts:
-        for settings in CONTRASTIVE:
-            contrastive += plans.folders(replace(few, methods="dcl", settings=settings))
-    if "data-size" in request.parts:
+    rejudged = plans.folders(few) if CLASSIFIERS in request.parts else []
+    for method in _ours():
+        if _ablation(method) in request.parts:
+            ablated[method.name] = [
+                folder
+                for values in ({}, *method.ablation)
+                for folder in plans.folders(
+                    replace(few, methods=method.name, settings=_settings(method, values))
+                )
+            ]
+    if DATA_SIZE in request.parts:
+        ours = [method.name for method in _ours()]
+        methods = "all" if scope.sized is None else ",".join(ours[at] for at in scope.sized)
         for shots in SHOTS:
             try:
-                sized += plans.folders(replace(few, methods=scope.sized, shots=shots))
+                sized += plans.folders(replace(few, methods=methods, shots=shots))
             except UserError as error:
                 notes.append(f"data-size: {shots} shots are left out: {error}")
     task = load_task(whole.task(targets[0], suite.default_shots))
-    return Reproduction(plans.merged(whole), task, compared, contrastive, sized, rejudged, notes)
+    return Reproduction(plans.merged(whole), task, compared, ablated, sized, rejudged, notes)
 
 
 def draw_reproduction(
@@ -162,8 +175,9 @@ def draw_reproduction(
     everything = _finished(cell for cells in found.compared.values() for cell in cells)
     if "tables" in kinds and everything:
         written += report.write(report.verdict(load(everything)))
-    if contrastive := _finished(found.contrastive):
-        written += draw(contrastive, folder / "dcl_ablation")
+    for method, cells in found.ablated.items():
+        if finished := _finished(cells):
+            written += draw(finished, folder / f"{method}_ablation")
     if sized := _finished(found.sized):
         written += drawings.draw_sizes(sized, folder)
     if judged := _finished(found.rejudged):
@@ -179,6 +193,22 @@ def draw_reproduction(
         titles = {judge.key: judge.title for judge in JUDGES}
         written += drawings.draw_classifiers(judged, titles)
     return written
+
+
+@functools.cache
+def _ours() -> tuple[type[Method], ...]:
+    """The methods that come with fsgan-bench, in their order."""
+    methods = [entry.load() for entry in method_entries().values() if not entry.third_party]
+    return tuple(sorted(methods, key=lambda method: method_order(method.name, method.look)))
+
+
+def _ablation(method: type[Method]) -> str:
+    """The part that compares a method with what it is without some of it."""
+    return f"{method.name}-ablation"
+
+
+def _settings(method: type[Method], values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{method.name}.{key}={value}" for key, value in values.items())
 
 
 def _finished(cells: Iterable[Path]) -> list[Path]:

@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
-from fsgan_bench.errors import UserError
+from fsgan_bench.errors import UserError, what_happened
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.records import CellFields
-from fsgan_bench.stylegan2.checkpoint import read_tensors
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.suites.file import SUITES
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.recipe import Recipe
@@ -77,6 +77,5 @@ def stored_sampler(
         tensors, card = read_tensors(snapshot)
         session.averaged.load_state_dict(tensors)
     except Exception as error:  # what a damaged snapshot or another version raises is open
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the snapshot cannot be read: {reason}") from error
+        raise UserError(f"the snapshot cannot be read: {what_happened(error)}") from error
     return method, dict(session.averaged.items()), card

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from fsgan_bench.errors import what_happened
 from fsgan_bench.system.files import write_atomic
 
 _MARK = b"fsgan-bench sha256 "
@@ -93,8 +94,7 @@ def load_state(path: Path) -> dict[str, Any]:
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
     except Exception as error:  # damaged bytes make torch.load raise almost anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DamagedState(f"{path.name} is damaged: {reason}") from error
+        raise DamagedState(f"{path.name} is damaged: {what_happened(error)}") from error
     return state
 
 

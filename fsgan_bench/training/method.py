@@ -66,6 +66,7 @@ class Method:
             other. ``--accumulate`` refuses a method that does not say so.
         averages_discriminator: whether the session keeps moving averages of the discriminator's
             side too.
+        ablation: settings that leave out a part of the method, each to be compared with the whole.
         look: how figures draw it, and its place among the methods; None for a look that follows
             from the name.
     """
@@ -79,6 +80,7 @@ class Method:
     shortened: ClassVar[Mapping[str, Any]] = {}
     accumulates: ClassVar[bool] = False
     averages_discriminator: ClassVar[bool] = False
+    ablation: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     look: ClassVar[Look | None] = None
 
     def __init__(self, config: Any = None) -> None:

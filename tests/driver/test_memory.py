@@ -44,7 +44,8 @@ def make_cell(name: str, config: Any, numerics: Numerics | None = None) -> Cell:
 
 def real_peak(method: Method, numerics: Numerics) -> int:
     """Bytes alive at the peak of a real iteration 6 (of both regularisers) of ``method``."""
-    with LiveBytes() as live:
+    live = LiveBytes()
+    with live:
         session = Session(
             method,
             Generator(SHAPE),

@@ -17,7 +17,7 @@ from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings
-from fsgan_bench.results.cell import Cell, content_hash, snapshot_schedule
+from fsgan_bench.results.cell import Cell, cell_hash, snapshot_schedule
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe
@@ -86,7 +86,7 @@ def test_finished_cells_keep_their_hash_as_fields_are_added() -> None:
     for path in stored:
         document = json.loads(path.read_text(encoding="utf-8"))
         fields = {key: value for key, value in document["cell"].items() if key != "protocol"}
-        assert content_hash(fields) == document["hash"]
+        assert cell_hash(fields) == document["hash"]
         assert Cell(**{**fields, "recipe": Recipe(**fields["recipe"])}).method == fields["method"]
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from fsgan_bench.cli.main import main
 from fsgan_bench.driver.plan import RunRequest
 from fsgan_bench.reproduction import plan as reproduce
-from fsgan_bench.reproduction.plan import PARTS, ReproduceRequest, plan_reproduction
+from fsgan_bench.reproduction.plan import ReproduceRequest, known_parts, plan_reproduction
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import TaskFiles
 from fsgan_bench.snapshots.judge_again import JUDGES
@@ -118,7 +118,7 @@ def test_a_second_time_everything_is_drawn_from_the_files(
 def test_a_part_needs_its_own_cells_alone(suite: Path, tmp_path: Path) -> None:
     def cells(*parts: str) -> list[Cell]:
         request = ReproduceRequest(
-            tuple(part for part in PARTS if part in parts),
+            tuple(part for part in known_parts() if part in parts),
             "quick",
             ("sketches",),
             (0, 1, 2),

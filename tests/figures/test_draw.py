@@ -240,9 +240,9 @@ def test_same_noise_stays_in_its_column(writer: Any) -> None:
     [results] = load(writer.folder)
     figure = grids.same_noise_grid(results)
     assert figure is not None
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    agg: Any = FigureCanvasAgg(figure)
+    agg.draw()
+    pixels = np.asarray(agg.buffer_rgba())[..., :3]
     last = grids.read_strip(cell / "grids" / "000100.png", 16)
     source = grids.read_strip(writer.folder / "strips" / "source.png", 16)
     bar = np.round(255 * np.array(to_rgb(look("tgan").colour))).astype(int)

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.analysis.claims import Judgement
+from fsgan_bench.analysis.claims import Judgement, Verdict
 from fsgan_bench.analysis.document import to_json
-from fsgan_bench.analysis.verdict import Verdict, markdown, verdict, write
+from fsgan_bench.analysis.verdict import markdown, verdict, write
 from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.per_image import ProbeValues
 from fsgan_bench.results import curves
 from fsgan_bench.results.reader import load
 from fsgan_bench.results.resampling import draws
+from fsgan_bench.results.scales import metric_scales
 from fsgan_bench.tables.scores import tables
 
 SOURCE, REAL, START = 0.747, 0.502, 0.06
@@ -254,7 +255,7 @@ def test_bands_are_the_probe_batchs_with_one_seed_and_the_seeds_with_several(wri
     judged(writer, shaped(), seeds=1, methods=METHODS[:1])
     results = load(writer.folder)[0]
     (variant,) = curves.variants(results)
-    (scale,) = curves.scales(results, "intra_lpips")
+    (scale,) = metric_scales(results, "intra_lpips")
     curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
     assert curve is not None and curve.draws is not None
     assert curve.spread == pytest.approx(curve.draws.std(axis=0, ddof=1))

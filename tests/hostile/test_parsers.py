@@ -22,7 +22,8 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import task_folder
-from fsgan_bench.stylegan2.checkpoint import load_networks, read_tensors, save_modules
+from fsgan_bench.stylegan2.checkpoint import load_networks, save_modules
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.suites.file import _SuiteFile, parse_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.training.recipe import Recipe

@@ -74,10 +74,11 @@ def test_no_code_in_a_file_is_run(kind: str, reader: str, tmp_path: Path) -> Non
 
 def torch_or_pickle(file: Path) -> None:
     """Do what no reader may do."""
-    for obey in (
+    ways: tuple[Callable[[], object], ...] = (
         lambda: torch.load(file, weights_only=False),
         lambda: pickle.loads(file.read_bytes()),
-    ):
+    )
+    for obey in ways:
         with contextlib.suppress(Exception):
             obey()
 

@@ -28,12 +28,11 @@ from fsgan_bench.features import weights
 from fsgan_bench.features.lpips import (
     HEADS_DIGESTS,
     LPIPS_NAMES,
-    LpipsName,
     LpipsNetwork,
     build_lpips,
     check_heads,
 )
-from fsgan_bench.features.names import FrechetBackbone
+from fsgan_bench.features.names import FrechetBackbone, LpipsName
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.features.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT

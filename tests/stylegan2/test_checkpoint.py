@@ -19,12 +19,12 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import (
     convert,
     load_source,
-    read_tensors,
     save_modules,
     save_rosinality,
     save_source,
 )
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash
 
 Pair = tuple[Generator, Discriminator]
@@ -73,7 +73,7 @@ def test_safetensors_round_trip(tmp_path: Path, networks: Pair) -> None:
     card = {"data": "faces", "seed": 3, "config": {"batch": 4}}
     save_source(path, *networks, card)
     source = load_source(path)
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
     assert source.card == card
     assert source.hash == file_hash(path)
 
@@ -82,11 +82,11 @@ def test_rosinality_round_trip(tmp_path: Path, networks: Pair) -> None:
     first, second = tmp_path / "first.pt", tmp_path / "second.pt"
     torch.save(parts(networks), first)
     source = load_source(first)
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
     assert source.card == {}
     save_rosinality(second, *source.pair)
     again = load_source(second)
-    assert_same_pair((again.generator, again.discriminator), networks)
+    assert_same_pair(again.pair, networks)
     stored = torch.load(second, weights_only=True)
     assert sorted(stored) == ["d", "g", "g_ema"]
 
@@ -100,7 +100,7 @@ def test_the_raw_generator_is_read_and_survives_conversion(
     convert(first, second)
     for path in (first, second):
         source = load_source(path)
-        assert_same_pair((source.generator, source.discriminator), networks)
+        assert_same_pair(source.pair, networks)
         raw, discriminator = source.start(from_average=False)
         assert discriminator is source.discriminator
         assert not any(value.any() for value in raw.state_dict().values())
@@ -149,7 +149,7 @@ def test_loaded_networks_are_frozen(tmp_path: Path, networks: Pair) -> None:
     path = tmp_path / "source.safetensors"
     save_source(path, *networks, {})
     source = load_source(path)
-    for network in (source.generator, source.discriminator):
+    for network in source.pair:
         assert not network.training
         assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -170,7 +170,7 @@ def test_what_a_training_script_stores_beside_the_pair_is_passed_over(
         parts(networks) | optimizers | {"args": arguments, "ada_aug_p": 0.0, "iter": 5}, path
     )
     source = load_source(path)
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
 
 
 def test_modules_round_trip(tmp_path: Path, networks: Pair) -> None:
@@ -339,7 +339,7 @@ def test_names_of_a_data_parallel_wrapper(tmp_path: Path, networks: Pair, wrappe
     path = tmp_path / "parallel.pt"
     torch.save(stored, path)
     source = load_source(path)
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
 
 
 def same_parts(one: object, other: object) -> bool:
@@ -385,7 +385,7 @@ def test_convert_command(tmp_path: Path, networks: Pair) -> None:
     )
     assert result.exit_code == 0, result.output
     source = load_source(tmp_path / "out.safetensors")
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
 
 
 def left_out(stored: dict[str, Any], *, noises: bool, kernels: bool) -> dict[str, Any]:
@@ -435,7 +435,7 @@ def test_wrappers_in_any_order(tmp_path: Path, networks: Pair, prefix: str) -> N
         stored[key] = {prefix + name: value for name, value in stored[key].items()}
     torch.save(stored, tmp_path / "wrapped.pt")
     source = load_source(tmp_path / "wrapped.pt")
-    assert_same_pair((source.generator, source.discriminator), networks)
+    assert_same_pair(source.pair, networks)
 
 
 def test_numbers_and_paths_beside_the_tensors_do_nothing(tmp_path: Path, networks: Pair) -> None:
@@ -453,7 +453,7 @@ def test_numbers_and_paths_beside_the_tensors_do_nothing(tmp_path: Path, network
         path = tmp_path / f"{zipped}.pt"
         torch.save(parts(networks) | beside, path, _use_new_zipfile_serialization=zipped)
         source = load_source(path)
-        assert_same_pair((source.generator, source.discriminator), networks)
+        assert_same_pair(source.pair, networks)
 
 
 def test_content_decides_and_no_suffix(tmp_path: Path, networks: Pair) -> None:
@@ -467,7 +467,7 @@ def test_content_decides_and_no_suffix(tmp_path: Path, networks: Pair) -> None:
         packed.write_bytes(gzip.compress(path.read_bytes()))
         for each in (path, packed):
             source = load_source(each)
-            assert_same_pair((source.generator, source.discriminator), networks)
+            assert_same_pair(source.pair, networks)
             assert source.card == ({"title": "x"} if "ours" in each.name else {})
 
 

@@ -73,8 +73,9 @@ def random_discriminator() -> State:
 
 
 def linear(state: State, name: str, x: Tensor, lr: float = 1.0) -> Tensor:
-    weight: Tensor = state[f"{name}.weight"]
-    return x @ (weight * lr / weight.shape[1] ** 0.5).t() + state[f"{name}.bias"] * lr
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    made: Tensor = x @ (weight * lr / weight.shape[1] ** 0.5).t() + bias * lr
+    return made
 
 
 def activate(x: Tensor) -> Tensor:
@@ -126,8 +127,9 @@ def reference_images(state: State, z: Tensor) -> Tensor:
 
 def reference_logits(state: State, x: Tensor) -> Tensor:
     def weight(name: str) -> Tensor:
-        value: Tensor = state[f"{name}.weight"]
-        return value / value[0].numel() ** 0.5
+        value = state[f"{name}.weight"]
+        scaled: Tensor = value / value[0].numel() ** 0.5
+        return scaled
 
     def bias(name: str) -> Tensor:
         return state[f"{name}.bias"][:, None, None]

@@ -53,8 +53,9 @@ def open_page(browser: Browser) -> Iterator[Any]:
     opened: list[tuple[Any, Opened]] = []
 
     def act(path: Path, width: int = 1300, height: int = 900, **more: Any) -> Opened:
-        size = {"width": width, "height": height}
-        context = browser.new_context(viewport=size, offline=True, **more)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, offline=True, **more
+        )
         found = Opened(context.new_page())
         opened.append((context, found))
         found.page.on("console", lambda said: found.problems.append(said.text))
