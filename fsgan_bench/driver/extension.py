@@ -14,7 +14,8 @@ from fsgan_bench.results.cell import Cell, cell_hash
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.records import CellRecord, ManifestRecord
-from fsgan_bench.stylegan2.checkpoint import read_tensors, save_tensors
+from fsgan_bench.stylegan2.checkpoint import save_tensors
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash, write_atomic
 
 _OF_LENGTH = ("iterations", "snapshots", "protocol")

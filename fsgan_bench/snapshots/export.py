@@ -16,10 +16,10 @@ from fsgan_bench.snapshots.restore import stored_sampler, stored_task
 from fsgan_bench.stylegan2.checkpoint import (
     check_target,
     generator_of,
-    read_tensors,
     write_networks,
 )
 from fsgan_bench.stylegan2.networks import Generator
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.training.method import Method
 
 PREFIX = "generator."

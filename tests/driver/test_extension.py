@@ -14,7 +14,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.layout import CellFiles, Keep
 from fsgan_bench.snapshots.verify import verify_runs
-from fsgan_bench.stylegan2.checkpoint import read_tensors
+from fsgan_bench.stylegan2.reading import read_tensors
 
 
 def plan(suite: Path, out: Path, iterations: int, method: str = "tgan") -> Plan:
