@@ -57,8 +57,9 @@ def _show(found: Changes, console: Console) -> None:
 
     if found.made:
         table = Table("made with", "before", "after", "cells", box=box.SIMPLE_HEAD, pad_edge=False)
-        for *words, count in found.made:
-            table.add_row(*(Text(str(word), overflow="fold") for word in words), str(count))
+        for what, before, after, count in found.made:
+            texts = (Text(text, overflow="fold") for text in (what, before, after))
+            table.add_row(*texts, str(count))
         console.print(table)
     else:
         console.print("All cells were made with the same settings, versions and hardware.")
@@ -69,7 +70,7 @@ def _show(found: Changes, console: Console) -> None:
     )
     for change in found.scores:
         error = change.difference.stderr
-        texts = (
+        words = (
             change.task,
             change.method,
             change.scale.heading,
@@ -79,7 +80,7 @@ def _show(found: Changes, console: Console) -> None:
             f"{change.difference.value:+.4g}" + (f" ± {error:.2g}" if math.isfinite(error) else ""),
         )
         judgement = Text(change.judgement, style=STYLES.get(change.judgement, ""))
-        table.add_row(*map(Text, texts), judgement)
+        table.add_row(*map(Text, words), judgement)
     console.print(table)
     for note in found.notes:
         console.print(Text(note))

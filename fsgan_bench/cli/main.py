@@ -27,6 +27,8 @@ from fsgan_bench.cli.report import report
 from fsgan_bench.cli.reproduce import reproduce
 from fsgan_bench.cli.run import run
 from fsgan_bench.cli.score import score
+from fsgan_bench.cli.status import status
+from fsgan_bench.cli.track import track
 from fsgan_bench.cli.verdict import verdict
 from fsgan_bench.cli.verify import verify
 from fsgan_bench.cli.weights import weights
@@ -112,6 +114,8 @@ main.add_command(report)
 main.add_command(reproduce)
 main.add_command(run)
 main.add_command(score)
+main.add_command(status)
+main.add_command(track)
 main.add_command(verdict)
 main.add_command(verify)
 main.add_command(weights)

@@ -42,6 +42,15 @@ PLUGIN = click.option(
     help="Python file with a method of your own; may be repeated.",
 )
 
+TRACK = click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    metavar="DASHBOARD",
+    help="Send losses, scores and images to tensorboard, wandb or mlflow, below tracking in the "
+    "results root; may be repeated.",
+)
+
 
 ENGINE = (
     click.option(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from fsgan_bench.cli.sparkline import sparkline
 from fsgan_bench.driver.worker import Event
+
+WHOLE = "all cells"
 
 
 class Display:
-    """Shows the events of cells by label; use as a context manager."""
+    """Shows the events of cells by label; use as a context manager.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    On a terminal each cell has a line: iterations, time left, p_t so far as a sparkline, scores,
+    losses, and the most memory that its process has taken. A last line is for the whole.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.clock = console, clock
         self.live = console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description:<12}", markup=False),
@@ -29,8 +38,14 @@ class Display:
         self.rows: dict[str, TaskID] = {}
         self.totals: dict[str, int] = {}
         self.scores: dict[str, Mapping[str, Any]] = {}
+        self.trails: dict[str, list[float]] = {}
+        self.done: dict[str, int] = {}
+        self.first: dict[str, int] = {}
+        self.memory: dict[str, int] = {}
+        self.began = clock()
 
     def __enter__(self) -> Display:
+        self.began = self.clock()
         if self.live:
             self.progress.start()
         return self
@@ -50,40 +65,86 @@ class Display:
         if self.live:
             for label, total in totals.items():
                 self.rows[label] = self.progress.add_task(label, total=total, note="waiting")
+            if len(totals) > 1:
+                whole = sum(totals.values())
+                self.rows[WHOLE] = self.progress.add_task(WHOLE, total=whole, note="")
 
     def show(self, label: str, event: Event) -> None:
         """Show one event of the cell ``label``."""
         news = event.news
         if event.kind == "progress" and "scores" in news:
             self.scores[label] = news["scores"]
+            if "realisticness" in news["scores"]:
+                p_t = news["scores"]["realisticness"]
+                self.trails.setdefault(label, []).append(float("nan") if p_t is None else p_t)
             if not self.live:
                 done, total = news["iteration"], self.totals[label]
                 self._print(f"{label}: iteration {done}/{total}  {describe(news['scores'])}")
         elif event.kind == "progress" and "note" in news:
             self._print(f"{label}: {news['note']}")
-        elif event.kind == "progress" and self.live:
-            note = f"{self._eta(label, news)}  {losses(news['losses'])}"
-            if label in self.scores:
-                note += f"  {describe(self.scores[label])}"
-            self.progress.update(self.rows[label], completed=news["iteration"], note=note)
-        elif event.kind != "progress":
-            words = {
-                "started": f"starting on {news['where']}" if "where" in news else "starting",
-                "done": f"done  {describe(self.scores.get(label, {}))}",
-                "failed": f"failed: {news.get('reason')}",
-                "stopped": "stopped, state saved",
-                "elsewhere": f"running elsewhere: {news.get('owner')}; waiting for it",
-                "cached": "done by another run",
-            }
+        elif event.kind == "progress":
+            self.first.setdefault(label, news["iteration"])
+            self.done[label] = news["iteration"]
+            self.memory[label] = news.get("memory", 0)
             if self.live:
-                completed = self.totals[label] if event.kind in ("done", "cached") else None
-                self.progress.update(self.rows[label], completed=completed, note=words[event.kind])
-            else:
-                self._print(f"{label}: {words[event.kind]}")
+                self.progress.update(
+                    self.rows[label], completed=news["iteration"], note=self._note(label, news)
+                )
+                self._show_whole()
+        else:
+            self._end(label, event)
 
-    def _eta(self, label: str, news: Mapping[str, Any]) -> str:
+    def _end(self, label: str, event: Event) -> None:
+        where = event.news.get("where")
+        words = {
+            "started": f"starting on {where}" if where else "starting",
+            "done": f"done  {self._trail(label)}{describe(self.scores.get(label, {}))}",
+            "failed": f"failed: {event.news.get('reason')}",
+            "stopped": "stopped, state saved",
+            "elsewhere": f"running elsewhere: {event.news.get('owner')}; waiting for it",
+            "cached": "done by another run",
+        }
+        text = words.get(event.kind, event.kind)
+        if event.last:
+            self.memory.pop(label, None)
+        if event.kind in ("done", "cached", "failed"):
+            self.done[label] = self.totals[label]
+            self.first.setdefault(label, self.totals[label])
+        if self.live:
+            completed = self.totals[label] if event.kind in ("done", "cached") else None
+            self.progress.update(self.rows[label], completed=completed, note=text)
+            self._show_whole()
+        else:
+            self._print(f"{label}: {text}")
+
+    def _note(self, label: str, news: Mapping[str, Any]) -> str:
         left = (self.totals[label] - news["iteration"]) * news["seconds_per_iteration"]
-        return f"{timedelta(seconds=round(left))} left"
+        parts = [
+            f"{timedelta(seconds=round(left))} left",
+            self._trail(label) + describe(self.scores.get(label, {})),
+            losses(news["losses"]),
+            decimal(self.memory[label]) if self.memory[label] else "",
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _trail(self, label: str) -> str:
+        """p_t so far, in front of its value."""
+        trail = sparkline(self.trails.get(label, []), encoding=self.console.encoding)
+        return f"{trail} " if trail else ""
+
+    def _show_whole(self) -> None:
+        if WHOLE not in self.rows:
+            return
+        done = sum(self.done.values())
+        here = done - sum(self.first.values())
+        left = sum(self.totals.values()) - done
+        parts = []
+        if here > 0:
+            seconds = left * (self.clock() - self.began) / here
+            parts.append(f"about {timedelta(seconds=round(seconds))} left")
+        if memory := sum(self.memory.values()):
+            parts.append(f"{decimal(memory)} of memory")
+        self.progress.update(self.rows[WHOLE], completed=done, note="  ".join(parts))
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from fsgan_bench.cli.options import (
     DATA,
     PATH,
     PLUGIN,
+    TRACK,
     check_engine,
     engine_options,
     seed_list,
@@ -63,12 +64,14 @@ def _seeds(
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
 )
 @engine_options
+@TRACK
 def reproduce(
     parts: tuple[str, ...],
     targets: str | None,
     seeds: tuple[int, ...] | None,
     budget: str,
     dry_run: bool,
+    trackers: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Run what is missing for the paper's figures and tables, and draw them.
@@ -90,6 +93,7 @@ def reproduce(
         known_parts,
         plan_reproduction,
     )
+    from fsgan_bench.trackers.tracker import find_tracker
 
     known = known_parts()
     for part in parts:
@@ -97,6 +101,7 @@ def reproduce(
     look_up("budget", budget, SCOPES)
     check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
+    dashboards = {name: find_tracker(name) for name in trackers}
     everything = not parts or ALL in parts
     request = ReproduceRequest(
         parts=known if everything else tuple(part for part in known if part in parts),
@@ -114,7 +119,7 @@ def reproduce(
     show_broken(found.plan.broken)
     if dry_run:
         sys.exit(1 if found.plan.broken else 0)
-    failures = carry_out(found.plan, console)
+    failures = carry_out(found.plan, console, dashboards)
     if request.run.detach:
         return
     for path in draw_reproduction(request, found, say=lambda line: click.echo(line, err=True)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from fsgan_bench.cli.options import (
     DATA,
     PATH,
     PLUGIN,
+    TRACK,
     Number,
     check_engine,
     engine_options,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fsgan_bench.driver.plan import Plan
+    from fsgan_bench.trackers.tracker import Tracker
 
 
 JOINS = "The jobs go on; the same command without --detach joins them and draws what came out."
@@ -111,16 +115,19 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
 )
 @engine_options
-def run(targets: str, dry_run: bool, **options: Any) -> None:
+@TRACK
+def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) -> None:
     """Adapt, score, tabulate and draw; finished cells are skipped."""
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
     from fsgan_bench.driver.plan import RunRequest, make_plan
     from fsgan_bench.driver.run import start_over
+    from fsgan_bench.trackers.tracker import find_tracker
 
     names = target_list(targets)
     check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
+    dashboards = {name: find_tracker(name) for name in trackers}
     console = make_console()
     request = RunRequest(targets=names, **options)
     with console.status("planning"):
@@ -131,7 +138,7 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
         sys.exit(1 if plan.broken else 0)
     if request.fresh:
         start_over(plan)
-    failures = carry_out(plan, console)
+    failures = carry_out(plan, console, dashboards)
     if request.detach:
         return
     undrawn = False
@@ -151,8 +158,12 @@ def run(targets: str, dry_run: bool, **options: Any) -> None:
     sys.exit(1 if failures or plan.broken or undrawn else 0)
 
 
-def carry_out(plan: Plan, console: Console) -> dict[str, str]:
+def carry_out(
+    plan: Plan, console: Console, dashboards: Mapping[str, type[Tracker]]
+) -> dict[str, str]:
     """Prepare the tasks and run the cells that are not done; the reasons of those that failed.
+
+    The report is kept current meanwhile, and ``dashboards``, by name, are sent what cells write.
 
     After a signal it says how to go on, and ends the process with the signal's exit code.
     """
@@ -162,6 +173,8 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
     from fsgan_bench.driver.placing import Signalled
     from fsgan_bench.driver.run import run_plan
     from fsgan_bench.report.live import LiveReport
+    from fsgan_bench.results.commands import record_command
+    from fsgan_bench.trackers.following import LiveTracking
 
     if plan.to_prepare:
         check_writable(plan.request.out)
@@ -169,13 +182,23 @@ def carry_out(plan: Plan, console: Console) -> dict[str, str]:
         prepare_here(plan, console)
     if not plan.to_run and not plan.preparations:
         return {}
-    report = LiveReport(
-        [cell.folder(task.folder) for task, cell in plan.cells],
-        report_file(plan),
-        lambda line: click.echo(line, err=True),
-    )
+    command = shlex.join(["fsgan-bench", *sys.argv[1:]])
+    record_command(plan.request.out, command, [cell.hash for _, cell in plan.to_run])
+    folders = {cell.hash: cell.folder(task.folder) for task, cell in plan.cells}
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    followers = [
+        Display(console),
+        LiveReport(list(folders.values()), report_file(plan), say),
+        *(
+            LiveTracking(name, kind, plan.request.out / "tracking", folders, say)
+            for name, kind in dashboards.items()
+        ),
+    ]
     try:
-        failures = run_plan(plan, Together(Display(console), report))
+        failures = run_plan(plan, Together(*followers))
     except Signalled as signal:
         if plan.executor.outlives_run:
             click.echo(f"Left. {JOINS}", err=True)

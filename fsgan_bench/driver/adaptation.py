@@ -30,7 +30,7 @@ from fsgan_bench.system.files import (
     write_text,
 )
 from fsgan_bench.system.json_files import read_lines
-from fsgan_bench.system.machine import description
+from fsgan_bench.system.machine import description, peak_resident
 from fsgan_bench.system.provenance import commit
 from fsgan_bench.system.states import previous_state, recover_state, save_state
 from fsgan_bench.training.method import Method
@@ -64,7 +64,8 @@ class Adaptation:
         task: what its cells share.
         method: the method, configured.
         report: receives progress as dicts with ``iteration``, ``seconds_per_iteration``,
-            ``losses``, ``scores``, or ``note``, a sentence on something out of the ordinary.
+            ``losses``, ``memory`` (bytes, at most so far), ``scores``, or ``note``, a sentence on
+            something out of the ordinary.
         stop: asked after every iteration; True saves the state and raises :class:`Interrupted`.
         keep: which snapshots stay.
     """
@@ -222,6 +223,7 @@ class Adaptation:
                 "iteration": done,
                 "seconds_per_iteration": self.seconds["training"] / done,
                 "losses": dict(losses),
+                "memory": peak_resident(),
             }
         )
 

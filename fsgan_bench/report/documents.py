@@ -10,6 +10,7 @@ from typing import Any
 from fsgan_bench.analysis import verdict as judging
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.errors import UserError, printable
+from fsgan_bench.results.commands import commands
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, UNFINISHED, TaskResults
@@ -50,12 +51,15 @@ def provenance(results: TaskResults) -> dict[str, Any]:
         "reference images": task.reference_hash,
         "probe batch": task.probe_hash,
     }
+    given = commands(results.folder.parent.parent)
     made: dict[str, list[str]] = {}
     cells = []
     for cell in results.cells.itertuples(index=False):
         record = read_cell(CellFiles(Path(str(cell.folder))))
-        origin = json.dumps(record.provenance.model_dump(exclude={"form"}), sort_keys=True)
-        made.setdefault(origin, []).append(_name(cell))
+        origin = record.provenance.model_dump(exclude={"form"})
+        if record.hash in given:
+            origin["command"] = given[record.hash]
+        made.setdefault(json.dumps(origin, sort_keys=True), []).append(_name(cell))
         cells.append(
             {
                 "name": _name(cell),

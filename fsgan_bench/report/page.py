@@ -42,8 +42,9 @@ def write(
     ``going`` says until when a run that goes on has been followed; then there is no verdict yet.
     Raises UserError for a damaged file of a run.
     """
+    named = list(zip(task.names(every), every, strict=True))
     sprites, losses = (encoder or Encoder()).encode(
-        [sheet for results in every for sheet in task.sheets(results)]
+        [sheet for name, results in named for sheet in task.sheets(results, name)]
     )
     content = {
         "version": __version__,
@@ -55,13 +56,13 @@ def write(
             for number, sprite in enumerate(sprites)
         },
         "tasks": [
-            task.describe(results)
+            task.describe(results, name)
             | {
                 "cards": documents.cards(results),
                 "provenance": documents.provenance(results),
                 "troubles": documents.troubles(results),
             }
-            for results in every
+            for name, results in named
         ],
         "verdict": None if going else documents.verdict(every),
     }

@@ -51,12 +51,16 @@ def with_unfinished(results: TaskResults) -> TaskResults:
     return replace(results, cells=cells, scores=scores)
 
 
-def key(results: TaskResults) -> str:
-    """A task's name on the page."""
-    return f"{results.task.suite}/{results.task.target}-{results.task.shots}shot"
+def names(every: Sequence[TaskResults]) -> list[str]:
+    """What the tasks are called on the page, each differently: of two in two roots, with these."""
+    plain = [f"{each.task.suite}/{each.task.target}-{each.task.shots}shot" for each in every]
+    return [
+        name if plain.count(name) == 1 else f"{name} in {each.folder.parent.parent}"
+        for name, each in zip(plain, every, strict=True)
+    ]
 
 
-def describe(results: TaskResults) -> dict[str, Any]:
+def describe(results: TaskResults, name: str) -> dict[str, Any]:
     """All of a task but its pictures, which :func:`sheets` lists, as JSON."""
     task, shown = results.task, with_unfinished(results)
     variants, scales = curves.variants(shown), scales_of_kind(shown, *KINDS)
@@ -69,10 +73,11 @@ def describe(results: TaskResults) -> dict[str, Any]:
         for seed, cell in _cells(shown, variant).items()
     }
     return {
-        "key": key(results),
+        "key": name,
         "title": task.title,
         "target": task.target_title or task.target,
         "shots": task.shots,
+        "root": results.folder.parent.parent.name,
         "fewShot": min(task.shots, LATENTS),
         "notes": _notes(results, variants),
         "attribution": task.attribution,
@@ -94,21 +99,21 @@ def describe(results: TaskResults) -> dict[str, Any]:
         "curves": {variant.key: _curves(shown, variant, scales) for variant in variants},
         "references": [
             {
-                "name": name,
-                "title": REFERENCE_TITLES[name],
+                "name": reference,
+                "title": REFERENCE_TITLES[reference],
                 "look": look(style),
                 "values": {
                     scale.key: numbers(found)
                     for scale in scales
-                    if (found := curves.reference(results, name, scale))
+                    if (found := curves.reference(results, reference, scale))
                 },
             }
-            for name, style in palette.REFERENCES.items()
+            for reference, style in palette.REFERENCES.items()
         ],
         "each": {
-            f"{variant}/{seed}": values
+            f"{variant}/{seed}": images
             for (variant, seed), cell in per_cell.items()
-            if (values := _each(cell))
+            if (images := _each(cell))
         },
         "eachTitles": _EACH,
         "copy": _copy_threshold(results.files.probe("real")),
@@ -116,16 +121,16 @@ def describe(results: TaskResults) -> dict[str, Any]:
     }
 
 
-def sheets(results: TaskResults) -> Iterable[Sheet]:
+def sheets(results: TaskResults, name: str) -> Iterable[Sheet]:
     """The pictures of a task: its strips, then its cells', those of each method's first seed first.
 
-    Their names are those of :func:`key`, ``/`` and ``strips/NAME`` or ``VARIANT/SEED``.
+    They are called as the task, ``/`` and ``strips/STRIP`` or ``VARIANT/SEED``.
     """
     task, shown = results.task, with_unfinished(results)
-    for name in ("few_shot", "source", "ideal", "real"):
-        path = results.files.strip(name)
+    for strip in ("few_shot", "source", "ideal", "real"):
+        path = results.files.strip(strip)
         if path.exists():
-            yield Sheet(f"{key(results)}/strips/{name}", ((0, path),), task.resolution)
+            yield Sheet(f"{name}/strips/{strip}", ((0, path),), task.resolution)
     cells = [
         (place, variant.key, seed, cell)
         for variant in curves.variants(shown)
@@ -133,7 +138,7 @@ def sheets(results: TaskResults) -> Iterable[Sheet]:
     ]
     for _, variant_key, seed, cell in sorted(cells, key=lambda each: each[0]):
         if rows := tuple(CellFiles(cell).grids().items()):
-            yield Sheet(f"{key(results)}/{variant_key}/{seed}", rows, task.resolution)
+            yield Sheet(f"{name}/{variant_key}/{seed}", rows, task.resolution)
 
 
 def look(of: Look) -> dict[str, Any]:

@@ -170,10 +170,18 @@ function drawHead() {
   }
 }
 
+// A target with as much as tells it from the others.
+function taskName(of) {
+  const same = page.tasks.filter((each) => each !== of && each.target === of.target);
+  const shots = same.some((each) => each.shots !== of.shots) ? `, ${of.shots} shots` : "";
+  const root = same.some((each) => each.shots === of.shots) ? ` (${of.root})` : "";
+  return of.target + shots + root;
+}
+
 function start() {
   fromAddress();
   drawHead();
-  options(byId("task"), page.tasks.map((each, i) => [String(i), each.target + (page.tasks.some((other) => other !== each && other.target === each.target) ? `, ${each.shots} shots` : "")]), String(state.task));
+  options(byId("task"), page.tasks.map((each, i) => [String(i), taskName(each)]), String(state.task));
   byId("task-label").hidden = page.tasks.length < 2;
   byId("task").addEventListener("change", (event) => {
     const at = iteration();

@@ -1,0 +1,117 @@
+"""How far cells are, from their files alone: on any host that sees the folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
+from fsgan_bench.results.scales import QUALITY
+from fsgan_bench.system.locks import owner_of
+
+State: TypeAlias = Literal["running", "stopped", "failed", "outdated", "done"]
+
+STATES: tuple[State, ...] = ("running", "failed", "stopped", "outdated", "done")
+"""In the order in which somebody who looks wants to see them."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One cell now.
+
+    Attributes:
+        task, label, seed: which.
+        state: ``stopped`` is neither finished nor failed, and no process works on it.
+        owner: which process works on it, in words; empty if none does.
+        iteration, iterations: trained so far as the log says, which is written now and then, and
+            wanted.
+        seconds_left: of training, by its own pace; NaN if unknown.
+        realisticness: p_t of each snapshot.
+        moved: when a file of it last changed.
+        reason: why it failed or is outdated.
+    """
+
+    task: str
+    label: str
+    seed: int
+    state: State
+    owner: str
+    iteration: int
+    iterations: int
+    seconds_left: float
+    realisticness: tuple[float, ...]
+    moved: datetime
+    reason: str
+
+
+def standings(every: Sequence[TaskResults]) -> list[Standing]:
+    """Where all cells stand, by state and then in the order of tables."""
+    found = [
+        _standing(results, cell) for results in every for cell in results.cells.to_dict("records")
+    ]
+    return sorted(found, key=lambda each: STATES.index(each.state))
+
+
+def _standing(results: TaskResults, row: Mapping[Hashable, Any]) -> Standing:
+    files = CellFiles(Path(row["folder"]))
+    owner = "" if row["status"] == DONE else owner_of(files.folder) or ""
+    scores = results.scores[results.scores["hash"] == row["hash"]]
+    trail = scores[scores["metric"] == QUALITY].sort_values("iteration")
+    iteration, seconds = _logged(files.log)
+    iteration = max(iteration, 0 if scores.empty else int(scores["iteration"].max()))
+    iterations = int(row["iterations"])
+    task = results.task
+    return Standing(
+        task=f"{task.suite} {task.target}, {task.shots} shots",
+        label=str(row["label"]),
+        seed=int(row["seed"]),
+        state=_state(str(row["status"]), owner),
+        owner=owner,
+        iteration=iterations if row["status"] == DONE else iteration,
+        iterations=iterations,
+        seconds_left=(iterations - iteration) * seconds,
+        realisticness=tuple(float(value) for value in trail["value"]),
+        moved=_moved(files),
+        reason=str(row["reason"]),
+    )
+
+
+def _state(status: str, owner: str) -> State:
+    if owner:
+        return "running"
+    known: dict[str, State] = {DONE: "done", FAILED: "failed", OUTDATED: "outdated"}
+    return known.get(status, "stopped")
+
+
+def _logged(log: Path) -> tuple[int, float]:
+    """The last iteration in the log and seconds an iteration; NaN if there is none."""
+    if not log.exists():
+        return 0, math.nan
+    *_, last = [None, *log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]]
+    try:
+        line = json.loads(last or "")
+        iteration, seconds = int(line["iteration"]), float(line["seconds"])
+    except (ValueError, KeyError, TypeError):
+        return 0, math.nan
+    return iteration, seconds / iteration if iteration else math.nan
+
+
+def _moved(files: CellFiles) -> datetime:
+    """The last change of what a cell writes; its owner's sign of life is none."""
+    paths = (
+        files.cell,
+        files.log,
+        files.scores,
+        files.state,
+        files.notes,
+        files.done,
+        files.failed,
+    )
+    times = [path.stat().st_mtime for path in paths if path.exists()]
+    return datetime.fromtimestamp(max(times)).astimezone()
