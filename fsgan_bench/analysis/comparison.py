@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from fsgan_bench.analysis.trajectories import Trajectory
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
 from fsgan_bench.results.convergence import Convergence
+from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
@@ -136,17 +137,40 @@ def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[st
             if source is None or not source[0] > 0:
                 notes.append(f"{title}: left out, as the source's intra-LPIPS is not known.")
                 continue
-            found.append(_compare(results, one, other, source[0]))
+            measured = _trajectories(results, one, other, source[0])
+            still = [variant.label for variant, cells in measured.items() if _is_still(cells)]
+            if still:
+                notes.append(
+                    f"{title}: left out: {', '.join(still)}, as one snapshot is no trajectory."
+                )
+            moving = {v: cells for v, cells in measured.items() if not _is_still(cells)}
+            if moving:
+                found.append(_compare(results, one, other, source[0], moving))
         notes += [f"{title}: left out: {sentence}." for sentence in footnotes.omissions(results)]
     return found, notes
 
 
-def _compare(results: TaskResults, quality: Scale, diversity: Scale, source: float) -> Comparison:
-    every = {
+def _trajectories(
+    results: TaskResults, quality: Scale, diversity: Scale, source: float
+) -> dict[Variant, list[Trajectory]]:
+    return {
         variant: cells
         for variant in curves.variants(results)
         if (cells := trajectories.trajectories(results, variant, quality, diversity, source))
     }
+
+
+def _is_still(cells: Iterable[Trajectory]) -> bool:
+    return any(len(cell.iterations) < 2 for cell in cells)
+
+
+def _compare(
+    results: TaskResults,
+    quality: Scale,
+    diversity: Scale,
+    source: float,
+    every: Mapping[Variant, list[Trajectory]],
+) -> Comparison:
     flat = [cell for cells in every.values() for cell in cells]
     until = min(float(cell.iterations[-1]) for cell in flat)
     low = max(float(cell.quality[0]) for cell in flat)

@@ -19,9 +19,14 @@ from fsgan_bench.cli.compare import compare
 from fsgan_bench.cli.convert import convert
 from fsgan_bench.cli.data import data
 from fsgan_bench.cli.doctor import doctor
+from fsgan_bench.cli.evaluate import evaluate
+from fsgan_bench.cli.export import export
+from fsgan_bench.cli.generate import generate
 from fsgan_bench.cli.listing import list_
+from fsgan_bench.cli.merge import merge
 from fsgan_bench.cli.new_method import new_method
 from fsgan_bench.cli.options import PATH
+from fsgan_bench.cli.pack import pack
 from fsgan_bench.cli.pretrain import pretrain
 from fsgan_bench.cli.report import report
 from fsgan_bench.cli.reproduce import reproduce
@@ -107,8 +112,13 @@ main.add_command(compare)
 main.add_command(convert)
 main.add_command(data)
 main.add_command(doctor)
+main.add_command(evaluate)
+main.add_command(export)
+main.add_command(generate)
 main.add_command(list_)
+main.add_command(merge)
 main.add_command(new_method)
+main.add_command(pack)
 main.add_command(pretrain)
 main.add_command(report)
 main.add_command(reproduce)

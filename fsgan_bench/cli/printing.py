@@ -175,6 +175,7 @@ def show_results(plan: Plan, console: Console) -> None:
             continue
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if CellFiles(folder).cell.exists()]
+        begun += TaskFiles(task.folder).imported()
         if not any(CellFiles(folder).done.exists() for folder in begun):
             continue
         drawn = TaskFiles(task.folder).figures

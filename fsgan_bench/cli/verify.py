@@ -24,7 +24,7 @@ from fsgan_bench.cli.options import DATA, PATH, PLUGIN
 )
 @PLUGIN
 def verify(runs: tuple[Path, ...], **options: Any) -> None:
-    """Check the finished cells in RUN (results root, task or cell folders).
+    """Check the finished cells in RUN (results root, task or cell folders, or a pack).
 
     Every file that should be there, its checksum, the hashes of source, few-shot set, reference
     set, classifier and probe batch, taken anew, and the scores of one snapshot of each task, made

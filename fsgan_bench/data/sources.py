@@ -43,7 +43,7 @@ them has to be decoded; smaller ones by pixels, whatever they are encoded as."""
 
 HASH_BYTES = 32
 
-Repeats = Literal["refuse", "drop"]
+Repeats = Literal["refuse", "drop", "keep"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,8 @@ def load_images(
         size: width and height in px.
         limit: keeps the first so many by name.
         repeats: what to do with images that equal an earlier one after decoding: ``refuse`` them,
-            as a few-shot set must, or ``drop`` them, as large real sets hold some.
+            as a few-shot set must, ``drop`` them, as large real sets hold some, or ``keep`` them,
+            as those of a collapsed generator are what is to be scored.
 
     Raises:
         UserError: there is nothing at ``path`` or no image in it; or some files are empty,
@@ -241,7 +242,7 @@ def read_images(
     names = files.names[:limit]
     images = files.images(chosen, repeats)
     hashes = content_hashes(images)
-    repeated = _repeats(names, hashes)
+    repeated = _repeats(names, hashes) if repeats != "keep" else {}
     if repeats == "refuse":
         _refuse(files.path, names, repeated)
     kept = [index for index in chosen if index not in repeated]

@@ -41,7 +41,7 @@ def _empty(folder: Path) -> None:
     try:
         with owned(folder):
             for path in folder.iterdir():
-                if path.is_dir():
+                if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 elif path.name != LOCK:
                     path.unlink()

@@ -76,6 +76,11 @@ class Task:
 
     @functools.cached_property
     def source(self) -> Source:
+        if not self.suite.source.candidates:
+            raise UserError(
+                f"The suite '{self.suite.name}' names no source model, so nothing can be adapted; "
+                "fsgan-bench evaluate still says what its real images would score."
+            )
         source = load_source(self.suite.source.path)
         source.generator.to(self.request.device)
         if source.discriminator is not None:
@@ -97,7 +102,7 @@ class Task:
 
     @property
     def resolution(self) -> int:
-        return self.source.generator.architecture.resolution
+        return self.suite.resolution or self.source.generator.architecture.resolution
 
     def check_resolution(self) -> None:
         """Raise UserError if the source's images are too small for a network that scores them."""

@@ -105,6 +105,7 @@ def notes(results: TaskResults, variants: list[Variant], first: list[str]) -> li
         *first,
         *footnotes.mark_notes(converged(results, variants)),
         *footnotes.third_parties(results),
+        *footnotes.elsewhere(results),
         *results.task.notes,
         *([f"Left out: {'; '.join(left_out)}."] if left_out else []),
     ]

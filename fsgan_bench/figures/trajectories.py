@@ -106,7 +106,9 @@ def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale
     looks = palette.variant_looks(results, variants)
     for number, variant in enumerate(variants):
         curve = curves.mean_curve(curves.seed_curves(results, variant, scale))
-        if curve is not None:
+        if curve is not None and variant.imported and len(curve.iterations) == 1:
+            _draw_level(axes, curve, looks[variant.key], zorder=3 + 0.1 * number)
+        elif curve is not None:
             draw_curve(axes, curve, looks[variant.key], zorder=3 + 0.1 * number)
             snapshots = np.union1d(snapshots, curve.iterations)
     lines = {
@@ -155,6 +157,21 @@ def draw_curve(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
             curve.iterations,
             curve.values - curve.spread,
             curve.values + curve.spread,
+            color=look.colour,
+            alpha=_BAND_ALPHA,
+            linewidth=0,
+            zorder=zorder - 0.5,
+        )
+
+
+def _draw_level(axes: Axes, curve: Curve, look: Look, zorder: float) -> None:
+    """The one score of what was trained elsewhere for nobody knows how long, at any iteration."""
+    value, spread = float(curve.values[0]), float(curve.spread[0])
+    axes.axhline(value, color=look.colour, linestyle=look.dashes, zorder=zorder)
+    if np.isfinite(spread):
+        axes.axhspan(
+            value - spread,
+            value + spread,
             color=look.colour,
             alpha=_BAND_ALPHA,
             linewidth=0,

@@ -13,6 +13,7 @@ from fsgan_bench.results import convergence, resampling
 from fsgan_bench.results.convergence import Convergence
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, TaskResults
+from fsgan_bench.results.records import ImportRecord
 from fsgan_bench.results.scales import Scale
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,7 @@ class Variant:
     """A method in one configuration, with the cells of all its finished seeds.
 
     ``number`` counts the method's configurations in the task, from 0; there are ``siblings``.
+    ``imported`` is whether it was not trained here.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Variant:
     number: int
     siblings: int
     seeds: tuple[int, ...]
+    imported: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,7 @@ def variants(results: TaskResults) -> list[Variant]:
     seeds: dict[str, list[int]] = {}
     names: dict[str, tuple[str, str]] = {}
     configurations: dict[str, list[str]] = {}
+    imported: set[str] = set()
     for cell in results.cells.itertuples(index=False):
         key = str(cell.variant)
         known = configurations.setdefault(str(cell.method), [])
@@ -65,6 +69,8 @@ def variants(results: TaskResults) -> list[Variant]:
         if cell.status == DONE and (cell.variant, cell.seed) in scored:
             seeds.setdefault(key, []).append(int(str(cell.seed)))
             names[key] = (str(cell.method), str(cell.label))
+            if isinstance(cell.imported, ImportRecord):
+                imported.add(key)
     return [
         Variant(
             key=key,
@@ -73,6 +79,7 @@ def variants(results: TaskResults) -> list[Variant]:
             number=configurations[names[key][0]].index(key),
             siblings=len(configurations[names[key][0]]),
             seeds=tuple(numbers),
+            imported=key in imported,
         )
         for key, numbers in seeds.items()
     ]

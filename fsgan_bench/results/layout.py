@@ -22,6 +22,9 @@ Keep = Literal["none", "last", "scored", "all"]
 
 KEEPS: tuple[Keep, ...] = get_args(Keep)
 
+IMPORTED = "imported-"
+"""Of the folders of what was not trained here; no method's name can begin with it."""
+
 CELL = "cell.json"
 """Every cell's folder has it."""
 
@@ -85,6 +88,10 @@ class TaskFiles:
         """Per-image values of a reference."""
         return self.folder / _PROBE / f"{name}.npz"
 
+    def imported(self) -> list[Path]:
+        """The folders of its cells that were not trained here, sorted."""
+        return sorted(file.parent for file in self.folder.glob(f"{IMPORTED}*/*/{CELL}"))
+
     def cells(self) -> list[Path]:
         """The folders of its cells, sorted."""
         return sorted(file.parent for file in self.folder.glob(f"*/*/{CELL}"))
@@ -137,7 +144,10 @@ class CellFiles:
         return self.folder / "FAILED"
 
     def snapshot(self, iteration: int) -> Path:
-        return self.folder / "snapshots" / f"{iteration:06d}.safetensors"
+        """A sampler, or the images themselves where nothing else was imported."""
+        sampler = self.folder / "snapshots" / f"{iteration:06d}.safetensors"
+        images = sampler.with_suffix(".zip")
+        return images if images.exists() else sampler
 
     def probe(self, iteration: int) -> Path:
         """Per-image values of a snapshot."""
@@ -163,7 +173,7 @@ class CellFiles:
         kept = {"none": looks[:0], "last": looks[-1:]}.get(keep, looks)
         states = [self.state] if keep == "all" else []
         return [
-            *(self.cell, self.log, self.scores, self.timing, *states),
+            *(self.cell, *filter(Path.exists, [self.log]), self.scores, self.timing, *states),
             *map(self.grid, looks),
             *map(self.snapshot, kept),
             *filter(Path.exists, map(self.probe, looks)),

@@ -15,7 +15,7 @@ from fsgan_bench.errors import one_line
 from fsgan_bench.results.cell import DESCRIPTIVE
 from fsgan_bench.system.json_files import json_hash
 
-_NAMES = (*DESCRIPTIVE, "seed", "suite", "target", "shots", "method", "protocol")
+_NAMES = (*DESCRIPTIVE, "imported", "seed", "suite", "target", "shots", "method", "protocol")
 """Fields by which configurations do not differ."""
 
 _LONGEST_VALUE = 16
@@ -34,7 +34,8 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
 
     Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
     name and a hash of all of the specification but its names and the seed. The label is the title,
-    followed, if the method has several variants here, by the settings in which they differ.
+    followed, if the method has several variants here, by the settings in which they differ. What
+    was not trained here is marked.
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
@@ -44,7 +45,8 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
         methods.setdefault(row["method"], {})[row["variant"]] = settings
     for row in rows:
         label = _difference(row["variant"], methods[row["method"]])
-        row["label"] = f"{row['title']} ({label})" if label else row["title"]
+        title = f"{row['title']} (elsewhere)" if row["cell"].get("imported") else row["title"]
+        row["label"] = f"{title} ({label})" if label else title
 
 
 def leaves(

@@ -8,6 +8,7 @@ from fsgan_bench.results.convergence import Convergence
 from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, TaskResults
+from fsgan_bench.results.records import ImportRecord
 
 _LONGEST_REASON = 90
 
@@ -30,6 +31,19 @@ def third_parties(results: TaskResults) -> list[str]:
     others = cells[cells["origin"] != ""][["title", "origin"]].drop_duplicates()
     named = [f"{title} ({origin})" for title, origin in others.itertuples(index=False)]
     return [f"Third party: {', '.join(named)}."] if named else []
+
+
+def elsewhere(results: TaskResults) -> list[str]:
+    """A footnote on what was not trained here, and what is not known of it, if there is any."""
+    named: list[str] = []
+    for cell in results.cells.itertuples(index=False):
+        record = cell.imported
+        if isinstance(record, ImportRecord) and cell.status == DONE:
+            what = "image" if record.kind == "images" else "checkpoint"
+            plural = "" if record.count == 1 else "s"
+            unpaired = "" if record.paired else ", not known to be paired with the source"
+            named.append(f"{cell.title} ({record.count:,} {what}{plural}{unpaired})")
+    return [f"Trained elsewhere and scored here: {'; '.join(named)}."] if named else []
 
 
 def omissions(results: TaskResults) -> list[str]:

@@ -63,7 +63,7 @@ _CLUSTERS = ("cluster_sizes", "with_empty_as_zero")
 
 CELL_COLUMNS = (
     *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
-    *("training_seconds", "scoring_seconds", "hash", "folder", "config"),
+    *("training_seconds", "scoring_seconds", "hash", "folder", "config", "imported"),
 )
 
 LONG_COLUMNS = (
@@ -97,7 +97,8 @@ class TaskResults:
         cells: a row a cell, in the methods' order: ``CELL_COLUMNS``. ``status`` is DONE, FAILED,
             unfinished or, if made with another source, few-shot set or classifier than the task has
             now, outdated; ``reason`` says why. ``variant`` tells configurations of one method
-            apart, ``label`` is its name in figures, ``config`` the method's settings.
+            apart, ``label`` is its name in figures, ``config`` the method's settings, ``imported``
+            what it was made from if it was not trained here, else None.
         scores: the long table of its cells, and besides ``cluster_sizes`` and
             ``with_empty_as_zero``, intra-LPIPS's clusters.
         references: the same of its references (source, real, ideal).
@@ -217,6 +218,7 @@ def _cell_row(files: CellFiles, task: TaskRecord) -> dict[str, Any]:
         "scoring_seconds": timing.scoring_seconds,
         "folder": str(files.folder),
         "config": dict(record.cell.config),
+        "imported": record.cell.imported,
         "cell": record.cell.stored,
         "look": cell_look(record),
     }

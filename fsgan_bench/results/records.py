@@ -149,10 +149,25 @@ class TaskRecord(Record):
         }
 
 
+class ImportRecord(Record):
+    """What a cell was made from that was not trained here.
+
+    ``files`` are the SHA-256 of the checkpoints by name, or of a set of images as a whole;
+    ``count`` is how many checkpoints or images, ``paired`` whether its images are known to be those
+    of the source's latents.
+    """
+
+    kind: Literal["images", "generator"]
+    files: Mapping[str, str]
+    count: Count
+    paired: bool = False
+
+
 class CellFields(Record):
     """What a cell is: all that decides its weights, and what it is called.
 
-    ``stored`` holds every field as it is in the file, in its order.
+    ``imported`` is there if it was trained elsewhere. ``stored`` holds every field as it is in the
+    file, in its order.
     """
 
     suite: Text = ""
@@ -173,6 +188,7 @@ class CellFields(Record):
     few_shot_hash: str | None = None
     protocol: Text = ""
     look: Look | None = None
+    imported: ImportRecord | None = None
     stored: Mapping[str, Any]
 
     @model_validator(mode="before")
@@ -236,7 +252,11 @@ class TimingRecord(Record):
 class ManifestRecord(Record):
     """``manifest.json``: which snapshots stay, and the SHA-256 of every file by its place.
 
-    ``length_matters`` tells whether the training would have been another in a longer cell.
+    <<<<<<< HEAD
+        ``length_matters`` tells whether the training would have been another in a longer cell.
+    =======
+        ``left_out`` are files of the cell that a pack has not taken along.
+    >>>>>>> 52d4f30 (Judge what was not trained here, and use what was)
     """
 
     what: ClassVar[str] = "a manifest"
@@ -244,6 +264,7 @@ class ManifestRecord(Record):
     keep: Literal["none", "last", "scored", "all"] | None = None
     length_matters: bool = True
     sha256: Mapping[str, str]
+    left_out: Mapping[str, str] = Field(default_factory=dict)
 
 
 class ScoreRecord(Record):

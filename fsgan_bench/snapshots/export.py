@@ -66,7 +66,8 @@ def export(
     snapshot = _snapshot(CellFiles(folder), iteration) if path == folder else path
     record = read_cell(CellFiles(folder))
     cell = record.cell
-    _check_plain(cell.method, plugins)
+    if cell.imported is None:
+        _check_plain(cell.method, plugins)
     try:
         tensors, card = read_tensors(snapshot)
     except Exception as error:  # what a damaged file raises is open

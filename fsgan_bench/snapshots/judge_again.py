@@ -22,7 +22,7 @@ from fsgan_bench.metrics.metric import FeatureClassifier
 from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles, TaskFiles
-from fsgan_bench.snapshots.restore import stored_sampler
+from fsgan_bench.snapshots.restore import look_again
 from fsgan_bench.system import machine
 from fsgan_bench.system.files import write_json, write_lines
 from fsgan_bench.system.json_files import read_json, read_lines
@@ -195,9 +195,9 @@ def _judge_cell(
     record = read_cell(files)
     lines = []
     for at in iterations:
-        method, modules, _ = stored_sampler(task, record.cell, files.snapshot(at), plugins)
+        seen = look_again(task, record.cell, files.snapshot(at), plugins)
         position = {"cell": record.hash, "iteration": at}
-        lines += [position | line for line in _lines(task, judges, task.generate(method, modules))]
+        lines += [position | line for line in _lines(task, judges, seen.images)]
     return lines
 
 

@@ -12,7 +12,7 @@ from fsgan_bench.metrics.metric import Metric
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.records import CellFields
-from fsgan_bench.snapshots.restore import stored_sampler, stored_task
+from fsgan_bench.snapshots.restore import look_again, stored_task
 from fsgan_bench.system.files import write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import Taken, owned
@@ -121,10 +121,8 @@ def _score_snapshot(
     wanted = _unscored(task, metrics, [line for line in stored if line["iteration"] == iteration])
     if not wanted:
         return 0
-    method, modules, _ = stored_sampler(task, cell, files.snapshot(iteration), plugins)
-    images = task.generate(method, modules)
-    further = task.generate_further(method, modules)
-    scored = task.scorer.score(images, further, wanted)
+    seen = look_again(task, cell, files.snapshot(iteration), plugins)
+    scored = task.scorer.score(seen.images, seen.further, wanted, paired=seen.paired)
     if scored.probe is not None:
         scored.probe.add_to(files.probe(iteration))
     lines = [*stored, *(score.to_json(iteration=iteration) for score in scored.scores)]

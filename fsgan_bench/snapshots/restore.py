@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from fsgan_bench.data.images import Images
+from fsgan_bench.data.sources import load_images
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, what_happened
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.records import CellFields
+from fsgan_bench.snapshots.image_files import read_manifest
+from fsgan_bench.stylegan2.checkpoint import load_networks
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.suites.file import SUITES
 from fsgan_bench.training.method import Method
@@ -51,6 +56,40 @@ def stored_task(
     return task
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a stored snapshot shows.
+
+    Attributes:
+        images: of the probe batch, or the set's own, uint8 [N, R, R, 3].
+        further: what the Frechet distance takes beyond them.
+        paired: whether the images are those of the source's latents, in order.
+        card: what the snapshot says of itself.
+    """
+
+    images: Images
+    further: Iterable[Images]
+    paired: bool
+    card: Mapping[str, Any]
+
+
+def look_again(task: Task, cell: CellFields, snapshot: Path, plugins: Sequence[Path] = ()) -> Seen:
+    """What a cell's snapshot shows, drawn again or, of a set of images, read again.
+
+    Raises:
+        UserError: as :func:`stored_sampler`, or the images are damaged.
+    """
+    paired = cell.imported is None or cell.imported.paired
+    if snapshot.suffix == ".zip":
+        images = load_images(snapshot, task.resolution, repeats="keep")
+        size = task.suite.probe_size
+        further = (images[size:],) if len(images) > size else ()
+        return Seen(images[:size], further, paired, read_manifest(snapshot) or {})
+    method, modules, card = stored_sampler(task, cell, snapshot, plugins)
+    images, more = task.generate(method, modules), task.generate_further(method, modules)
+    return Seen(images, more, paired, card)
+
+
 def stored_sampler(
     task: Task, cell: CellFields, snapshot: Path, plugins: Sequence[Path] = ()
 ) -> tuple[Method, dict[str, nn.Module], Mapping[str, Any]]:
@@ -59,6 +98,9 @@ def stored_sampler(
     Raises:
         UserError: there is no such method, or the file is damaged or does not fit it.
     """
+    if cell.imported is not None:
+        read = load_networks(snapshot)
+        return Method(), {"generator": read.generator.to(task.request.device)}, read.card
     entry = method_entries(plugins).get(cell.method)
     if entry is None:
         raise UserError(f"there is no method '{cell.method}' to draw with; name its --plugin")

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from fsgan_bench.driver.adaptation import look_at
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.registry import scored_always
@@ -24,8 +23,9 @@ from fsgan_bench.results.folders import (
     read_task,
 )
 from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.results.pack import unpacked
 from fsgan_bench.results.records import CellFields, CellRecord
-from fsgan_bench.snapshots.restore import stored_sampler, stored_task
+from fsgan_bench.snapshots.restore import look_again, stored_task
 from fsgan_bench.system import machine
 from fsgan_bench.system.files import file_hash
 from fsgan_bench.system.json_files import read_lines
@@ -62,7 +62,7 @@ def verify_runs(
     """Check every finished cell below ``runs`` and, for each task, the scores of one snapshot.
 
     Args:
-        runs: folders of results, searched recursively.
+        runs: folders of results, searched recursively, or packs of them.
         suite: suite file of the runs; by default the built-in suite that they name.
         data: folder that the suite's paths start from.
         seed: of the draw of the snapshot.
@@ -72,8 +72,15 @@ def verify_runs(
         UserError: a folder does not exist or holds no runs.
     """
     checked = Checked()
-    for folder, cells in find_cells(runs).items():
-        _verify_task(folder, cells, checked, (suite, data), seed, plugins)
+    for run in runs:
+        with unpacked(run) as place:
+            here = Checked()
+            for folder, cells in find_cells(place).items():
+                _verify_task(folder, cells, here, (suite, data), seed, plugins)
+        checked.cells += here.cells
+        checked.rescored += here.rescored
+        checked.problems += [text.replace(str(place), str(run)) for text in here.problems]
+        checked.notes += [text.replace(str(place), str(run)) for text in here.notes]
     return checked
 
 
@@ -142,7 +149,13 @@ def _verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
         if manifest is None:
             checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
         else:
-            sums = manifest.sha256
+            there = {n: s for n, s in manifest.left_out.items() if (files.folder / n).is_file()}
+            sums = {**manifest.sha256, **there}
+            if left_out := len(manifest.left_out) - len(there):
+                checked.notes.append(
+                    f"{files.folder}: {left_out} file(s), of which the manifest has the checksums, "
+                    "were left out of the pack"
+                )
     except UserError as error:
         problem(f"{files.manifest.name} is damaged: {error}")
     for file, expected in sums.items():
@@ -174,6 +187,8 @@ def _verify_lines(files: CellFiles, cell: CellFields, problem: Callable[[str], N
             problem(f"{files.scores.name} lacks scores of iteration {iteration}")
         elif len(present) > len(metrics):
             problem(f"{files.scores.name} has scores of iteration {iteration} twice")
+    if cell.imported is not None:
+        return
     if logged[-1:] != [cell.iterations] or logged != sorted(set(logged)):
         problem(f"{files.log.name} does not lead to iteration {cell.iterations}")
 
@@ -245,17 +260,15 @@ def _rescore(
     torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
     task = Task(task.request)
     try:
-        method, modules, card = stored_sampler(
-            task, record.cell, files.snapshot(iteration), plugins
-        )
+        seen = look_again(task, record.cell, files.snapshot(iteration), plugins)
     except UserError as error:
         checked.problems.append(f"{where}: {error}")
         return
-    if card.get("cell") != record.hash or card.get("iteration") != iteration:
+    if seen.card.get("cell") != record.hash or seen.card.get("iteration") != iteration:
         checked.problems.append(f"{where}: the snapshot belongs to another cell or iteration")
     here = {**machine.description(), "device": "cpu"}
     exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
-    _, scored = look_at(task, method, modules)
+    scored = task.scorer.score(seen.images, seen.further, paired=seen.paired)
     again = {(score.metric, score.version): score.value for score in scored.scores}
     names = {name for name, _ in again}
     checked.rescored += 1

@@ -58,6 +58,7 @@ class _SuiteFile(BaseModel):
 
     name: Name
     source: Annotated[Paths, Field(min_length=1)] | None = None
+    resolution: int | None = Field(default=None, ge=8, le=4096)
     base: str = AVATARS.name
     title: str = "a suite of the user's"
     source_title: str | None = None
@@ -92,7 +93,14 @@ BACKSLASHES = "a backslash between double quotes begins an escape: write / or us
 
 _TAKEN_OVER = (
     *("name", "title", "lpips_backbone", "frechet_backbone", "lpips_protocol", "classifier"),
-    *("probe_size", "frechet_samples", "reference_size", "classifier_size", "default_shots"),
+    *(
+        "resolution",
+        "probe_size",
+        "frechet_samples",
+        "reference_size",
+        "classifier_size",
+        "default_shots",
+    ),
 )
 """Settings that a suite takes from its file as they are."""
 
@@ -210,8 +218,15 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
     for target in targets.values():
         check_keys(f"The target '{target.name}' in {path}", target.budgets, budgets)
     source = _required(root, content.source) if content.source else base.source
-    if not source.candidates:
-        raise UserError(f"The suite file {path} needs source, the path of a pretrained pair.")
+    if not source.candidates and content.resolution is None:
+        raise UserError(
+            f"The suite file {path} needs source, the path of a pretrained pair; or resolution, "
+            "the side of its images, if only real images are to be evaluated."
+        )
+    if source.candidates and content.resolution is not None:
+        raise UserError(
+            f"The suite file {path}: the resolution is that of the source; leave resolution out."
+        )
     if not targets:
         raise UserError(f"The suite file {path} has no targets, and '{base.name}' has none either.")
     settings = base.settings if content.settings is None else tuple(content.settings)

@@ -83,6 +83,7 @@ class Suite:
         classifier_size: real target images that the classifier learns from; it sees as many of the
             source and a quarter of that of every other non-target domain. Sets from files are
             smaller where there are fewer images.
+        resolution: side of its images in px, of a suite without a source; else None.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Suite:
     classifier_size: int = 1000
     settings: tuple[str, ...] = ()
     default_shots: int = field(default=10)
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         if self.frechet_samples is not None and self.frechet_samples < self.probe_size:
@@ -132,7 +134,8 @@ class Suite:
 
     def parts(self, target: Target) -> tuple[Part, ...]:
         """All that a task of ``target`` is made of and that is looked for on disk."""
-        return (Part("source model", self.source, "nothing runs"), *target.images.parts)
+        source = (Part("source model", self.source, "nothing runs"),)
+        return (*(source if self.source.candidates else ()), *target.images.parts)
 
     def check_files(self, target: Target) -> None:
         """Raise UserError unless everything is there that ``target`` cannot run without."""

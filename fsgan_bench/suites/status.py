@@ -19,6 +19,7 @@ from fsgan_bench.suites.model import Suite
 MISSING = "missing"
 ASSUMED_SIDE = 256
 """Resolution in which images are looked for where no source model tells it."""
+NO_SOURCE = "none named; real images can be evaluated, nothing adapted"
 
 
 def show_status(suite_name: str, data: Path | None, console: Console) -> None:
@@ -29,7 +30,9 @@ def show_status(suite_name: str, data: Path | None, console: Console) -> None:
     """
     suite = get_suite(suite_name, data)
     found = suite.source.found
-    model, lacking, side = _model(found) if found else (MISSING, [], ASSUMED_SIDE)
+    without = MISSING if suite.source.candidates else NO_SOURCE
+    side = suite.resolution or ASSUMED_SIDE
+    model, lacking, side = _model(found) if found else (without, [], side)
     for line in (f"{suite.name}: {suite.title}", f"source model: {model}"):
         console.print(line, highlight=False, soft_wrap=True)
     if any(target.images.parts for target in suite.targets.values()):

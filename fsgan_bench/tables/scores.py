@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -119,6 +120,8 @@ def _method_row(
         entries[f"{scale.key}_empty"] = _empty_clusters(results, variant, scale)
         if quality:
             reached = selection.matched(curves.seed_curves(results, variant, quality))
+            if variant.imported and _snapshots(results, variant) == 1:
+                reached = {}
             early = judged(score_at(reached, by_seed), real, converged)
             entries[f"{scale.key}_at_90"] = early
             entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
@@ -137,9 +140,29 @@ def _final(
     """The score of the last snapshot; where more than real images have is no merit, judged so."""
     by_seed = curves.seed_curves(results, variant, scale)
     entry = score_at(selection.final(by_seed), by_seed)
+    entry = replace(entry, note=entry.note + _fewer_images(results, variant, scale))
     if not scale.about.capped:
         return entry
     return judged(entry, curves.reference(results, "real", scale), converged)
+
+
+def _snapshots(results: TaskResults, variant: Variant) -> int:
+    scores = results.scores
+    return int(scores[scores["variant"] == variant.key]["iteration"].nunique())
+
+
+def _fewer_images(results: TaskResults, variant: Variant, scale: Scale) -> str:
+    """How many images a score of somebody else's is over, if fewer than those of the source's."""
+    parts = curves.seed_scores(results, variant, scale).values()
+    references = results.references
+    full = references[
+        (references["method"] == "source")
+        & (references["metric"] == scale.metric)
+        & (references["version"] == scale.version)
+    ]["n"].max()
+    counts = [float(part["n"].iloc[-1]) for part in parts]
+    fewer = variant.imported and counts and min(counts) < full
+    return f" (n = {min(counts):,.0f})" if fewer else ""
 
 
 def _reference_rows(results: TaskResults, shown: list[Scale]) -> list[Row]:
@@ -181,6 +204,6 @@ def _remarks(
         )
     if set(converged.values()) - {"unmeasured"}:
         remarks.append(convergence.PLATEAU_TEST)
-    remarks += footnotes.third_parties(results)
+    remarks += footnotes.third_parties(results) + footnotes.elsewhere(results)
     remarks += results.task.notes
     return [*remarks, *(f"Left out: {sentence}." for sentence in footnotes.omissions(results))]

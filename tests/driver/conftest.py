@@ -61,6 +61,30 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def adapted(suite: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The task folder of finished cells of CDC and MineGAN; not to be written to."""
+    from fsgan_bench.driver.adaptation import Adaptation
+    from fsgan_bench.driver.plan import RunRequest, make_plan
+
+    out = tmp_path_factory.mktemp("adapted")
+    request = RunRequest(
+        "cdc,minegan",
+        ("sketches",),
+        suite=str(suite),
+        out=out,
+        allow_weak_classifier=True,
+    )
+    plan = make_plan(request)
+    (task,) = plan.tasks
+    task.prepare()
+    for _, cell in plan.cells:
+        method = plan.methods[cell.method]
+        config = method.Config(**cell.config)
+        Adaptation(cell, task, method(config), lambda news: None).run()
+    return task.folder
+
+
+@pytest.fixture(scope="session")
 def broken_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plugins") / "broken.py"
     path.write_text(BROKEN_PLUGIN)

@@ -1,0 +1,350 @@
+"""Cells that were not trained here: images and checkpoints of other code, scored like our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fsgan_bench import __version__
+from fsgan_bench.data.images import Images
+from fsgan_bench.data.sources import find_images, read_images
+from fsgan_bench.driver.task import Task, save_strip
+from fsgan_bench.errors import UserError
+from fsgan_bench.metrics.metric import PROTOCOL
+from fsgan_bench.metrics.scorer import Scored
+from fsgan_bench.results.cell import cell_hash
+from fsgan_bench.results.layout import IMPORTED, CellFiles
+from fsgan_bench.results.records import SCHEMA, CellFields, CellRecord, TimingRecord
+from fsgan_bench.snapshots.image_files import write_images
+from fsgan_bench.snapshots.restore import look_again
+from fsgan_bench.stylegan2.checkpoint import Networks, load_networks, save_modules
+from fsgan_bench.system.files import (
+    file_hash,
+    write_json,
+    write_lines,
+    write_text,
+)
+from fsgan_bench.system.json_files import read_lines
+from fsgan_bench.system.locks import owned
+from fsgan_bench.system.machine import description
+from fsgan_bench.system.provenance import commit
+
+CHECKPOINTS = (".pt", ".pkl", ".safetensors")
+
+_KIMG = "network-snapshot-"
+_ALONE = re.compile(r"(?:|iter|iteration|step|checkpoint|ckpt|snapshot|network-snapshot)[-_]?")
+"""What may stand before the number in the name of a single file, for it to be an iteration."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Import:
+    """What is scored: the checkpoints of one training, or one set of images.
+
+    Attributes:
+        title: what figures and tables call it.
+        files: checkpoints by iteration; for a set of images the one path.
+        images: whether it is a set of images.
+        seed: of its training, as far as somebody knows.
+    """
+
+    title: str
+    files: Mapping[int, Path]
+    images: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An imported cell, its new scores as they are stored, and what could not be known."""
+
+    files: CellFiles
+    scores: list[dict[str, Any]] = field(default_factory=list)
+
+
+def find_checkpoints(paths: Sequence[Path], title: str | None, seed: int = 0) -> list[Import]:
+    """Sort checkpoints into trainings by their names.
+
+    Files that differ only in the number at the end are a trajectory, each the iteration that the
+    number says; so is a single ``000500.pt``. Of all others each is a row of its own.
+
+    Args:
+        paths: the files, or folders of them.
+        title: of the one training; by default the name of a folder or of a file.
+        seed: of the training.
+
+    Raises:
+        UserError: there is no file, or one ``title`` for several trainings.
+    """
+    files = [file for path in paths for file in _checkpoints(path)]
+    groups: dict[tuple[Path, str, str], dict[int, Path]] = {}
+    single: list[Path] = []
+    for file in dict.fromkeys(files):
+        match = re.fullmatch(r"(.*?)([0-9]{1,9})", file.stem)
+        if match is None:
+            single.append(file)
+            continue
+        group = groups.setdefault((file.parent, match[1], file.suffix), {})
+        if int(match[2]) in group:
+            raise UserError(f"{file} and {group[int(match[2])]} are of one iteration.")
+        group[int(match[2])] = file
+    found = []
+    for (folder, prefix, _), group in groups.items():
+        if len(group) > 1 or _ALONE.fullmatch(prefix.lower()):
+            name = title or prefix.strip("-_. ") or folder.resolve().name
+            found.append(Import(name, dict(sorted(group.items())), seed=seed))
+        else:
+            single += group.values()
+    found += [Import(title or file.stem, {0: file}, seed=seed) for file in single]
+    if title is not None and len(found) > 1:
+        raise UserError(
+            f"--name {title!r}: the files are of {len(found)} trainings, as their names differ in "
+            "more than the number at the end; import one at a time, or leave out --name."
+        )
+    return found
+
+
+def import_cell(task: Task, what: Import, say: Say = lambda _: None) -> Imported:
+    """Store and score what was trained elsewhere as a cell of ``task``, whose lines are prepared.
+
+    What is there already is not made again. Snapshots are copied into the cell, generators in our
+    layout and images as the PNGs that are scored, so that it stands for itself.
+
+    Raises:
+        UserError: a file is missing, damaged or does not fit the task; or another cell has the
+            title and the seed.
+    """
+    parts = _images(task, what, say) if what.images else _generators(task, what, say)
+    cell: dict[str, Any] = {
+        "suite": task.suite.name,
+        "target": task.target.name,
+        "shots": task.request.shots,
+        "method": IMPORTED + _slug(what.title),
+        "title": what.title,
+        "paper": "",
+        "method_version": "",
+        "config": {},
+        "seed": what.seed,
+        "iterations": max(parts.samples),
+        "snapshots": sorted(parts.samples),
+        "source_hash": task.source.hash,
+        "few_shot_hash": task.splits.few_shot_hash,
+        "imported": parts.record,
+    }
+    digest = cell_hash(cell)
+    folder = task.folder / cell["method"] / f"seed{what.seed}-{digest[:8]}"
+    _check_alone(folder, what)
+    files = CellFiles(folder)
+    with owned(folder):
+        if not files.done.exists():
+            write_json(files.cell, _document(task, cell, digest))
+            for iteration, write in parts.samples.items():
+                write(_target(files, what, iteration), {"cell": digest, "iteration": iteration})
+                _score(task, files, cell, iteration)
+            seconds = sum(line["seconds"] for line in read_lines(files.scores))
+            form = TimingRecord.version_written
+            write_json(files.timing, {SCHEMA: form, "scoring_seconds": round(seconds, 3)})
+            files.write_manifest(cell["snapshots"], "scored")
+            write_text(files.done, "")
+        else:
+            say(f"{what.title} is there already: {folder}")
+    return Imported(files, read_lines(files.scores))
+
+
+def score_image_set(task: Task, images: Images) -> Scored:
+    """Score images [N, R, R, 3] that nobody knows the latents of, as snapshots are scored.
+
+    The first ``probe_size`` are the batch, further ones up to ``frechet_samples`` count for the
+    Frechet distance; what pairs an image with the source's is left out.
+    """
+    batch, further = split_images(task, images)
+    return task.scorer.score(batch, (further,) if len(further) else (), paired=False)
+
+
+def split_images(task: Task, images: Images) -> tuple[Images, Images]:
+    """The images in place of the probe batch, and those for the Frechet distance alone."""
+    size = task.suite.probe_size
+    return images[:size], images[size : max(size, task.suite.frechet_samples or 0)]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """How each snapshot is written, by iteration, and what ``cell.json`` says of them all."""
+
+    samples: Mapping[int, Callable[[Path, dict[str, Any]], None]]
+    record: dict[str, Any]
+
+
+def _images(task: Task, what: Import, say: Say) -> _Parts:
+    ((iteration, path),) = what.files.items()
+    suite = task.suite
+    most = max(suite.probe_size, suite.frechet_samples or 0)
+    total = len(find_images(path, task.resolution))
+    found = read_images(path, task.resolution, most, repeats="keep")
+    images = found.images
+    for note in found.notes:
+        say(f"{path}: {note}")
+    if total > most:
+        say(
+            f"{path}: the first {most:,} of {total:,} images are scored, by name, as "
+            "every method is scored on so many."
+        )
+    if len(images) < suite.probe_size:
+        say(
+            f"{path}: {len(images):,} images, fewer than the {suite.probe_size:,} of the probe "
+            "batch; the Frechet distance is biased upwards, and every error is larger."
+        )
+    if len(images) < 2:
+        raise UserError(f"{path} has {len(images)} image(s); a score needs at least 2.")
+    digest = hashlib.sha256("\n".join(found.hashes).encode()).hexdigest()
+
+    def write(target: Path, card: dict[str, Any]) -> None:
+        target.unlink(missing_ok=True)
+        write_images(target, [images], card)
+
+    record = {
+        "kind": "images",
+        "files": {path.name: digest},
+        "count": len(images),
+        "paired": False,
+    }
+    return _Parts({iteration: write}, record)
+
+
+def _generators(task: Task, what: Import, say: Say) -> _Parts:
+    files = _kimg_as_iterations(task, what.files, say)
+    hashes = {path.name: file_hash(path) for path in files.values()}
+    others = sum(not _from_source(task, read) for read in _loaded(task, files.values()))
+    paired = others == 0 and not _lacks_noise(task.source.notes)
+    samples = {iteration: _writer(path) for iteration, path in files.items()}
+    if not paired:
+        say(
+            f"{what.title}: its layer noise is not the source's, so nobody knows whether it was "
+            "adapted from it; what pairs its images with the source's is left out."
+        )
+    elif 0 not in samples:
+        say(f"{what.title}: its layer noise is the source's, so iteration 0 is the source.")
+        samples = {0: _writer(task.source.path), **samples}
+    record = {"kind": "generator", "files": hashes, "count": len(files), "paired": paired}
+    return _Parts(samples, record)
+
+
+def _loaded(task: Task, paths: Iterable[Path]) -> Iterator[Networks]:
+    for path in paths:
+        read = load_networks(path)
+        own, needed = read.generator.architecture, task.source.generator.architecture
+        if (own.resolution, own.style_dim) != (needed.resolution, needed.style_dim):
+            raise UserError(
+                f"{path} draws {own.resolution}x{own.resolution} from {own.style_dim} numbers, and "
+                f"the suite '{task.suite.name}' scores {needed.resolution}x{needed.resolution} "
+                f"from the {needed.style_dim} of its probe batch."
+            )
+        yield read
+
+
+def _lacks_noise(notes: Sequence[str]) -> bool:
+    """Whether a file's notes say that its layer noise was filled in."""
+    return any("fixed noise" in note for note in notes)
+
+
+def _from_source(task: Task, read: Networks) -> bool:
+    """Whether it carries the layer noise of the source, which adaptation leaves as it is.
+
+    That noise was drawn at random when the source's training began, so nothing else has it.
+    """
+    if _lacks_noise(read.notes):
+        return False
+    ours, theirs = task.source.generator.fixed_noise(), read.generator.fixed_noise()
+    return any(bool(noise.any()) for noise in ours) and all(
+        torch.equal(one.cpu(), other.cpu()) for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def _writer(path: Path) -> Callable[[Path, dict[str, Any]], None]:
+    def write(target: Path, card: dict[str, Any]) -> None:
+        generator = load_networks(path).generator
+        save_modules(target, nn.ModuleDict({"generator": generator}), card)
+
+    return write
+
+
+def _kimg_as_iterations(task: Task, files: Mapping[int, Path], say: Say) -> dict[int, Path]:
+    """NVIDIA counts thousands of images; as iterations of the suite's batch they share an axis."""
+    if not all(path.name.startswith(_KIMG) for path in files.values()):
+        return dict(files)
+    batch = task.suite.recipe.batch
+    say(
+        f"{_KIMG}*: their numbers are thousands of images, drawn as iterations of the suite's "
+        f"batch of {batch}."
+    )
+    return {round(1000 * kimg / batch): path for kimg, path in files.items()}
+
+
+def _target(files: CellFiles, what: Import, iteration: int) -> Path:
+    snapshot = files.snapshot(iteration)
+    return snapshot.with_suffix(".zip") if what.images else snapshot
+
+
+def _score(task: Task, files: CellFiles, cell: Mapping[str, Any], iteration: int) -> None:
+    fields = CellFields.parse(cell, str(files.cell))
+    seen = look_again(task, fields, files.snapshot(iteration))
+    scored = task.scorer.score(seen.images, seen.further, paired=seen.paired)
+    save_strip(seen.images, files.grid(iteration))
+    if scored.probe is not None:
+        scored.probe.save(files.probe(iteration))
+    others = [line for line in read_lines(files.scores) if line["iteration"] != iteration]
+    lines = [*others, *(score.to_json(iteration=iteration) for score in scored.scores)]
+    write_lines(files.scores, sorted(lines, key=lambda line: int(line["iteration"])))
+
+
+def _document(task: Task, cell: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    return {
+        SCHEMA: CellRecord.version_written,
+        "hash": digest,
+        "cell": {**json.loads(json.dumps(cell)), "protocol": PROTOCOL},
+        "provenance": {
+            "kind": "imported",
+            "fsgan_bench": __version__,
+            "commit": commit(),
+            "threads": torch.get_num_threads(),
+            "device": task.request.device,
+            **description(),
+            "classifier_hash": task.classifier_hash,
+        },
+    }
+
+
+def _check_alone(folder: Path, what: Import) -> None:
+    """Refuse a second cell of one title and seed: figures would take them for one."""
+    beside = folder.parent.glob(f"seed{what.seed}-*/cell.json")
+    others = [file.parent for file in beside if file.parent != folder]
+    if others:
+        raise UserError(
+            f"'{what.title}' with seed {what.seed} was imported from other files already "
+            f"({others[0]}); give another --name or --seed, or delete that folder."
+        )
+
+
+def _slug(title: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[: 64 - len(IMPORTED)].strip("-")
+    if not slug:
+        raise UserError(f"--name {title!r} has no letter or digit, so no folder can be named so.")
+    return slug
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
+    if not found:
+        raise UserError(f"{path} holds no checkpoints, which end in {', '.join(CHECKPOINTS)}.")
+    return found

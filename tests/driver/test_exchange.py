@@ -1,0 +1,191 @@
+"""Results leave the machine: as one table, merged with those of others, packed to be checked."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from fsgan_bench.cli.main import main
+from fsgan_bench.results.export import COLUMNS, EXPORT_VERSION
+from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.reader import load
+from fsgan_bench.system.json_files import read_lines
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+def only(task: Path, method: str) -> CellFiles:
+    (folder,) = (task / method).iterdir()
+    return CellFiles(folder)
+
+
+def test_every_number_is_a_row_of_the_exported_table(adapted: Path, tmp_path: Path) -> None:
+    for suffix in ("csv", "json", "parquet"):
+        done = command("export", adapted, "--out", tmp_path / f"scores.{suffix}")
+        assert done.exit_code == 0, done.output
+    stored = [read_lines(only(adapted, method).scores) for method in ("cdc", "minegan")]
+    references = read_lines(adapted / "references.jsonl")
+    table = pd.read_parquet(tmp_path / "scores.parquet")
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == sum(map(len, stored)) + len(references)
+    assert set(table["export_version"]) == {EXPORT_VERSION}
+    mine = table[(table["method"] == "cdc") & (table["iteration"] == 6)]
+    values = {line["metric"]: line["value"] for line in stored[0] if line["iteration"] == 6}
+    assert dict(zip(mine["metric"], mine["value"], strict=True)) == values
+    assert set(mine["provenance"]) == {"trained"}
+    assert json.loads(mine["config"].iloc[0])["patch_downscales"] == [8]
+    assert set(table["kind"]) == {"method", "reference"}
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    for row, line, value in zip(rows, lines, table["value"], strict=True):
+        assert list(row) == list(line) == list(COLUMNS)
+        assert row["value"] == float(line["value"]) == value
+        assert (row["iteration"] is None) == (line["iteration"] == "") == (row["kind"] != "method")
+
+
+def test_the_schema_is_documented() -> None:
+    page = (DOCS / "export.md").read_text(encoding="utf-8")
+    assert f"version {EXPORT_VERSION}" in page
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(name, column.type, column.meaning) for name, column in COLUMNS.items()]
+
+
+def test_an_export_that_cannot_be_is_a_sentence(adapted: Path, tmp_path: Path) -> None:
+    done = command("export", adapted, "--out", tmp_path / "scores.xlsx")
+    assert done.exit_code == 2 and ".parquet, .csv, .json" in done.output
+    done = command("export", tmp_path, "--out", tmp_path / "scores.csv")
+    assert done.exit_code == 2 and "There are no runs in" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def roots(adapted: Path, tmp_path: Path) -> list[Path]:
+    """Two roots: both have CDC, the second MineGAN too."""
+    found = []
+    for name in ("one", "two"):
+        root = tmp_path / name
+        shutil.copytree(adapted, root / "tiny" / adapted.name)
+        found.append(root)
+    shutil.rmtree(found[0] / "tiny" / adapted.name / "minegan")
+    return found
+
+
+def edit_scores(files: CellFiles, key: str, by: float) -> None:
+    lines = [{**line, key: line[key] + by} for line in read_lines(files.scores)]
+    files.scores.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_results_of_two_machines_become_one_root(
+    roots: list[Path], adapted: Path, suite: Path, tmp_path: Path
+) -> None:
+    task = Path("tiny") / adapted.name
+    edit_scores(only(roots[1] / task, "cdc"), "seconds", 1.0)
+    out = tmp_path / "merged"
+    done = command("merge", *roots, "--out", out)
+    assert done.exit_code == 0, done.output
+    [results] = load(out)
+    assert results.cells["method"].tolist() == ["minegan", "cdc"]
+    cell = only(out / task, "cdc")
+    assert (cell.folder / "snapshots").is_symlink()
+    assert cell.snapshot(6).read_bytes() == only(adapted, "cdc").snapshot(6).read_bytes()
+    assert cell.scores.read_bytes() == only(adapted, "cdc").scores.read_bytes()
+    verified = command("verify", out, "--suite", suite)
+    assert verified.exit_code == 0, verified.output
+    again = command("merge", *roots, "--out", out)
+    assert again.exit_code == 2 and "exists already" in again.output
+
+
+def test_cells_that_disagree_are_named_and_the_first_stays(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    task = Path("tiny") / adapted.name
+    theirs = only(roots[1] / task, "cdc")
+    edit_scores(theirs, "value", 1e-9)
+    manifest = json.loads(theirs.manifest.read_text())
+    manifest["sha256"]["snapshots/000006.safetensors"] = "0"
+    theirs.manifest.write_text(json.dumps(manifest))
+    done = command("merge", *roots, "--out", tmp_path / "merged")
+    assert done.exit_code == 1
+    assert "differs from" in done.output
+    assert "snapshots/000006.safetensors, scores.jsonl" in done.output
+    merged = only(tmp_path / "merged" / task, "cdc")
+    assert merged.scores.read_bytes() == only(adapted, "cdc").scores.read_bytes()
+
+
+def test_a_task_of_other_images_is_left_out(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    file = roots[1] / "tiny" / adapted.name / "task.json"
+    task = json.loads(file.read_text())
+    file.write_text(json.dumps(task | {"few_shot_hash": "another"}))
+    done = command("merge", *roots, "--out", tmp_path / "merged")
+    assert done.exit_code == 1 and "made with another few-shot set" in done.output
+    [results] = load(tmp_path / "merged")
+    assert results.cells["method"].tolist() == ["cdc"]
+
+
+def test_a_pack_is_verified_as_it_is(adapted: Path, suite: Path, tmp_path: Path) -> None:
+    for name in ("run.zip", "again.zip"):
+        done = command("pack", adapted, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "unzipped")
+    assert not [name for name in names if "snapshots" in name or name.endswith((".pt", ".lock"))]
+    verified = command("verify", tmp_path / "run.zip", "--suite", suite)
+    assert verified.exit_code == 0, verified.output
+    assert "3 file(s), of which the manifest has the checksums" in verified.output
+    [results] = load(tmp_path / "unzipped")
+    assert len(results.scores) == len(load(adapted)[0].scores)
+
+    place = only(tmp_path / "unzipped" / "tiny" / adapted.name, "cdc")
+    shutil.copytree(only(adapted, "cdc").folder / "snapshots", place.folder / "snapshots")
+    whole = command("verify", place.folder, "--suite", suite)
+    assert whole.exit_code == 0 and "1 snapshot(s) scored again" in whole.output, whole.output
+    place.snapshot(2).write_bytes(b"other")
+    changed = command("verify", place.folder, "--suite", suite)
+    assert changed.exit_code == 1 and "000002.safetensors has been changed" in changed.output
+
+
+def test_what_is_changed_in_a_pack_is_found(adapted: Path, suite: Path, tmp_path: Path) -> None:
+    assert command("pack", adapted, "--weights", "--out", tmp_path / "run.zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (n for n in content if "cdc" in n and n.endswith("grids/000006.png"))
+    assert [n for n in content if n.endswith("000006.safetensors")]
+    content[name] += b"more"
+    with zipfile.ZipFile(tmp_path / "changed.zip", "w") as archive:
+        for each, item in content.items():
+            archive.writestr(each, item)
+    verified = command("verify", tmp_path / "changed.zip", "--suite", suite)
+    assert verified.exit_code == 1
+    assert "grids/000006.png has been changed" in verified.output
+    assert str(tmp_path / "changed.zip") in verified.output
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", "a\\..\\out.txt"])
+def test_a_pack_cannot_write_outside_of_itself(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
+        archive.writestr("pack.json", "{}")
+        archive.writestr(name, "text")
+    done = command("verify", tmp_path / "run.zip")
+    assert done.exit_code == 2 and "outside of itself" in done.output
+
+
+def test_a_zip_that_is_no_pack_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.zip").write_bytes(b"PK no zip")
+    done = command("verify", tmp_path / "run.zip")
+    assert done.exit_code == 2 and "cannot be read as a pack" in done.output
