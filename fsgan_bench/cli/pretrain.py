@@ -7,8 +7,24 @@ from typing import Any
 import click
 
 from fsgan_bench.cli.options import PATH
-from fsgan_bench.errors import check_folder
+from fsgan_bench.errors import UserError, check_folder, look_up
 from fsgan_bench.system.bounds import MAX_IMAGES
+
+EARLIER_STAGES = ("coarse", "drawing", "reading", "mapping")
+MAX_ITERATIONS = 1_000_000_000
+
+
+def _lengths(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, int]:
+    lengths: dict[str, int] = {}
+    for setting in given:
+        name, _, number = setting.partition("=")
+        look_up("stage", name, dict.fromkeys(EARLIER_STAGES))
+        if not number.isdecimal() or not 1 <= int(number) <= MAX_ITERATIONS:
+            raise UserError(f"--stage {setting} needs a number of iterations, as in {name}=2000.")
+        lengths[name] = int(number)
+    return lengths
 
 
 @click.command()
@@ -70,14 +86,31 @@ from fsgan_bench.system.bounds import MAX_IMAGES
 )
 @click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True)
 @click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]")
+@click.option(
+    "--adversarial", is_flag=True, help="Train adversarially alone where stages are possible."
+)
+@click.option(
+    "--stage",
+    "lengths",
+    metavar="NAME=ITERATIONS",
+    multiple=True,
+    callback=_lengths,
+    help="Length of a stage before the last: coarse, drawing, reading or mapping.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 def pretrain(**options: Any) -> None:
-    """Train a source model on a folder of images or a built-in domain."""
-    from fsgan_bench.driver.pretraining import pretrain_from_options
+    """Train a source model on a folder of images or a built-in domain.
+
+    Where the attributes of a domain's drawings are known (faces), this goes in stages: learning
+    to draw them, coarsely and in full, learning to look, learning the mapping, and then
+    --iterations of adversarial training, from which the earlier lessons fade. Anything else trains
+    adversarially from the start.
+    """
+    from fsgan_bench.driver.pretraining.options import pretrain_from_options
     from fsgan_bench.system.machine import check_device
 
     check_device(options["device"])
     check_folder("--out", options["out"])
     best = pretrain_from_options(say=lambda line: click.echo(line), **options)
-    click.echo(f"best model: {best}")
+    click.echo(f"source model: {best}")

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -178,7 +179,7 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
         raise ValueError(f"need start >= 0, count >= 0, size >= 8; got {start}, {count}, {size}")
     chosen = get_domain(domain) if isinstance(domain, str) else domain
     pieces = [np.zeros((0, size, size, 3), dtype=np.uint8)]
-    folder = cache_dir() / "avatars" / f"{chosen.name}-{size}px-{_cache_key(chosen)}"
+    folder = cache_folder(chosen, f"{size}px")
     position, stop = start, start + count
     while position < stop:
         end = min(stop, (position // BLOCK + 1) * BLOCK)
@@ -191,6 +192,11 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
         )
         position = end
     return np.concatenate(pieces)
+
+
+def cache_folder(domain: Domain, what: str) -> Path:
+    """Where something that follows from a domain is kept."""
+    return cache_dir() / "avatars" / f"{domain.name}-{what}-{_cache_key(domain)}"
 
 
 def _draw_block(domain: Domain, start: int, stop: int, size: int) -> Images:

@@ -9,20 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fsgan_bench import __version__
-from fsgan_bench.data.avatars import DOMAINS, draw
-from fsgan_bench.data.draws import draw_distinct, others
 from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
-from fsgan_bench.data.sources import find_images, fingerprints_of
+from fsgan_bench.driver.pretraining.card import save_comparison
 from fsgan_bench.errors import UserError
-from fsgan_bench.stylegan2.checkpoint import Source, load_source, save_source
+from fsgan_bench.stylegan2.checkpoint import Source, save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system import machine
 from fsgan_bench.system.files import write_json
-from fsgan_bench.system.paths import exists
 from fsgan_bench.system.provenance import commit
 from fsgan_bench.system.states import recover_state, save_state
 from fsgan_bench.training.method import Method
@@ -31,9 +26,6 @@ from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
 
 Say = Callable[[str], None]
-
-HELD_OUT_START = 1_000_000
-"""First index of the held-out images of a built-in domain."""
 
 
 class Pretraining(Method):
@@ -150,103 +142,6 @@ def pretrain(
             }
             save_state(state_path, state)
     return best_path
-
-
-def pretrain_from_options(
-    *,
-    data: str,
-    out: Path,
-    resolution: int,
-    n_images: int,
-    held_out: int,
-    style_dim: int,
-    mapping_layers: int,
-    channels: str,
-    iterations: int,
-    batch: int,
-    learning_rate: float,
-    r1_gamma: float,
-    ema_half_life: float,
-    evaluate_every: int,
-    seed: int,
-    init: Path | None,
-    threads: int | None,
-    device: str,
-    say: Say,
-) -> Path:
-    """:func:`pretrain` as the command line asks for it.
-
-    Raises:
-        UserError: an option does not fit, or the images cannot be had.
-    """
-    machine.prepare(threads or machine.cores())
-    try:
-        widths = [int(width) for width in channels.split(",")]
-        sides = [4 << i for i in range(len(widths))]
-        architecture = Architecture(
-            resolution, style_dim, mapping_layers, dict(zip(sides, widths, strict=True))
-        )
-    except ValueError as error:
-        raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
-    start = None if init is None else load_source(init)
-    if start is not None and start.pair[0].architecture != architecture:
-        raise UserError(
-            f"--init {init} has another shape than --resolution, --style-dim, --mapping-layers and "
-            f"--channels ask for: {start.generator.architecture}."
-        )
-    try:
-        recipe = Recipe(
-            batch=batch,
-            learning_rate=learning_rate,
-            r1_gamma=r1_gamma,
-            path_length_every=0,
-            ema_half_life=ema_half_life,
-            # As the shipped source was trained, so that its card's settings give its bytes.
-            distinct_images=False,
-            zero_idle_gradients=False,
-        )
-    except ValueError as error:
-        field, _, rest = str(error).partition(" ")
-        raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
-    if data not in DOMAINS and (exists(data) or Path(data).name != data):
-        training, kept = _divided(Path(data), resolution, held_out, say)
-    else:
-        training = draw(data, 0, n_images, resolution)
-        kept = draw(data, HELD_OUT_START, held_out, resolution)
-    config = PretrainConfig(
-        architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
-    )
-    return pretrain(training, kept, config, out, init=start, device=device, say=say)
-
-
-def _divided(path: Path, resolution: int, held_out: int, say: Say) -> tuple[Images, Images]:
-    """The images of a set on disk for training and, drawn by contents, those held out of it.
-
-    None of the latter equals one that is trained on, or nearly.
-    """
-    files = find_images(path, resolution)
-    for note in files.notes:
-        say(f"{path}: {note}")
-    kept = draw_distinct(files, "held-out", held_out, whole=True)
-    if len(kept.chosen) < held_out or kept.available < held_out + 2:
-        raise UserError(
-            f"{path} holds {kept.available:,} different images, too few to keep {held_out} of "
-            "them out of the training; lower --held-out."
-        )
-    images = files.images(kept.chosen)
-    return files.images(others(files, fingerprints_of(images))), images
-
-
-def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> None:
-    """Save a grid: up to ``most`` generated images on the left, as many real ones on the right."""
-    count = min(len(fakes), len(real), most)
-    columns = min(8, count)
-    rows = count // columns
-    shape = (rows, columns, *fakes.shape[1:])
-    halves = [images[: rows * columns].reshape(shape) for images in (fakes, real)]
-    gap = np.full_like(halves[0][:, :1], 255)
-    tiles = np.concatenate([halves[0], gap, halves[1]], axis=1)
-    save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=2 * columns + 1)
 
 
 @torch.inference_mode()

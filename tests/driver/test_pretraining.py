@@ -14,7 +14,8 @@ from PIL import Image
 from fsgan_bench.data.avatars import draw
 from fsgan_bench.data.images import Images, content_hash, content_hashes, set_hash
 from fsgan_bench.data.near import copies, thumbnails
-from fsgan_bench.driver.pretraining import PretrainConfig, _divided, pretrain
+from fsgan_bench.driver.pretraining.adversarial import PretrainConfig, pretrain
+from fsgan_bench.driver.pretraining.options import divided
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture
@@ -140,11 +141,11 @@ def test_held_out_images_are_drawn_over_all_classes(tmp_path: Path) -> None:
         mirrored = pictures[index].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         mirrored.save(tmp_path / f"again{index:02d}.png")
     said: list[str] = []
-    training, kept = _divided(tmp_path, 16, 20, said.append)
+    training, kept = divided(tmp_path, 16, 20, said.append)
     hashes = [content_hash(np.asarray(picture)) for picture in pictures]
     held = [hashes.index(digest) for digest in content_hashes(kept) if digest in hashes]
     assert len(kept) == 20 and sum(index < 20 for index in held) in range(4, 17)
     assert not copies(thumbnails(training), thumbnails(kept)).any()
     assert any("4 at the top and 40 in subfolders" in line for line in said)
     with pytest.raises(UserError, match="too few to keep 40 of them out of the training"):
-        _divided(tmp_path, 16, 40, said.append)
+        divided(tmp_path, 16, 40, said.append)

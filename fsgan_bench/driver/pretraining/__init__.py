@@ -1,0 +1,1 @@
+"""Source models of one's own: trained adversarially, or, where attributes are known, in stages."""

@@ -1,0 +1,220 @@
+"""Generator and discriminator against each other, at first with the earlier stages' lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fsgan_bench.data.images import Images, to_tensor
+from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
+from fsgan_bench.driver.pretraining.drawing import DrawingLoss
+from fsgan_bench.driver.pretraining.reading import Reader, last_features, off_path, spoil
+from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
+from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.training.method import Latents, Losses, Method
+from fsgan_bench.training.recipe import Recipe
+from fsgan_bench.training.session import Session
+from fsgan_bench.training.streams import Streams
+
+
+@dataclass(frozen=True)
+class BalancingConfig:
+    """Hyperparameters of the balancing stage.
+
+    Attributes:
+        iterations: length of the stage.
+        recipe: of StyleGAN2's training, the discriminator's rate among it.
+        generator_rate: the generator's learning rate as a multiple of the discriminator's.
+        warm_up: first iterations, in which the discriminator trains alone.
+        drawing_weight: of the drawing loss beside the adversarial one.
+        feature_weight: of the perceptual part of the drawing loss.
+        reading_weight: of reading attributes beside telling real from fake.
+        off_path: share of the discriminator's fakes that the generator as it is did not draw.
+        fade: where the three weights above start to fall and where they are zero, as parts of the
+            stage; from there on it is plain StyleGAN2.
+    """
+
+    iterations: int
+    recipe: Recipe = field(
+        default_factory=lambda: Recipe(
+            batch=8,
+            r1_gamma=1.0,
+            path_length_every=0,
+            style_mixing=0.3,
+            flip=False,
+            ema_half_life=375.0,
+        )
+    )
+    generator_rate: float = 0.25
+    warm_up: int = 100
+    drawing_weight: float = 10.0
+    feature_weight: float = 0.3
+    reading_weight: float = 1.0
+    off_path: float = 0.25
+    fade: tuple[float, float] = (0.5, 0.75)
+
+
+class Balancing(Method):
+    """StyleGAN2 training beside a drawing loss and a reading loss, which fade."""
+
+    name = "balancing"
+    title = "Balancing"
+    version = "1"
+    paper = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN"
+    Config = BalancingConfig
+
+    def __init__(self, config: BalancingConfig, lesson: Lesson, weights: Weights) -> None:
+        super().__init__(config)
+        self.lesson = lesson
+        embeddings = Embeddings(lesson.attributes, lesson.architecture.style_dim)
+        embeddings.load_state_dict(weights["embeddings"])
+        self.codes = Codes.from_embeddings(lesson.attributes, embeddings)
+        self.early: list[Mapping[str, Tensor]] = list(weights.get("early", []))
+        self.counts = embeddings.counts
+        self.reader = weights.get("reader")
+
+    def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
+        reader = Reader(self.counts, session.architecture.channels[4])
+        if self.reader is not None:
+            reader.load_state_dict(self.reader)
+        self.drawing_loss = DrawingLoss(self.config.feature_weight, session.device)
+        return {"reader": reader}
+
+    def kept(self, session: Session) -> float:
+        """What is left of the lessons' weights, from 1 to 0."""
+        start, end = (part * self.config.iterations for part in self.config.fade)
+        return min(1.0, max(0.0, (end - session.iteration) / max(1e-9, end - start)))
+
+    def step(self, session: Session) -> dict[str, float]:
+        recipe, kept = session.recipe, self.kept(session)
+        size = (recipe.batch,)
+        chosen = torch.randint(len(session.images), size, generator=session.streams["images"])
+        real = to_tensor(session.images[chosen.numpy()]).to(session.device)
+        values = self.lesson.values[chosen]
+        session.train_only(session.generator_side, ())
+        session.train_only(session.discriminator_side, session.discriminator_side.parameters())
+        log = session.minimise("discriminator", lambda: self._judging(session, real, values, kept))
+        if recipe.r1_every and session.iteration % recipe.r1_every == 0:
+            log |= session.minimise(
+                "discriminator", lambda: {"r1": self.r1_loss(session, real)}, full_precision=True
+            )
+        if session.iteration >= self.config.warm_up:
+            session.train_only(session.discriminator_side, ())
+            session.train_only(session.generator_side, session.generator_side.parameters())
+            log |= session.minimise("generator", lambda: self._drawing(session, real, values, kept))
+            if recipe.path_length_every and session.iteration % recipe.path_length_every == 0:
+                log |= self.regularise_path_length(session)
+            session.update_average()
+        return log
+
+    def _judging(self, session: Session, real: Tensor, values: Tensor, kept: float) -> Losses:
+        discriminator = session.discriminator
+        with torch.no_grad():
+            fake = self.synthesise(session, len(real)).image
+            strange = round(self.config.off_path * kept * len(real))
+            if strange:
+                fake[:strange] = self._off_path(session, real)[:strange]
+        features = last_features(discriminator, torch.cat([real, fake]))
+        logits = discriminator.final_linear[1](features)
+        losses = {"adversarial": discriminator_adversarial(*logits.split(len(real)))}
+        if kept:
+            reader = cast(Reader, session.discriminator_side["reader"])
+            reading = reader.loss(features[: len(real)], values.to(session.device))
+            losses["reading"] = self.config.reading_weight * kept * reading
+        return losses
+
+    def _off_path(self, session: Session, real: Tensor) -> Tensor:
+        """Spoilt real images, or people between two people by a generator off its path."""
+        stream = session.streams["off_path"]
+        way = session.iteration % 4
+        if way == 3:
+            return spoil(real, stream)
+        w, other = session.generator.mapping(
+            session.normal("off_path", 2 * len(real), self.width)
+        ).chunk(2)
+        between = torch.rand(len(real), 1, generator=stream).to(session.device)
+        generator = off_path(session.generator, self.early, way, stream)
+        styles = torch.lerp(w, other, between)[:, None].expand(
+            -1, session.architecture.n_latent, -1
+        )
+        return generator.synthesise(styles, noise=session.noise(len(real))).image
+
+    @property
+    def width(self) -> int:
+        return self.lesson.architecture.style_dim
+
+    def _drawing(self, session: Session, real: Tensor, values: Tensor, kept: float) -> Losses:
+        """Adversarial loss, and that of drawing the real images from a ``z`` of their attributes.
+
+        Images of two mixed styles have no original, so they have the adversarial loss alone.
+        """
+        latents = self.latents(session, len(real))
+        copies = kept > 0 and latents.mix is None
+        if copies:
+            z = self.codes.encode(values, self.width, session.streams["codes"])
+            latents = Latents(z.to(session.device))
+        fake = self.render(session, latents).image
+        losses = {"adversarial": generator_adversarial(self.judge(session, fake))}
+        if copies:
+            losses["drawing"] = self.config.drawing_weight * kept * self.drawing_loss(fake, real)
+        return losses
+
+
+class BalancingStage(Stage):
+    """:class:`Balancing` in a session of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        config: BalancingConfig,
+        lesson: Lesson,
+        weights: Weights,
+        streams: Streams,
+        device: str,
+    ) -> None:
+        super().__init__(name, config.iterations, lesson, streams, device)
+        generator, discriminator = (
+            Generator(lesson.architecture),
+            Discriminator(lesson.architecture),
+        )
+        generator.load_state_dict(weights["generator"])
+        discriminator.load_state_dict(weights["discriminator"])
+        self.session = Session(
+            Balancing(config, lesson, weights),
+            generator,
+            discriminator,
+            lesson.images,
+            recipe=config.recipe,
+            seed=streams.seed,
+            iterations=config.iterations,
+            device=device,
+        )
+        for group in self.session.generator_optimizer.param_groups:
+            group["lr"] *= config.generator_rate
+
+    def step(self) -> dict[str, float]:
+        losses = self.session.method.step(self.session)
+        self.session.iteration += 1
+        return losses
+
+    def sample(self, count: int) -> Images:
+        stream = Streams(self.streams.seed)["probe"]
+        z = torch.randn(count, self.lesson.architecture.style_dim, generator=stream)
+        modules: Mapping[str, Any] = dict(self.session.averaged.items())
+        return self.images_of(lambda part: self.session.method.sample(modules, part), z)
+
+    def hand_on(self) -> dict[str, Any]:
+        sides = self.session.averaged, self.session.discriminator_side
+        return {name: network.state_dict() for side in sides for name, network in side.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"session": self.session.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.session.load_state_dict(state["session"])
