@@ -59,11 +59,11 @@ def _lengths(
 @click.option(
     "--style-dim",
     type=click.IntRange(1, 65_536),
-    default=128,
+    default=256,
     show_default=True,
     help="Width of z and w.",
 )
-@click.option("--mapping-layers", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--mapping-layers", type=click.IntRange(1, 64), default=6, show_default=True)
 @click.option(
     "--channels",
     default="128,128,128,64,32",

@@ -140,7 +140,7 @@ def test_a_mapping_is_written_down(lesson: Lesson) -> None:
 
 def test_reading_is_learnt(lesson: Lesson) -> None:
     drawn = Drawing("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
-    config = replace(CONFIG.reading, iterations=25, batch=4, pool_every=100)
+    config = replace(CONFIG.reading, iterations=25, batch=4, pool_every=100, learning_rate=0.01)
     stage = Reading("reading", config, lesson, drawn, Streams(0), "cpu")
     losses = []
     for stage.iteration in range(config.iterations):

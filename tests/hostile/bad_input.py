@@ -154,6 +154,10 @@ INVOCATIONS: Mapping[str, str] = {
     "figures W/results/unscored": "There is no finished and scored run",
     # Pretraining.
     "pretrain --data facs --out out": "Did you mean 'faces'?",
+    "pretrain --data faces --out out --stage drawn=5": "There is no stage 'drawn'",
+    "pretrain --data faces --out out --stage coarse": "needs a number of iterations",
+    "pretrain --data faces --out out --stage coarse=0": "needs a number of iterations",
+    "pretrain --data ink --out out --stage coarse=5": "whose attributes are known",
     "pretrain --data W/images/gone --out out": "W/images/gone does not exist",
     "pretrain --data W/images/empty --out out": "holds no image",
     "pretrain --data W/images/image.png --out out": "is a file",
@@ -539,7 +543,8 @@ def no_training() -> Iterator[None]:
 
     with (
         patch("fsgan_bench.driver.task.Task.prepare", stop),
-        patch("fsgan_bench.driver.pretraining.pretrain", stop),
+        patch("fsgan_bench.driver.pretraining.options.pretrain", stop),
+        patch("fsgan_bench.driver.pretraining.options.pretrain_in_stages", stop),
     ):
         yield
 

@@ -90,9 +90,9 @@ def pretrain_from_options(
     except ValueError as error:
         field, _, rest = str(error).partition(" ")
         raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
-    if data not in DOMAINS and (exists(data) or Path(data).name != data):
-        training, kept = _from_files(data, resolution, held_out)
-    elif has_attributes(get_domain(data)) and not (adversarial or start):
+    from_files = data not in DOMAINS and (exists(data) or Path(data).name != data)
+    staged = not (from_files or adversarial or start) and has_attributes(get_domain(data))
+    if staged:
         return _in_stages(
             data,
             n_images,
@@ -106,15 +106,17 @@ def pretrain_from_options(
             device,
             say,
         )
-    else:
-        training = draw(data, 0, n_images, resolution)
-        kept = draw(data, HELD_OUT_START, held_out, resolution)
     if lengths:
         raise UserError(
             f"--stage {next(iter(lengths))} is for a domain whose attributes are known, trained in "
             f"stages: {', '.join(name for name in DOMAINS if has_attributes(DOMAINS[name]))}, "
             "without --adversarial and --init."
         )
+    if from_files:
+        training, kept = _from_files(data, resolution, held_out)
+    else:
+        training = draw(data, 0, n_images, resolution)
+        kept = draw(data, HELD_OUT_START, held_out, resolution)
     config = PretrainConfig(
         architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
     )

@@ -23,7 +23,7 @@ STEEPNESS = 40.0
 """Slope of a step: at the usual length of a pair of coordinates it is a fiftieth of a turn wide."""
 
 SAMPLES = 16_384
-RIDGE = 1e-4
+RIDGE = 1e-6
 FEWEST_LAYERS = 4
 
 
