@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -48,6 +48,8 @@ class BalancingConfig:
             style_mixing=0.3,
             flip=False,
             ema_half_life=375.0,
+            distinct_images=False,
+            zero_idle_gradients=False,
         )
     )
     generator_rate: float = 0.25
@@ -84,6 +86,11 @@ class Balancing(Method):
             reader.load_state_dict(self.reader)
         self.drawing_loss = DrawingLoss(self.config.feature_weight, session.device)
         return {"reader": reader}
+
+    def generator_groups(self, session: Session) -> Iterable[Mapping[str, Any]]:
+        rate, _ = session.recipe.adam(session.recipe.path_length_every)
+        parameters = session.generator_side.parameters()
+        return [{"params": parameters, "lr": rate * self.config.generator_rate}]
 
     def kept(self, session: Session) -> float:
         """What is left of the lessons' weights, from 1 to 0."""
@@ -194,8 +201,6 @@ class BalancingStage(Stage):
             iterations=config.iterations,
             device=device,
         )
-        for group in self.session.generator_optimizer.param_groups:
-            group["lr"] *= config.generator_rate
 
     def step(self) -> dict[str, float]:
         losses = self.session.method.step(self.session)

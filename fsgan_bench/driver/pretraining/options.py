@@ -86,6 +86,9 @@ def pretrain_from_options(
             r1_gamma=r1_gamma,
             path_length_every=0,
             ema_half_life=ema_half_life,
+            # Both make up for few images; here there are thousands, and no weight is idle.
+            distinct_images=False,
+            zero_idle_gradients=False,
         )
     except ValueError as error:
         field, _, rest = str(error).partition(" ")
