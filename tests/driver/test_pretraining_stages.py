@@ -20,7 +20,7 @@ from fsgan_bench.driver.pretraining.staged import STAGES, StagedConfig, pretrain
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import load_source, read_tensors
 from fsgan_bench.stylegan2.networks import Architecture, Generator
-from fsgan_bench.system.files import load_state
+from fsgan_bench.system.states import load_state
 from fsgan_bench.training.streams import Streams
 
 FACES = DOMAINS["faces"]

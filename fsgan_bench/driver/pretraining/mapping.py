@@ -33,7 +33,7 @@ class MappingConfig:
 
     iterations: int
     batch: int = 512
-    learning_rate: float = 0.03
+    learning_rate: float = 0.001
     rate_from_scratch: float = 0.3
 
 

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 HELD_OUT_START = 1_000_000
 """First index of the held-out images of a built-in domain."""
 
-LENGTHS = {"coarse": 2000, "drawing": 4000, "reading": 2000, "mapping": 20_000}
+LENGTHS = {"coarse": 2000, "drawing": 4000, "reading": 2000, "mapping": 1000}
 """Iterations of the stages before the last, where nothing else is asked for."""
 
 

@@ -35,7 +35,9 @@ from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
-from fsgan_bench.system.files import commit, recover_state, save_state, write_json
+from fsgan_bench.system.files import write_json
+from fsgan_bench.system.provenance import commit
+from fsgan_bench.system.states import recover_state, save_state
 from fsgan_bench.training.streams import Streams
 
 Say = Callable[[str], None]
