@@ -167,25 +167,26 @@ def test_what_is_left_behind(finished: Path) -> None:
     assert {p.name for p in finished.glob("*.png")} == {"source.png", "adaptation.png"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
 def test_interrupted_and_resumed_is_uninterrupted(
-    lesson: Lesson, finished: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fsgan_bench.driver.pretraining.staged.SAVE_EVERY_SECONDS", 0.0)
-    original = STAGES[stage].step
-
-    def step(self: Any) -> Any:
-        if self.name == stage and self.iteration == 1:
-            raise KeyboardInterrupt
-        return original(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(STAGES[stage], "step", step)
-        with pytest.raises(KeyboardInterrupt):
-            run(lesson, tmp_path)
     lines: list[str] = []
+    for name, kind in STAGES.items():
+
+        def stop(stage: Any, name: str = name, original: Any = kind.step) -> Any:
+            if stage.name == name and stage.iteration == 1:
+                raise KeyboardInterrupt
+            return original(stage)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "step", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(lesson, tmp_path, say=lines.append)
     run(lesson, tmp_path, say=lines.append)
-    assert f"continuing at {stage} 1" in lines
+    assert [line for line in lines if line.startswith("continuing")] == [
+        f"continuing at {name} 1" for name in STAGES
+    ]
     assert flat(load_state(tmp_path / "state.pt")) == flat(load_state(finished / "state.pt"))
     tensors, _ = read_tensors(tmp_path / "source.safetensors")
     expected, _ = read_tensors(finished / "source.safetensors")
