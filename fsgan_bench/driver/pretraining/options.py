@@ -10,8 +10,9 @@ import torch
 
 from fsgan_bench.data.attributes import attribute_table, attributes_of, has_attributes
 from fsgan_bench.data.avatars import DOMAINS, draw, get_domain
+from fsgan_bench.data.draws import draw_distinct, others
 from fsgan_bench.data.images import Images
-from fsgan_bench.data.sources import load_images
+from fsgan_bench.data.sources import find_images, fingerprints_of
 from fsgan_bench.driver.pretraining.adversarial import PretrainConfig, pretrain
 from fsgan_bench.driver.pretraining.balancing import BalancingConfig
 from fsgan_bench.driver.pretraining.drawing import DrawingConfig
@@ -116,7 +117,7 @@ def pretrain_from_options(
             "without --adversarial and --init."
         )
     if from_files:
-        training, kept = _from_files(data, resolution, held_out)
+        training, kept = divided(Path(data), resolution, held_out, say)
     else:
         training = draw(data, 0, n_images, resolution)
         kept = draw(data, HELD_OUT_START, held_out, resolution)
@@ -126,15 +127,25 @@ def pretrain_from_options(
     return pretrain(training, kept, config, out, init=start, device=device, say=say)
 
 
-def _from_files(data: str, resolution: int, held_out: int) -> tuple[Images, Images]:
-    """Images to train on and images kept out, from files."""
-    everything = load_images(data, resolution, repeats="drop")
-    if len(everything) < held_out + 2:
+def divided(path: Path, resolution: int, held_out: int, say: Say) -> tuple[Images, Images]:
+    """The images of a set on disk for training and, drawn by contents, those held out of it.
+
+    None of the latter equals one that is trained on, or nearly.
+
+    Raises:
+        UserError: there are too few different images.
+    """
+    files = find_images(path, resolution)
+    for note in files.notes:
+        say(f"{path}: {note}")
+    kept = draw_distinct(files, "held-out", held_out, whole=True)
+    if len(kept.chosen) < held_out or kept.available < held_out + 2:
         raise UserError(
-            f"{data} holds {len(everything)} different images, too few to keep "
-            f"{held_out} of them out of the training; lower --held-out."
+            f"{path} holds {kept.available:,} different images, too few to keep {held_out} of "
+            "them out of the training; lower --held-out."
         )
-    return everything[held_out:], everything[:held_out]
+    images = files.images(kept.chosen)
+    return files.images(others(files, fingerprints_of(images))), images
 
 
 def _in_stages(
