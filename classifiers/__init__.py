@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from fsgan_bench.features.weights import WEIGHTS, Weights
 
+FINE_TUNED = "fine-tuned"
+"""Short for the network that ``lite0-logistic`` leaves frozen, trained whole, as in the paper."""
+
+
+def full_name(name: str) -> str:
+    """The name of a classifier in full."""
+    return "timm:tf_efficientnet_lite0" if name == FINE_TUNED else name
+
 
 def weights(name: str) -> list[Weights]:
     """The pretrained weights that the classifier ``name`` starts from.
 
     Raises UserError for a timm model that is unknown or has none.
     """
-    kind, _, model = name.partition(":")
+    kind, _, model = full_name(name).partition(":")
     if kind == "timm" and model:
         from classifiers.pretrained import model_weights
 

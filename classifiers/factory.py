@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from classifiers import cache
+from classifiers import FINE_TUNED, cache, full_name
 from classifiers.base import VERSION, Classifier, Parameters
 from classifiers.card import measure
 from classifiers.data import TrainingData, prepare
@@ -48,7 +48,8 @@ def get_classifier(
     """The classifier ``name`` for a target, trained unless the cache has it.
 
     Args:
-        name: ``lite0-logistic``, or ``timm:MODEL`` to fine-tune a timm network.
+        name: ``lite0-logistic``, ``timm:MODEL`` to fine-tune a timm network, or ``fine-tuned`` for
+            one whose weights come with the package.
         target_images: real target images [N, H, W, 3], in no other use.
         negatives: non-target images [N, H, W, 3] by the name of their domain.
         seed: of the split into training and held-out images, and of fine-tuning.
@@ -61,6 +62,7 @@ def get_classifier(
         UserError: an unknown name, missing pretrained weights, or unusable images (see
             ``data.prepare``); before any training.
     """
+    name = full_name(name)
     trainer = _trainer(name, config, device)
     data = prepare(target_images, negatives, source, seed)
     identity = {
@@ -93,7 +95,7 @@ def _trainer(name: str, config: Config | None, device: str) -> Trainer:
         return FineTuneTrainer(model, config or FineTuneConfig(), device)
     if name == LogisticTrainer.name or (kind == "timm" and model):
         raise TypeError(f"{type(config).__name__} is not the config of '{name}'")
-    known = (LogisticTrainer.name, "timm:MODEL")
+    known = (LogisticTrainer.name, FINE_TUNED, "timm:MODEL")
     raise UserError(
         f"There is no classifier '{name}'; known are {', '.join(known)}.{suggest(name, known)}"
     )

@@ -98,6 +98,10 @@ class ImageFiles:
         shape = (len(chosen), self.size, self.size, 3)
         return cached_array(self._stored(chosen, ""), shape, lambda: self._decoded(chosen, repeats))
 
+    def blocks(self) -> Iterator[Images]:
+        """All images, a block at a time, which are not kept; repeats as often as they are there."""
+        return self._decoded(range(len(self)), "drop")
+
     def fingerprints(self, chosen: Sequence[int], repeats: Repeats = "drop") -> Fingerprints:
         """Their fingerprints. The images are decoded, a block at a time, and not kept.
 

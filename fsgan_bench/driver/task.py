@@ -20,14 +20,13 @@ from fsgan_bench.data.images import Images, to_uint8
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.data.targets import Rejected, SplitSizes
 from fsgan_bench.driver.learning import learn, too_few
+from fsgan_bench.driver.reference import compared, frechet_reference
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
-from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
 from fsgan_bench.metrics.metric import NO_REFERENCE, PROTOCOL, Yardstick
 from fsgan_bench.metrics.scorer import Scorer
-from fsgan_bench.metrics.statistics_file import read_statistics
 from fsgan_bench.results.layout import TaskFiles, task_folder
 from fsgan_bench.results.records import SCHEMA, TaskRecord
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
@@ -195,9 +194,9 @@ class Task:
         few_shot = lpips.features(self.splits.few_shot).lpips
         real = frechet.pooled(reference) if len(reference) > 1 else None
         statistics = self.statistics_file
-        known = None if real is None else FrechetReference(real)
-        if statistics is not None:
-            known = read_statistics(statistics, frechet.pooled_dim)
+        known = frechet_reference(
+            self.suite, self.target.images, frechet, real, statistics, self.resolution
+        )
         held_out, ideal = self.splits.held_out, self.target.images.ideal
 
         @functools.cache
@@ -212,6 +211,7 @@ class Task:
             no_reference=too_few(self.splits, "it takes two real images at least", NO_REFERENCE),
             reference=known,
             statistics=statistics.name if statistics else "",
+            compared=compared(self.suite, known, len(self._latents), len(self.splits.classifier)),
             real=real,
             real_nearest=real_nearest if len(held_out) > 0 else None,
             source=lambda: self.source_images,
@@ -257,6 +257,7 @@ class Task:
                 "source_hash": self.source.hash,
                 "networks": [version for _, version in self.scorer.networks.values()],
                 "frechet_samples": len(self._latents),
+                **({} if self.suite.reference == "held-out" else {"reference": "all"}),
             }
         )
         if stored and all(line.get("stamp") == stamp for line in stored):

@@ -8,6 +8,7 @@ LpipsName = Literal["vgg", "alex", "squeeze"]
 LpipsBackbone = Literal["lite0", LpipsName]
 FrechetBackbone = Literal[LpipsBackbone, "inception", "inception_legacy"]
 IntraProtocol = Literal["exact", "cdc2021"]
+ReferenceSet = Literal["held-out", "all"]
 
 
 INCEPTIONS: tuple[FrechetBackbone, ...] = ("inception", "inception_legacy")

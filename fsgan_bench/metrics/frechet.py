@@ -147,8 +147,9 @@ class FrechetScore(Metric):
             return f"compares with the statistics in {yardstick.statistics}"
         count = yardstick.reference.count if yardstick.reference else None
         if count is None or count >= FEW_REFERENCES:
-            return None
-        return f"compares with only {count} real images, which biases it upwards"
+            return yardstick.compared or None
+        few = f"compares with only {count} real images, which biases it upwards"
+        return f"{few}; it {yardstick.compared}" if yardstick.compared else few
 
     def stored_as(self, backbone: str) -> str:
         return frechet_name(backbone)

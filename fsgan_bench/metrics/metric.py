@@ -77,6 +77,7 @@ class Yardstick:
         real: these features themselves, [N, d].
         real_nearest: gives the LPIPS [N] of held-out real images to their nearest few-shot image.
         statistics: the file that ``reference`` was read from; empty if it is of ``real``.
+        compared: how many images of which sets the Frechet distance compares, in one clause.
         no_classifier, no_reference: why there is none, in one clause; empty for the plain reason.
         source: gives what the source generator draws for the probe batch, uint8 [N, R, R, 3].
         ideal: gives the ideal adaptation of that.
@@ -92,6 +93,7 @@ class Yardstick:
     real_nearest: Callable[[], NDArray[np.floating[Any]]] | None = None
     source: Callable[[], Images] | None = None
     ideal: Callable[[], Images] | None = None
+    compared: str = ""
 
 
 @dataclass(frozen=True)

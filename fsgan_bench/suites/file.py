@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
-from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone
+from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
 from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
 from fsgan_bench.system.paths import ASSETS, readings
@@ -84,6 +84,7 @@ class _SuiteFile(BaseModel):
     probe_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
     frechet_samples: int | None = Field(default=None, le=MAX_IMAGES)
     reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
+    reference: ReferenceSet | None = None
     classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
     settings: list[Setting] | None = None
     default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
@@ -93,14 +94,8 @@ BACKSLASHES = "a backslash between double quotes begins an escape: write / or us
 
 _TAKEN_OVER = (
     *("name", "title", "lpips_backbone", "frechet_backbone", "lpips_protocol", "classifier"),
-    *(
-        "resolution",
-        "probe_size",
-        "frechet_samples",
-        "reference_size",
-        "classifier_size",
-        "default_shots",
-    ),
+    *("resolution", "probe_size", "frechet_samples", "reference_size", "reference"),
+    *("classifier_size", "default_shots"),
 )
 """Settings that a suite takes from its file as they are."""
 

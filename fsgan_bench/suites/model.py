@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fsgan_bench.data.avatars import SOURCE
 from fsgan_bench.data.targets import AvatarImages, Location, Part, TargetImages
 from fsgan_bench.errors import UserError, look_up
-from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone
+from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
 from fsgan_bench.system.paths import ASSETS
 from fsgan_bench.training.recipe import Recipe
@@ -80,6 +80,9 @@ class Suite:
         probe_seed: its seed.
         few_shot_seed: seed of the choice of few-shot images, the same for every cell.
         reference_size: real target images that generated ones are compared with.
+        reference: what the Frechet distance is to. ``held-out`` are ``reference_size`` images that
+            nothing else sees; ``all`` is the whole real set from files, as in the papers' FIDs,
+            with what the classifier learns from and few-shot images in it.
         classifier_size: real target images that the classifier learns from; it sees as many of the
             source and a quarter of that of every other non-target domain. Sets from files are
             smaller where there are fewer images.
@@ -102,6 +105,7 @@ class Suite:
     probe_seed: int = 2022
     few_shot_seed: int = 0
     reference_size: int = 1000
+    reference: ReferenceSet = "held-out"
     classifier_size: int = 1000
     settings: tuple[str, ...] = ()
     default_shots: int = field(default=10)
@@ -186,10 +190,11 @@ PAPER = Suite(
     recipe=Recipe(start_from_average=False),
     budgets={"paper": Budget(5000, 11)},
     lpips_backbone="vgg",
-    frechet_backbone="inception",
+    frechet_backbone="inception_legacy",
     lpips_protocol="cdc2021",
     frechet_samples=5000,
     reference_size=2000,
+    reference="all",
     classifier_size=500,
     # Karras et al. 2020, and CDC's code, which augments on request.
     settings=("tgan_ada.images_to_full=500000",),

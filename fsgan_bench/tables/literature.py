@@ -19,13 +19,21 @@ RESOLUTION = 256
 """Side of the images, in pixels, of every set-up in the file."""
 
 _FILE = ASSETS / "published_results.csv"
-_STORED_AS = {"intra_lpips": ("intra_lpips_cdc2021", "vgg"), "fid": ("fid", "inception")}
-"""The field's name of a metric, and the metric and backbone under which ours is stored."""
+_STORED_AS = {
+    "intra_lpips": ("intra_lpips_cdc2021", "vgg"),
+    "fid": ("fid_legacy", "inception_legacy"),
+}
+"""The field's name of a metric, and the metric and backbone under which ours is stored.
+
+FIDs in print are pytorch-fid's (CDC's and AdAM's code name it)."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A line of the file: a value and its ± (NaN: none) as printed, to ``decimals``."""
+    """A line of the file: a value and its ± (NaN: none) as printed, to ``decimals``.
+
+    ``doubt`` says why the value is not to be shown; empty where nothing speaks against it.
+    """
 
     metric: str
     source: str
@@ -36,6 +44,7 @@ class Published:
     std: float
     decimals: int
     printed_in: str
+    doubt: str = ""
 
     @property
     def name(self) -> str:
@@ -58,6 +67,7 @@ def published() -> tuple[Published, ...]:
                 std=float(line["std"] or math.nan),
                 decimals=len(line["value"].partition(".")[2]),
                 printed_in=line["printed_in"],
+                doubt=line["doubt"],
             )
             for line in csv.DictReader(file)
         )
@@ -67,7 +77,9 @@ def of_task(task: TaskRecord) -> list[Published]:
     """The values of a task's set-up: the same source, target, shots and resolution."""
     ours = (task.suite, task.target, task.shots, task.resolution)
     return [
-        each for each in published() if (each.source, each.target, each.shots, RESOLUTION) == ours
+        each
+        for each in published()
+        if (each.source, each.target, each.shots, RESOLUTION) == ours and not each.doubt
     ]
 
 

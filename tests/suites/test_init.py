@@ -46,7 +46,7 @@ def test_it_writes_a_suite_that_runs(home: Path) -> None:
     assert suite.name == "my-suite" and list(suite.targets) == ["sketches", "babies"]
     babies = suite.target("babies").images
     assert isinstance(babies, FileImages) and list(babies.rejected) == ["source"]
-    assert "Missing weights inception, vgg16" in result.output
+    assert "Missing weights inception_legacy, vgg16" in result.output
     text = (home / "suites" / "My Suite.toml").read_text()
     assert "../download" in text
     networks = 'lpips_backbone = "lite0"\nfrechet_backbone = "lite0"\n'

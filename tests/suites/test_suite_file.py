@@ -45,7 +45,7 @@ def test_the_papers_suites(name: str, targets: str) -> None:
     assert list(suite.targets) == targets.split()
     assert suite.recipe == Recipe(start_from_average=False)
     assert suite.settings == ("tgan_ada.images_to_full=500000",)
-    assert (suite.lpips_backbone, suite.frechet_backbone) == ("vgg", "inception")
+    assert (suite.lpips_backbone, suite.frechet_backbone) == ("vgg", "inception_legacy")
     assert (suite.lpips_protocol, suite.probe_size, suite.frechet_samples) == (
         "cdc2021",
         1000,
