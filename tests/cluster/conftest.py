@@ -42,6 +42,23 @@ time = "0:20:00"
 poll_seconds = 0.5
 """
 
+SLOW = '''
+"""Plain fine-tuning that takes its time, so that something can happen meanwhile."""
+import time
+from fsgan_bench import Method
+
+
+class Slow(Method):
+    name, title, version, paper = "slow", "Slow", "1", "nobody 2026"
+
+    def generator_loss(self, session):
+        time.sleep(0.3)
+        return super().generator_loss(session)
+'''
+
+WAIT = 3000
+"""Seconds, for machines that do other work."""
+
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -100,6 +117,27 @@ def start(suite: Path, image_cache: Path) -> Iterator[Start]:
     yield run
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A plugin file with a method whose cells last a while."""
+    path = tmp_path / "slow.py"
+    path.write_text(SLOW)
+    return path
+
+
+def told(text: str) -> str:
+    """Print what a run said, for who reads the log of the test; then give it back."""
+    sys.stdout.write(f"{text}\n")
+    return text
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    said, _ = process.communicate(timeout=WAIT)
+    told(said)
+    assert process.returncode == code, said
+    return said
 
 
 def cells(out: Path) -> dict[str, Path]:

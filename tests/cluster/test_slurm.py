@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import Start, cells, content
+from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
+from fsgan_bench.driver.run import run_plan
+from fsgan_bench.driver.worker import Event
+from fsgan_bench.system.machine import cores
+
+from .conftest import WAIT, Start, cells, content, finish, told
 from .slurm_cluster import Cluster, states, wait_for
-
-WAIT = 3000
-"""Seconds, for machines that do other work."""
-
-
-SLOW = '''
-"""Plain fine-tuning that takes its time, so that something can happen meanwhile."""
-import time
-from fsgan_bench import Method
-
-
-class Slow(Method):
-    name, title, version, paper = "slow", "Slow", "1", "nobody 2026"
-
-    def generator_loss(self, session):
-        time.sleep(0.3)
-        return super().generator_loss(session)
-'''
-
-
-def told(text: str) -> str:
-    """Print what a run said, for who reads the log of the test; then give it back."""
-    sys.stdout.write(f"{text}\n")
-    return text
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=WAIT)
-    told(said)
-    assert process.returncode == code, said
-    return said
 
 
 def running() -> list[str]:
@@ -56,31 +32,53 @@ def on_node(name: str) -> str:
     return next((job for job in jobs if "_" in job), "")
 
 
+class Heard(list[str]):
+    """Listens to a run, in words."""
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, totals: Mapping[str, int]) -> None:
+        pass
+
+    def show(self, label: str, event: Event) -> None:
+        self.append(told(f"{label}: {event.kind} {event.news.get('where', '')}".strip()))
+
+
 def test_packed_cells_have_the_bytes_of_the_local_run(
-    cluster: Cluster, start: Start, profile: Path, tmp_path: Path
+    cluster: Cluster, suite: Path, profile: Path, image_cache: Path, tmp_path: Path
 ) -> None:
-    methods = ("--methods", "tgan,freezed,bsa")
-    said = finish(
-        start(tmp_path / "slurm", *methods, "--executor", f"slurm:{profile}", "--pack", 2)
-    )
-    assert "sbatch --array=0-1%2" in said and "TGAN: done" in said
+    def plan(out: str, **options: Any) -> Plan:
+        request = RunRequest(
+            "tgan,freezed,bsa", ("ink",), str(suite), out=tmp_path / out, **options
+        )
+        return make_plan(replace(request, allow_weak_classifier=True))
+
+    there = plan("slurm", executor=f"slurm:{profile}", pack=2, retries=0)
+    _, array = map(told, there.describe())
+    assert "3 cell(s) in 2 job(s): sbatch --array=0-1%2 " in array
+    heard = Heard()
+    assert run_plan(there, heard) == {}
+    assert [line for line in heard if line.startswith("preparing")][-1] == "preparing ink: done"
     assert set(states().values()) == {"COMPLETED"}
     assert not list((tmp_path / "slurm" / ".submissions").glob("*"))
-    finish(start(tmp_path / "local", *methods, "--jobs", 2))
-    there, here = cells(tmp_path / "slurm"), cells(tmp_path / "local")
-    assert there.keys() == here.keys() and len(here) == 3
+    assert run_plan(plan("local", jobs=cores()), Heard()) == {}
+    done, here = cells(tmp_path / "slurm"), cells(tmp_path / "local")
+    assert done.keys() == here.keys() and len(here) == 3
     for name in here:
-        assert content(there[name]) == content(here[name])
+        assert content(done[name]) == content(here[name])
 
 
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_seven_cells_through_all_that_can_happen(
-    cluster: Cluster, start: Start, profile: Path, tmp_path: Path
+    cluster: Cluster, start: Start, profile: Path, slow: Path, tmp_path: Path
 ) -> None:
-    plugin = tmp_path / "slow.py"
-    plugin.write_text(SLOW)
-    cells_asked = ("--methods", "slow", "--plugin", plugin, "--seeds", "0-6", "--iterations", 60)
+    earlier = states().keys()
+    cells_asked = ("--methods", "slow", "--plugin", slow, "--seeds", "0-6", "--iterations", 60)
     there = tmp_path / "slurm", *cells_asked, "--executor", f"slurm:{profile}"
     assert "Submitted." in finish(start(*there, "--detach"))
     run = start(*there)
@@ -89,7 +87,9 @@ def test_seven_cells_through_all_that_can_happen(
         told(f"[{time.strftime('%H:%M:%S')}] {what}; {states()}")
 
     wait_for(lambda: len(running()) == 2, WAIT)
-    assert len(states()) == 8, "the preparing job and seven cells: joining submits nothing"
+    assert len(states().keys() - earlier) == 8, (
+        "the preparing job and seven cells: joining submits nothing"
+    )
     cancelled = running()[0]
     log(f"cancelling {cancelled}")
     subprocess.run(["scancel", cancelled], check=True)
@@ -121,7 +121,7 @@ def test_seven_cells_through_all_that_can_happen(
     assert said.count("its job was cancelled (scancel)") == 2, "once as news, once at the end"
     assert len(list(tmp_path.glob("slurm/*/*/*/*/DONE"))) == 6
     finish(start(*there))
-    finish(start(tmp_path / "local", *cells_asked, "--jobs", 2))
+    finish(start(tmp_path / "local", *cells_asked, "--jobs", cores()))
     here = cells(tmp_path / "local")
     assert here.keys() == cells(tmp_path / "slurm").keys() and len(here) == 7
     for name, folder in cells(tmp_path / "slurm").items():
