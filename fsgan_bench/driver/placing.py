@@ -116,6 +116,7 @@ class _Placing:
     terms: Terms
     running: dict[Handle, dict[str, Job | Preparation]] = field(default_factory=dict)
     prepared: dict[str, list[Handle]] = field(default_factory=dict)
+    """By task, the job that its cells wait for; none once it is over."""
     tries: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -130,6 +131,8 @@ class _Placing:
             else:
                 self.running[handle] = {job.cell.hash: job for job in work.jobs}
                 self.waiting.remove(work.jobs)
+                for task in pack_by_task(work.jobs, self.terms):
+                    self.prepared.setdefault(task, [])
 
     def submit(self) -> None:
         """Submit what there is room for: a task's cells together, after its preparation."""

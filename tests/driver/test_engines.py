@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_ends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     say(tmp_path, monkeypatch, squeue=answer)
-    states = States(10)
+    states = States(10, back_seconds=0)
     states.watch("1_0", "run")
     phase = states.phase("1_0", tmp_path)
     reason, again = ANSWERS[answer]
@@ -92,7 +93,7 @@ def test_ends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, an
 def test_jobs_that_wait_and_a_controller_that_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states = States(0)
+    states = States(0, back_seconds=0.3)
     states.watch("1_0", "run")
     say(tmp_path, monkeypatch, squeue="1_0|PENDING|Priority||run")
     assert not states.phase("1_0", tmp_path).ended
@@ -102,6 +103,8 @@ def test_jobs_that_wait_and_a_controller_that_is_silent(
     still = states.phase("1_0", tmp_path)
     assert not still.ended, "the last answer stands"
     say(tmp_path, monkeypatch, squeue="", sacct="1_0|NODE_FAIL|n1|run")
+    assert not states.phase("1_0", tmp_path).ended, "SLURM may requeue it in a moment"
+    time.sleep(0.3)
     assert states.phase("1_0", tmp_path).reason == "its node failed (n1)"
 
 

@@ -34,6 +34,12 @@ ENDS: dict[str, tuple[str, bool]] = {
 }
 """Why a job has ended, and whether another try is sensible."""
 
+BACK = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"}
+"""Ends that SLURM may take back a moment later, when it requeues the job."""
+
+BACK_SECONDS = 60.0
+"""How long such an end must have lasted before it is believed."""
+
 NEVER = "DependencyNeverSatisfied"
 GONE = Phase(True, "SLURM knows its job no more", again=True)
 
@@ -41,8 +47,9 @@ GONE = Phase(True, "SLURM knows its job no more", again=True)
 class States:
     """The states of the jobs that are watched, no older than ``seconds``."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, back_seconds: float = BACK_SECONDS) -> None:
+        self.seconds, self.back_seconds = seconds, back_seconds
+        self._since: dict[str, float] = {}
         self._names: dict[str, str] = {}
         self._known: dict[str, tuple[str, str, str]] = {}
         self._asked = -float("inf")
@@ -56,6 +63,7 @@ class States:
     def forget(self, job: str) -> None:
         self._names.pop(job, None)
         self._known.pop(job, None)
+        self._since.pop(job, None)
 
     def phase(self, job: str, folder: Path) -> Phase:
         """Where ``job`` is, whose log is in ``folder``."""
@@ -64,6 +72,12 @@ class States:
         if job not in self._known:
             return Phase(reason=self._silent) if self._silent else GONE
         state, why, node = self._known[job]
+        if state not in BACK:
+            self._since.pop(job, None)
+        else:
+            since = self._since.setdefault(job, time.monotonic())
+            if time.monotonic() < since + self.back_seconds:
+                return Phase()
         if state in WAITING:
             held = state in ("REQUEUE_HOLD", "SPECIAL_EXIT") or "held" in why.lower()
             return Phase(reason=f"held by SLURM ({why}); scontrol release {job}" if held else "")
