@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -47,6 +48,16 @@ def cached_array(
         start += len(block)
     whole.flags.writeable = False
     return whole
+
+
+def release(images: NDArray[np.uint8]) -> None:
+    """Let go of the memory of a mapped array; its pages are read again when they are used."""
+    base: object = images
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # not on every system
+            base.madvise(mmap.MADV_DONTNEED)
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

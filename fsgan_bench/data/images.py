@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -52,7 +53,12 @@ def content_hashes(images: Images) -> list[str]:
 
 def set_hash(images: Images) -> str:
     """SHA-256 (hex) of an ordered set of images [N, H, W, 3]; the order matters."""
-    return hashlib.sha256("\n".join(content_hashes(images)).encode()).hexdigest()
+    return joined_hash(content_hashes(images))
+
+
+def joined_hash(hashes: Sequence[str]) -> str:
+    """``set_hash`` of images whose content hashes are given."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def to_tensor(images: Images) -> torch.Tensor:

@@ -15,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from fsgan_bench.data.cache import cache_dir, cached_array
+from fsgan_bench.data.cache import cache_dir, cached_array, release
 from fsgan_bench.data.containers import open_entries
 from fsgan_bench.data.decoding import square
 from fsgan_bench.data.entries import Entry, Unusable
@@ -182,7 +182,9 @@ class ImageSet:
 
 def fingerprints_of(images: Images) -> Fingerprints:
     """The fingerprints of images [N, H, W, 3]."""
-    return Fingerprints(tuple(content_hashes(images)), thumbnails(images))
+    found = Fingerprints(tuple(content_hashes(images)), thumbnails(images))
+    release(images)
+    return found
 
 
 def find_images(path: str | os.PathLike[str], size: int) -> ImageFiles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.data.images import Images, content_hashes, set_hash
+from fsgan_bench.data.cache import release
+from fsgan_bench.data.images import Images, content_hashes, joined_hash
 from fsgan_bench.errors import UserError
 
 FEW_SHOT_POOL = 256
@@ -98,13 +99,20 @@ def avatar_splits(
 
 
 def disjoint(**sets: Images) -> dict[str, Any]:
-    """Fields of `Splits`: the named sets, and the hash of each that it records.
+    """Fields of `Splits`: the named sets and the hash of each.
 
     Raises UserError if two of them share an image.
     """
-    check_disjoint(**sets)
-    recorded = {"few_shot", "classifier", "reference"} & sets.keys()
-    return {**sets, **{f"{name}_hash": set_hash(sets[name]) for name in recorded}}
+    hashes = {name: _hashes(images) for name, images in sets.items()}
+    _check_disjoint(hashes)
+    return {**sets, **{f"{name}_hash": joined_hash(each) for name, each in hashes.items()}}
+
+
+def _hashes(images: Images) -> list[str]:
+    """Content hashes, after which nothing of a mapped set stays in memory."""
+    hashes = content_hashes(images)
+    release(images)
+    return hashes
 
 
 def deduplicate(images: Images) -> Images:
@@ -114,9 +122,13 @@ def deduplicate(images: Images) -> Images:
 
 def check_disjoint(**named_sets: Images) -> None:
     """Raise UserError if two of the named image sets [N, H, W, 3] share an image, by content."""
+    _check_disjoint({name: content_hashes(images) for name, images in named_sets.items()})
+
+
+def _check_disjoint(named_hashes: Mapping[str, Sequence[str]]) -> None:
     where = {
-        name: {digest: i for i, digest in reversed(list(enumerate(content_hashes(images))))}
-        for name, images in named_sets.items()
+        name: {digest: i for i, digest in reversed(list(enumerate(hashes)))}
+        for name, hashes in named_hashes.items()
     }
     for one, other in combinations(where, 2):
         shared = where[one].keys() & where[other].keys()

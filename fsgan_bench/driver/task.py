@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fsgan_bench.data.cache import cache_dir, cached_images
+from fsgan_bench.data.cache import cache_dir, cached_images, release
 from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images, to_uint8
 from fsgan_bench.data.splits import Splits
@@ -193,6 +193,7 @@ class Task:
         frechet = load_backbone(self.suite.frechet_backbone, device)
         few_shot = lpips.features(self.splits.few_shot).lpips
         real = frechet.pooled(reference) if len(reference) > 1 else None
+        release(reference)
         statistics = self.statistics_file
         known = frechet_reference(
             self.suite, self.target.images, frechet, real, statistics, self.resolution

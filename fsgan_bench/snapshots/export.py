@@ -63,9 +63,9 @@ def export(
     check_target(target)
     folder = cell_of(path)
     assert folder is not None
-    snapshot = _snapshot(CellFiles(folder), iteration) if path == folder else path
     record = read_cell(CellFiles(folder))
     cell = record.cell
+    snapshot = _snapshot(CellFiles(folder), iteration) if path == folder else path
     if cell.imported is None:
         _check_plain(cell.method, plugins)
     try:

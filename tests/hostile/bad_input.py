@@ -205,7 +205,7 @@ INVOCATIONS: Mapping[str, str] = {
     "convert W/models/bomb.pkl out.safetensors": "was refused and nothing in it was run",
     "convert W/results/good/s/t-4shot/tgan/seed0-00000000 out.pt": "keeps no snapshots",
     "convert W/results/good/s/t-4shot/tgan/seed0-00000000 out.pkl": "not ours to write",
-    "convert W/results/cell-text/s/t-4shot/tgan/seed0-00000000 out.pt": "does not describe a cell",
+    "convert W/results/cell-text/s/t-4shot/tgan/seed0-00000000 out.pt": "is not valid JSON",
     "convert W/good.safetensors out.pt --iteration 3": "is no folder of a cell",
     # The contract.
     "check": "Missing argument",
