@@ -16,7 +16,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.frechet import FeatureArray, FrechetReference, statistics
 from fsgan_bench.system.files import write_atomic
 
-MEAN, COVARIANCE = "mu", "sigma"
+KEYS = ("mu", "sigma")
 
 
 def read_statistics(path: Path, dimensions: int) -> FrechetReference:
@@ -31,12 +31,12 @@ def read_statistics(path: Path, dimensions: int) -> FrechetReference:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if missing := [key for key in (MEAN, COVARIANCE) if key not in stored]:
+            if missing := [key for key in KEYS if key not in stored]:
                 has = ", ".join(map(repr, stored.files[:5])) or "nothing"
                 raise UserError(
                     f"{path} holds no statistics for FID: it lacks {missing[0]!r}, and has {has}."
                 )
-            mean, covariance = stored[MEAN], stored[COVARIANCE]
+            mean, covariance = (stored[key] for key in KEYS)
         if mean.shape != (dimensions,):
             raise UserError(
                 f"The statistics in {path} are of features of {mean.size} dimensions, where the "
@@ -66,6 +66,6 @@ def write_statistics(path: Path, features: FeatureArray) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, **{MEAN: mean, COVARIANCE: covariance})
+            np.savez(file, mu=mean, sigma=covariance)
 
     write_atomic(path, write)

@@ -80,7 +80,7 @@ def layout_of(path: Path) -> Layout | None:
     """What layout the content of a file has, gzip apart; None if it is none of those read here."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if head.startswith(GZIP):
+    if _is_gzipped(head):
         with gzip.open(path) as packed:
             head = packed.read(HEAD)
     if head[8:9] == b"{":
@@ -160,10 +160,15 @@ def _card(metadata: Mapping[str, str]) -> Mapping[str, Any]:
     return card
 
 
+def _is_gzipped(head: bytes) -> bool:
+    """A safetensors file begins with its header's length, which may be any bytes."""
+    return head.startswith(GZIP) and head[8:9] != b"{"
+
+
 def _unpacked(path: Path) -> bytes | None:
     """What a gzipped file holds; None if it is not gzipped."""
     with path.open("rb") as file:
-        if file.read(2) != GZIP:
+        if not _is_gzipped(file.read(HEAD)):
             return None
     with gzip.open(path) as packed:
         content = packed.read(MAX_UNPACKED)

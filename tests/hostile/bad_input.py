@@ -249,6 +249,7 @@ INVOCATIONS: Mapping[str, str] = {
     f"{INIT} --target a={GOOD} --real W/images/repeated --source-images W/images/cut": "cut short",
     f"{INIT} --target t={GOOD} --real W/images/gone": "W/images/gone does not exist",
     f"{INIT} --target W/images/hidden": "hidden or a system's own",
+    f"{OWN} --suite W/suites/statistics-gone.toml --out out": "lacks its FID statistics",
     "data statistics W/images/good out.txt": "must end in .npz",
     "data statistics W/images/gone out.npz --backbone lite0": "W/images/gone does not exist",
     "data statistics W/images/one out.npz --backbone lite0": "statistics take two at least",
@@ -373,7 +374,6 @@ SUITES: Mapping[str, str] = {
     "deep": "cannot be read",
     "backslash-u": "write / or use single quotes",
     "backslash-t": "write / or use single quotes",
-    "statistics-gone": "lacks its FID statistics",
     # Source models.
     "model-nan.pt": "'conv1.conv.weight' is not finite",
     "model-infinite.pt": "'final_linear.1.bias' is not finite",
