@@ -75,21 +75,23 @@ class Verdict:
 
 def combined(judgements: Iterable[Judgement]) -> Judgement:
     """Of several that must all hold: one counterexample refutes, and all must be supported."""
-    every = list(judgements)
-    if "not supported" in every:
+    answers = set(judgements)
+    if "not supported" in answers:
         return "not supported"
-    return "supported" if every and set(every) == {"supported"} else "undecided"
+    return "supported" if answers == {"supported"} else "undecided"
 
 
-def judge(every: Sequence[Comparison], margin: float = MARGIN) -> tuple[Observation, Observation]:
+def judge(
+    compared: Sequence[Comparison], margin: float = MARGIN
+) -> tuple[Observation, Observation]:
     """Both observations, from the comparisons of all tasks."""
     similar = Claim(
         f"Converged methods reach the same realisticness, within {margin:g}.",
-        tuple(_similar(each, margin) for each in every),
+        tuple(_similar(each, margin) for each in compared),
     )
     slower = Claim(
         "Methods that lose diversity more slowly take longer to reach their realisticness.",
-        (_ordered(every, "decay", "reached", sign=-1, converged=True),),
+        (_ordered(compared, "decay", "reached", sign=-1, converged=True),),
     )
     differ = Claim(
         f"Methods lose diversity at different rates, by more than {margin:g} of the source's over "
@@ -98,22 +100,22 @@ def judge(every: Sequence[Comparison], margin: float = MARGIN) -> tuple[Observat
             _different(
                 each, {m.label: m.decay for m in each.methods}, margin / each.doublings, "decay"
             )
-            for each in every
+            for each in compared
         ),
     )
     matched = Claim(
         f"At the same realisticness methods differ in diversity, by more than {margin:g} of the "
         "source's; more than real images have is artefact and counts as theirs.",
-        tuple(_matched(each, margin) for each in every),
+        tuple(_matched(each, margin) for each in compared),
     )
     better = Claim(
         "Methods that lose diversity more slowly have more of it at the same realisticness.",
-        (_ordered(every, "decay", "matched", sign=-1, converged=False),),
+        (_ordered(compared, "decay", "matched", sign=-1, converged=False),),
     )
     stable = Claim(
         "The order of the methods by diversity at the same realisticness agrees over targets and "
         "seeds.",
-        (_agreement(every),),
+        (_agreement(compared),),
     )
     return (
         Observation(
@@ -178,18 +180,18 @@ def _matched(each: Comparison, margin: float) -> Finding:
 
 
 def _ordered(
-    every: Sequence[Comparison], first: str, second: str, sign: int, converged: bool
+    compared: Sequence[Comparison], first: str, second: str, sign: int, converged: bool
 ) -> Finding:
     """Whether one number rises with another over the methods, within each task."""
     underway = [
-        m.label for each in every for m in each.methods if converged and m.converged != "yes"
+        m.label for each in compared for m in each.methods if converged and m.converged != "yes"
     ]
     pairs = [
         (
             np.array([sign * getattr(m, first).value for m in each.methods]),
             np.array([getattr(m, second).value for m in each.methods]),
         )
-        for each in every
+        for each in compared
     ]
     tau, greater, less = pooled_tau(pairs)
     why = f"Kendall's tau {tau:.2f}, p {min(greater, less):.3g}"
@@ -198,18 +200,18 @@ def _ordered(
         why = "needs at least three methods"
     elif underway:
         why += f"; not shown to have converged: {', '.join(dict.fromkeys(underway))}"
-    elif any(m.seeds < MINIMUM_SEEDS for each in every for m in each.methods):
+    elif any(m.seeds < MINIMUM_SEEDS for each in compared for m in each.methods):
         why += f"; needs at least {MINIMUM_SEEDS} seeds of every method"
     elif greater <= ALPHA:
         judgement = "supported"
     elif less <= ALPHA:
         judgement = "not supported"
-    return Finding(_together(every), judgement, why)
+    return Finding(_together(compared), judgement, why)
 
 
-def _agreement(every: Sequence[Comparison]) -> Finding:
-    where = _together(every)
-    labels, ratings = rankings(every)
+def _agreement(compared: Sequence[Comparison]) -> Finding:
+    where = _together(compared)
+    labels, ratings = rankings(compared)
     w, p = kendalls_w(ratings)
     if not math.isfinite(w):
         why = "needs at least two rankings (targets or seeds) of at least three methods"
@@ -226,12 +228,12 @@ def _agreement(every: Sequence[Comparison]) -> Finding:
     return Finding(where, "not supported" if upper < AGREEMENT else "undecided", why)
 
 
-def rankings(every: Sequence[Comparison]) -> tuple[list[str], Floats]:
+def rankings(compared: Sequence[Comparison]) -> tuple[list[str], Floats]:
     """Diversity at matched quality [m, k], a row a task and seed, of the methods in all tasks.
 
     Seeds are matched by their order.
     """
-    by_task = [{m.label: m for m in each.methods} for each in every]
+    by_task = [{m.label: m for m in each.methods} for each in compared]
     labels = [
         label for label in (by_task[0] if by_task else {}) if all(label in t for t in by_task)
     ]
@@ -260,5 +262,5 @@ def _pair(test: PairTest) -> str:
     )
 
 
-def _together(every: Sequence[Comparison]) -> str:
-    return every[0].title if len(every) == 1 else f"{len(every)} tasks together"
+def _together(compared: Sequence[Comparison]) -> str:
+    return compared[0].title if len(compared) == 1 else f"{len(compared)} tasks together"

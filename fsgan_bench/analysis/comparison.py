@@ -33,7 +33,7 @@ Statistic = Callable[[Floats, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
+class MethodSummary:
     """One method's numbers on one task; diversities are relative to the source generator's.
 
     Attributes:
@@ -82,7 +82,7 @@ class Comparison:
     real: tuple[float, float] | None
     until: float
     common: tuple[float, float] | None
-    methods: tuple[Method, ...]
+    methods: tuple[MethodSummary, ...]
 
     @property
     def title(self) -> str:
@@ -122,10 +122,10 @@ class Comparison:
         return found
 
 
-def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[str]]:
+def comparisons(tasks: Iterable[TaskResults]) -> tuple[list[Comparison], list[str]]:
     """A comparison for each task and pair of scales, and why others are left out."""
-    found, notes = [], []
-    for results in every:
+    compared, notes = [], []
+    for results in tasks:
         quality = metric_scales(results, QUALITY)
         diversity = metric_scales(results, results.task.diversity)
         pairs = curves.pairs(results, quality, diversity)
@@ -145,9 +145,9 @@ def comparisons(every: Iterable[TaskResults]) -> tuple[list[Comparison], list[st
                 )
             moving = {v: cells for v, cells in measured.items() if not _is_still(cells)}
             if moving:
-                found.append(_compare(results, one, other, source[0], moving))
+                compared.append(_compare(results, one, other, source[0], moving))
         notes += [f"{title}: left out: {sentence}." for sentence in footnotes.omissions(results)]
-    return found, notes
+    return compared, notes
 
 
 def _trajectories(
@@ -169,15 +169,15 @@ def _compare(
     quality: Scale,
     diversity: Scale,
     source: float,
-    every: Mapping[Variant, list[Trajectory]],
+    by_variant: Mapping[Variant, list[Trajectory]],
 ) -> Comparison:
-    flat = [cell for cells in every.values() for cell in cells]
+    flat = [cell for cells in by_variant.values() for cell in cells]
     until = min(float(cell.iterations[-1]) for cell in flat)
     low = max(float(cell.quality[0]) for cell in flat)
     high = min(float(cell.quality.max()) for cell in flat)
     common = (low, high) if high > low else None
-    found = curves.reference(results, "real", diversity)
-    real = None if found is None else (found[0] / source, found[1] / source)
+    known = curves.reference(results, "real", diversity)
+    real = None if known is None else (known[0] / source, known[1] / source)
     limit = real[0] if real else math.inf
     return Comparison(
         results=results,
@@ -196,7 +196,7 @@ def _compare(
                 common,
                 limit,
             )
-            for variant, cells in every.items()
+            for variant, cells in by_variant.items()
         ),
     )
 
@@ -208,7 +208,7 @@ def _measure(
     until: float,
     common: tuple[float, float] | None,
     limit: float,
-) -> Method:
+) -> MethodSummary:
     levels = np.linspace(*common, _LEVELS) if common else None
     listed = np.arange(1, round(1 / _STEP)) * _STEP
     inside = [float(level) for level in listed if common and common[0] < level <= common[1]]
@@ -222,7 +222,7 @@ def _measure(
             return np.full(q.shape[:-1], np.nan)
         return trajectories.mean_over_levels(q, d, levels, limit)
 
-    return Method(
+    return MethodSummary(
         label=label,
         converged=converged,
         seeds=len(cells),

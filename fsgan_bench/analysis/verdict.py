@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fsgan_bench.analysis import claims as judging
 from fsgan_bench.analysis.claims import Verdict
-from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, Method, comparisons
+from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, MethodSummary, comparisons
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.errors import UserError
@@ -19,6 +19,7 @@ from fsgan_bench.results import convergence
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import REPLICATES
 from fsgan_bench.system.files import write_json, write_text
+from fsgan_bench.system.text_tables import escape_markdown, markdown_table, terminal_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,16 +37,21 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-def verdict(every: Sequence[TaskResults], margin: float = judging.MARGIN) -> Verdict:
+def verdict(tasks: Sequence[TaskResults], margin: float = judging.MARGIN) -> Verdict:
     """Judge the observations by these tasks.
 
     Raises:
         UserError: no task has a finished run with both scores.
     """
-    found, notes = comparisons(every)
-    if not found:
+    compared, notes = comparisons(tasks)
+    if not compared:
         raise UserError(f"There is nothing to judge. {' '.join(notes)}")
-    return Verdict(judging.judge(found, margin), tuple(found), margin, (*notes, *_caveats(found)))
+    return Verdict(
+        judging.judge(compared, margin),
+        tuple(compared),
+        margin,
+        (*notes, *_caveats(compared)),
+    )
 
 
 def write(result: Verdict, out: Path | None = None) -> list[Path]:
@@ -63,7 +69,7 @@ def write(result: Verdict, out: Path | None = None) -> list[Path]:
 
 def sections(result: Verdict) -> list[Section]:
     """What there is to say, in order."""
-    found = []
+    page = []
     for observation in result.observations:
         rows = [("claim", "where", "verdict", "why")]
         for claim in observation.claims:
@@ -71,10 +77,10 @@ def sections(result: Verdict) -> list[Section]:
                 statement = claim.statement if number == 0 else ""
                 rows.append((statement, finding.where, finding.judgement, finding.why))
         heading = f"{observation.name}: {observation.judgement}"
-        found.append(Section(heading, (observation.statement,), tuple(rows)))
+        page.append(Section(heading, (observation.statement,), tuple(rows)))
     for each in result.comparisons:
-        found += [_methods(each), *_levels(each)]
-    return [*found, Section("How this was judged", (*_rules(result), *result.notes))]
+        page += [_methods(each), *_levels(each)]
+    return [*page, Section("How this was judged", (*_rules(result), *result.notes))]
 
 
 def markdown(result: Verdict) -> str:
@@ -86,15 +92,13 @@ def markdown(result: Verdict) -> str:
             lines += [paragraph, ""]
         if section.rows:
             head, *body = section.rows
-            rule = "|".join(["", *("---" for _ in head), ""])
-            lines += [_row(head), rule, *(_row(row) for row in body), ""]
+            cells = [[_markdown_cell(cell) for cell in row] for row in body]
+            lines += [*markdown_table(head, cells, [False for _ in head]), ""]
     return "\n".join(lines)
 
 
 def show(result: Verdict, console: Console) -> None:
     """Print the report."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     for section in sections(result):
@@ -103,7 +107,7 @@ def show(result: Verdict, console: Console) -> None:
             console.print(Text(paragraph, style="dim"))
         if section.rows:
             head, *body = section.rows
-            table = Table(*head, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+            table = terminal_table(head, [False for _ in head])
             for row in body:
                 table.add_row(*(Text(cell.strip("*"), _style(cell)) for cell in row))
             console.print(table)
@@ -187,8 +191,8 @@ def _rules(result: Verdict) -> tuple[str, ...]:
     )
 
 
-def _caveats(found: Sequence[Comparison]) -> list[str]:
-    methods: list[Method] = [method for each in found for method in each.methods]
+def _caveats(compared: Sequence[Comparison]) -> list[str]:
+    methods: list[MethodSummary] = [method for each in compared for method in each.methods]
     notes = []
     if not all(method.resampled for method in methods):
         notes.append(
@@ -222,5 +226,5 @@ def _style(cell: str) -> str:
     return "bold" if cell.startswith("**") else colours.get(cell, "")
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def _markdown_cell(text: str) -> str:
+    return _bold(escape_markdown(text.strip("*")), text.startswith("**"))

@@ -213,8 +213,8 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 def _each(cell: Path) -> dict[str, Any] | None:
     """What is stored of the images of the strips, by iteration: nearest few-shot image, values."""
-    files = {int(path.stem): path for path in (cell / "probe").glob("*.npz") if path.stem.isdigit()}
-    probes = {iteration: resampling.probe_values(files[iteration]) for iteration in sorted(files)}
+    files = CellFiles(cell).probes()
+    probes = {iteration: resampling.probe_values(file) for iteration, file in files.items()}
     if not probes:
         return None
     return {

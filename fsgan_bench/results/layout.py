@@ -162,6 +162,11 @@ class CellFiles:
         strips = self.grid(0).parent.glob("*.png")
         return dict(sorted((int(file.stem), file) for file in strips if file.stem.isdigit()))
 
+    def probes(self) -> dict[int, Path]:
+        """The per-image values that are there, by iteration, in order."""
+        files = self.probe(0).parent.glob("*.npz")
+        return dict(sorted((int(file.stem), file) for file in files if file.stem.isdigit()))
+
     @property
     def has_probe(self) -> bool:
         """Whether there are per-image values of any snapshot."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fsgan_bench.system.text_tables import escape_markdown, markdown_table, terminal_table
 from fsgan_bench.tables.model import NONE, Row, Table
 
 
@@ -67,28 +66,17 @@ def plain_lines(table: Table) -> list[str]:
 
 
 def _markdown(table: Table) -> str:
-    heads = [table.head, *(_escaped(column.heading) for column in table.columns)]
-    lines = [
-        f"**{_escaped(table.title)}**",
-        "",
-        _markdown_row(heads),
-        "|".join(["", "---", *("---" if c.words else "---:" for c in table.columns), ""]),
-    ]
+    head = [table.head, *(escape_markdown(column.heading) for column in table.columns)]
+    rows = []
     for row, name in zip(table.rows, table.labels(), strict=True):
-        label = f"{_escaped(name)}{row.mark}" if name else ""
+        label = f"{escape_markdown(name)}{row.mark}" if name else ""
         if row.kind == "reference":
             label = f"*{label}*"
-        lines.append(_markdown_row([label, *_texts(table, row, bold="**")]))
-    return "\n".join([*lines, "", *(f"- {_escaped(note)}" for note in table.notes), ""])
-
-
-def _markdown_row(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
-
-
-def _escaped(text: str) -> str:
-    """``text`` as Markdown that shows it: no table, link, image, emphasis or HTML of its own."""
-    return re.sub(r"([\\|*`\[\]<>])|(?<!\w)_|_(?!\w)", lambda found: "\\" + found[0], text)
+        rows.append([label, *_texts(table, row, bold="**")])
+    numeric = [False, *(not column.words for column in table.columns)]
+    lines = markdown_table(head, rows, numeric)
+    notes = [f"- {escape_markdown(note)}" for note in table.notes]
+    return "\n".join([f"**{escape_markdown(table.title)}**", "", *lines, "", *notes, ""])
 
 
 def _texts(table: Table, row: Row, bold: str = "") -> list[str]:
@@ -101,17 +89,8 @@ def _texts(table: Table, row: Row, bold: str = "") -> list[str]:
 
 
 def _rich(table: Table) -> RichTable:
-    shown = RichTable(
-        title=table.title,
-        title_style="bold",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    shown.add_column(table.head)
-    for column in table.columns:
-        shown.add_column(column.short, justify="right")
+    head = [table.head, *(column.short for column in table.columns)]
+    shown = terminal_table(head, [False, *(True for _ in table.columns)], table.title)
     last_method = sum(row.seeds > 0 for row in table.rows) - 1
     for number, row in enumerate(table.rows):
         label = f"{row.label}{row.mark}" if row.seeds else row.name

@@ -15,6 +15,7 @@ from typing import Any
 from fsgan_bench.driver.executors.interface import Executor, Handle
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.worker import Event, Job, fail
+from fsgan_bench.results.folders import read_timing
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import OWNER, Taken, owned, owner_of
@@ -157,9 +158,9 @@ class _Watch:
     def end(self) -> Event | None:
         """Done or failed, if its files say so."""
         if not self.prepares and self.files.done.exists():
-            timing = json.loads(self.files.timing.read_text(encoding="utf-8"))
-            kinds = ("training", "scoring")
-            return Event(self.name, "done", {k: timing[f"{k}_seconds"] for k in kinds})
+            timing = read_timing(self.files)
+            seconds = {"training": timing.training_seconds, "scoring": timing.scoring_seconds}
+            return Event(self.name, "done", seconds)
         if self.files.failed.exists():
             reason = self.files.failed.read_text(encoding="utf-8").partition("\n")[0]
             return Event(self.name, "failed", {"reason": reason})
