@@ -164,7 +164,7 @@ def score_images(
         }
         for score in scored.scores
     ]
-    numbers = dict.fromkeys(("value", "stderr"), "float64")
+    numbers: dict[str, Any] = dict.fromkeys(("value", "stderr"), "float64")
     return pd.DataFrame(rows, columns=pd.Index(SCORE_COLUMNS)).astype(numbers)
 
 
