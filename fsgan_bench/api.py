@@ -17,7 +17,8 @@ import pandas as pd
 
 from fsgan_bench.data.images import Images, check_images
 from fsgan_bench.data.sources import load_images
-from fsgan_bench.driver.run import RunRequest, make_plan, run_plan, start_over
+from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
 from fsgan_bench.results.reader import load, long_table
@@ -78,7 +79,7 @@ def run(
         plugins: files with methods.
         out: root of all results.
         say: receives a line whenever a cell begins and ends.
-        options: any other field of ``fsgan_bench.driver.run.RunRequest``: budget, shots,
+        options: any other field of ``fsgan_bench.driver.plan.RunRequest``: budget, shots,
             iterations, snapshots, device, jobs, keep and so on.
 
     Raises:

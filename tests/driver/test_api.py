@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import fsgan_bench as fb
 
@@ -24,6 +27,25 @@ def test_an_unknown_option_of_a_run_is_one_sentence() -> None:
 def test_images_that_cannot_be_scored(shape: tuple[int, ...], says: str) -> None:
     with pytest.raises(fb.UserError, match=says):
         fb.score_images(np.zeros(shape, np.uint8), "sketches")
+
+
+def test_copies_in_a_folder_are_scored_as_they_are(
+    tmp_path: Path, suite: Path, image_cache: Path
+) -> None:
+    """A generator that draws one image has no diversity; dropping copies would hide it."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    images = np.repeat(image[None], 4, axis=0)
+    for number in range(4):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    from_folder, from_array = (
+        fb.score_images(source, "sketches", suite=suite, allow_weak_classifier=True).set_index(
+            "metric"
+        )
+        for source in (tmp_path, images)
+    )
+    assert from_folder.loc["intra_lpips", "value"] == pytest.approx(0, abs=1e-5)
+    assert from_folder["n"].tolist() == from_array["n"].tolist() == [4] * len(from_folder)
+    assert from_folder["value"].tolist() == from_array["value"].tolist()
 
 
 def test_every_name_is_there() -> None:
