@@ -129,12 +129,14 @@ def test_a_mapping_is_written_down(lesson: Lesson) -> None:
     z = torch.randn(2000, 256, generator=torch.Generator().manual_seed(2))
     w = stage.embeddings(stage.codes.decode(z))
     with torch.no_grad():
-        error = stage.generator.mapping(z) - stage.offset - w
+        mapped = stage.generator.mapping(z)
+        error = mapped / stage.scale - stage.offset - w
         unwritten = Generator(shape)
         unwritten.load_state_dict(drawn["generator"])
         expected = render(unwritten, w[:8])
-        drawing = render(stage.generator, w[:8] + stage.offset)
+        drawing = render(stage.generator, (w[:8] + stage.offset) * stage.scale)
     assert error.square().mean() < 0.2 * w.var()
+    assert float(mapped.square().mean().sqrt()) == pytest.approx(0.5, rel=0.1)
     assert torch.allclose(drawing, expected, atol=1e-3)
 
 

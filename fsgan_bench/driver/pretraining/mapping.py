@@ -14,7 +14,7 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
-from fsgan_bench.driver.pretraining.written import take_back, write_mapping
+from fsgan_bench.driver.pretraining.written import shrink_w, take_back, write_mapping
 from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
 
@@ -29,12 +29,15 @@ class MappingConfig:
         learning_rate: Adam's, for a network that was written down (:mod:`.written`); it falls to
             zero along half a cosine. The layers' own multiplier of 0.01 is on top of it.
         rate_from_scratch: the same for a network that is too small for that.
+        size: root mean square of ``w`` from a network that was written down. The smaller it is, the
+            larger are the modulations that make the same image of it, and the calmer their steps.
     """
 
     iterations: int
     batch: int = 512
     learning_rate: float = 0.001
     rate_from_scratch: float = 0.3
+    size: float = 0.5
 
 
 class MappingStage(Stage):
@@ -59,10 +62,19 @@ class MappingStage(Stage):
         embeddings.load_state_dict(weights["embeddings"])
         self.embeddings = embeddings.requires_grad_(False)
         self.codes = Codes.from_embeddings(lesson.attributes, embeddings)
+        self.offset, self.scale = torch.zeros(lesson.architecture.style_dim), 1.0
+        self.rate = config.rate_from_scratch
+        self.early: list[Mapping[str, Tensor]] = list(weights.get("early", []))
         offset = write_mapping(self.generator.style, self.codes, embeddings, streams["written"])
-        self.rate = config.rate_from_scratch if offset is None else config.learning_rate
-        self.offset = torch.zeros(lesson.architecture.style_dim) if offset is None else offset
-        take_back(self.generator, self.offset)
+        if offset is not None:
+            self.offset, self.rate = offset, config.learning_rate
+            with streams.taken_back():
+                w = self._wanted(self._draw(4096))
+            self.scale = config.size / float(w.square().mean().sqrt())
+            shrink_w(self.generator.style, self.scale)
+            changed = take_back(self.generator.state_dict(), offset, self.scale)
+            self.generator.load_state_dict(changed)
+            self.early = [take_back(early, offset, self.scale) for early in self.early]
         self.generator.to(self.device)
         with streams.taken_back():
             self.variance = float(self._wanted(self._draw(4096)).var(dim=0).sum())
@@ -87,7 +99,7 @@ class MappingStage(Stage):
         return self.images_of(lambda part: self.generator(part).image, z)
 
     def hand_on(self) -> dict[str, Any]:
-        return {"generator": self.generator.state_dict()}
+        return {"generator": self.generator.state_dict(), "early": self.early}
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
@@ -105,5 +117,5 @@ class MappingStage(Stage):
         return torch.randn(count, width, generator=self.streams["latents"])
 
     def _wanted(self, z: Tensor) -> Tensor:
-        w: Tensor = self.embeddings(self.codes.decode(z)) + self.offset
+        w: Tensor = (self.embeddings(self.codes.decode(z)) + self.offset) * self.scale
         return w.to(self.device)

@@ -9,14 +9,14 @@ pass this on, and the last one is fitted to ``w`` by least squares.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
-from fsgan_bench.stylegan2.networks import Generator
-from fsgan_bench.stylegan2.ops import SQRT2, EqualLinear, ModulatedConv2d
+from fsgan_bench.stylegan2.ops import SQRT2, EqualLinear
 
 LEAK = 0.2
 STEEPNESS = 40.0
@@ -57,12 +57,24 @@ def write_mapping(
 
 
 @torch.no_grad()
-def take_back(generator: Generator, offset: Tensor) -> None:
-    """Change the modulations so that ``w + offset`` has the effect that ``w`` had."""
-    for module in generator.modules():
-        if isinstance(module, ModulatedConv2d):
-            affine = module.modulation
-            affine.bias -= (affine.weight * affine.weight_gain) @ offset / affine.bias_gain
+def take_back(weights: Mapping[str, Tensor], offset: Tensor, scale: float) -> dict[str, Tensor]:
+    """Weights of a generator for which ``(w + offset) * scale`` has the effect that ``w`` had."""
+    changed = dict(weights)
+    for name, weight in weights.items():
+        if name.endswith(".modulation.weight"):
+            bias = name.removesuffix("weight") + "bias"
+            effect = weight @ offset.to(weight.device) / math.sqrt(weight.shape[1])
+            changed[bias] = weights[bias] - effect
+            changed[name] = weight / scale
+    return changed
+
+
+@torch.no_grad()
+def shrink_w(style: nn.Sequential, scale: float) -> None:
+    """Multiply what a mapping network gives by ``scale``; its last leaky ReLU lets it pass."""
+    last = cast(EqualLinear, style[-1])
+    last.weight *= scale
+    last.bias *= scale
 
 
 def _chosen(codes: Codes, embeddings: Embeddings, width: int) -> list[int]:
