@@ -99,13 +99,14 @@ def avatar_splits(
 
 
 def disjoint(**sets: Images) -> dict[str, Any]:
-    """Fields of `Splits`: the named sets and the hash of each.
+    """Fields of `Splits`: the named sets, and the hash of each that it records.
 
     Raises UserError if two of them share an image.
     """
     hashes = {name: _hashes(images) for name, images in sets.items()}
     _check_disjoint(hashes)
-    return {**sets, **{f"{name}_hash": joined_hash(each) for name, each in hashes.items()}}
+    recorded = {"few_shot", "classifier", "reference"} & sets.keys()
+    return {**sets, **{f"{name}_hash": joined_hash(hashes[name]) for name in recorded}}
 
 
 def _hashes(images: Images) -> list[str]:
