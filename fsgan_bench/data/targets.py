@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fsgan_bench.data.avatars import DOMAINS, draw
+from fsgan_bench.data.avatars import DOMAINS, Domain, draw
 from fsgan_bench.data.draws import draw_distinct
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.filters import grey
@@ -98,6 +98,10 @@ class TargetImages(Protocol):
         """The known ideal adaptation of source images, where there is one."""
 
     @property
+    def population(self) -> Domain | None:
+        """The domain that draws them, if it draws the source's people; else None."""
+
+    @property
     def attribution(self) -> str:
         """Whose work the images are, as a sentence; empty where it is not known."""
 
@@ -143,6 +147,11 @@ class AvatarImages:
     @property
     def ideal(self) -> Callable[[Images], Images] | None:
         return DOMAINS[self.domain].ideal
+
+    @property
+    def population(self) -> Domain | None:
+        domain = DOMAINS[self.domain]
+        return None if domain.ideal is None else domain
 
     @property
     def attribution(self) -> str:
@@ -200,6 +209,10 @@ class FileImages:
 
     @property
     def ideal(self) -> Callable[[Images], Images] | None:
+        return None
+
+    @property
+    def population(self) -> Domain | None:
         return None
 
     @property

@@ -19,6 +19,7 @@ from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images, to_uint8
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.data.targets import Rejected, SplitSizes
+from fsgan_bench.driver.attributes import attribute_readers
 from fsgan_bench.driver.learning import learn, too_few
 from fsgan_bench.driver.reference import compared, frechet_reference
 from fsgan_bench.driver.strips import save_strip
@@ -217,6 +218,7 @@ class Task:
             real_nearest=real_nearest if len(held_out) > 0 else None,
             source=lambda: self.source_images,
             ideal=None if ideal is None else lambda: ideal(self.source_images),
+            attributes=attribute_readers(self.target.images, self.resolution, lpips),
         )
         return Scorer(lpips, frechet, yardstick)
 

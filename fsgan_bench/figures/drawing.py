@@ -14,7 +14,7 @@ from fsgan_bench.results import curves
 from fsgan_bench.results.reader import DONE, FAILED, Paths, TaskResults, load
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
 from fsgan_bench.system.files import write_text
-from fsgan_bench.tables import literature, rendering, selection
+from fsgan_bench.tables import literature, rendering, retention, selection
 from fsgan_bench.tables.latex import latex
 from fsgan_bench.tables.scores import tables as make_tables
 
@@ -149,6 +149,7 @@ def table_texts(results: TaskResults) -> dict[str, str]:
     parts = {
         "table": shown,
         "selection": selection.tables(results),
+        "retention": retention.tables(results),
         "literature": literature.beside(results, shown),
     }
     everything = [table for part in parts.values() for table in part]

@@ -72,6 +72,7 @@ class CorrespondenceScore(Metric):
     higher_is_better = False
     definition = "mean LPIPS to the ideal adaptation of the same latent's source image"
     role = "lpips"
+    reading = "ideal"
     paired = True
     kind = "correspondence"
     limits = (0.0, None)

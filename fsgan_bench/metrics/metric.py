@@ -7,7 +7,7 @@ is better and what it is shown with. Nothing else decides labels or directions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -30,6 +30,9 @@ NO_REFERENCE = "the target has no set of real images to compare with"
 
 Role = Literal["classifier", "lpips", "frechet", "edges"]
 """Which of a task's networks a metric looks through; ``edges`` is none but a filter."""
+
+Reading = Literal["ideal", "attributes"]
+"""What LPIPS features are read for: their distance to the ideal's, or a drawing's attributes."""
 
 
 class Classifier(Protocol):
@@ -57,6 +60,29 @@ class FeatureClassifier(Protocol):
         """Probability of the target domain for features [N, d], [N] in [0, 1]."""
 
 
+class AttributeHeads(Protocol):
+    """Reads attributes off pictures; ``card["attributes"][NAME]["kappa"]`` says how well."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attributes, in the order of what :meth:`read` gives."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What they were trained on, and how they do on real drawings that they have not seen."""
+
+    def read(self, rows: Iterable[Tensor], side: int) -> NDArray[np.int64]:
+        """Values [N, A] of images of ``side`` pixels, from batches of LPIPS features [B, D]."""
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeReaders:
+    """What reads attributes in a task: heads of the target's drawings and of the source's."""
+
+    target: AttributeHeads
+    source: AttributeHeads
+
+
 class Reference(Protocol):
     """The reference side of a distance between distributions: features of ``count`` images."""
 
@@ -81,6 +107,7 @@ class Yardstick:
         no_classifier, no_reference: why there is none, in one clause; empty for the plain reason.
         source: gives what the source generator draws for the probe batch, uint8 [N, R, R, 3].
         ideal: gives the ideal adaptation of that.
+        attributes: gives what reads attributes off the target's images and off the source's.
     """
 
     few_shot: Tensor
@@ -94,6 +121,7 @@ class Yardstick:
     source: Callable[[], Images] | None = None
     ideal: Callable[[], Images] | None = None
     compared: str = ""
+    attributes: Callable[[], AttributeReaders] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +135,8 @@ class Measured:
         pooled: their pooled features [N, d], by the version of the backbone.
         frechet: pooled features [N', d] of these and further images; empty without a reference.
         to_ideal: LPIPS [N] of each image to the ideal of its latent; None if no metric asks for it.
+        attributes: values [N, A] read off the images, and off the source's of the same latents;
+            None if no metric asks for them.
     """
 
     images: Images
@@ -114,6 +144,7 @@ class Measured:
     pooled: Mapping[str, Tensor]
     frechet: Tensor
     to_ideal: NDArray[np.float64] | None = None
+    attributes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +177,7 @@ class Metric(ABC):
         least: images below which it is undefined.
         paired: whether it holds each image against the source's for the same latent, so that only
             images of the probe batch have it.
+        reading: what it has LPIPS features read for.
         kind: what it is drawn and tabulated with.
         limits: lowest and highest value it can have; None where there is no limit.
         capped: whether more than real images have is artefact and no merit.
@@ -163,6 +195,7 @@ class Metric(ABC):
     role: ClassVar[Role]
     least: ClassVar[int] = 1
     paired: ClassVar[bool] = False
+    reading: ClassVar[Reading | None] = None
     kind: ClassVar[Kind] = "further"
     limits: ClassVar[Limits] = (None, None)
     capped: ClassVar[bool] = False

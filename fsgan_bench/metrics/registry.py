@@ -13,6 +13,12 @@ from fsgan_bench.metrics.manifold import CoverageScore, DensityScore, PrecisionS
 from fsgan_bench.metrics.metric import Metric
 from fsgan_bench.metrics.nearest import NearestScore
 from fsgan_bench.metrics.realisticness import RealisticnessScore
+from fsgan_bench.metrics.retention import (
+    CoarseRetention,
+    FineRetention,
+    MiddleRetention,
+    RetentionScore,
+)
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
@@ -39,13 +45,20 @@ ON_REQUEST: dict[str, Metric] = _by_name(
         DensityScore(),
         CoverageScore(),
         NearestScore(),
+        RetentionScore(),
+        CoarseRetention(),
+        MiddleRetention(),
+        FineRetention(),
     )
 )
 """What ``fsgan-bench score`` adds from stored snapshots."""
 
 OURS: dict[str, Metric] = {**EVERY_SNAPSHOT, **ON_REQUEST}
 
-TOGETHER: dict[str, tuple[str, ...]] = {"prdc": ("precision", "recall", "density", "coverage")}
+TOGETHER: dict[str, tuple[str, ...]] = {
+    "prdc": ("precision", "recall", "density", "coverage"),
+    "levels": ("retention", "retention_coarse", "retention_middle", "retention_fine"),
+}
 """Names that stand for several."""
 
 

@@ -159,14 +159,19 @@ class Scorer:
         roles = {metric.role for metric in metrics}
         seconds: dict[str, float] = {}
         pooled: dict[str, Tensor] = {}
-        clusters = to_ideal = None
+        clusters = to_ideal = attributes = None
+        readings = {metric.reading for metric in metrics}
         if "lpips" in roles:
             began = time.perf_counter()
             rows, lpips_pooled = self._rows(images)
             clusters = streamed_intra_lpips(rows, self.yardstick.few_shot, distances=True)
             pooled[self.lpips.version] = lpips_pooled
-            if any(metric.paired and metric.role == "lpips" for metric in metrics):
+            if "ideal" in readings:
                 to_ideal = paired_lpips(rows(None), self._ideal_rows(None))
+            if "attributes" in readings:
+                assert self.yardstick.attributes is not None
+                read = self.yardstick.attributes().target.read
+                attributes = read(rows(None), images.shape[1]), self._source_attributes
             seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
         if "frechet" in roles:
@@ -176,12 +181,19 @@ class Scorer:
                 pooled[version] = self.frechet.pooled(images)
             frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
-        return Measured(images, clusters, pooled, frechet, to_ideal), seconds
+        return Measured(images, clusters, pooled, frechet, to_ideal, attributes), seconds
 
     @functools.cached_property
     def _ideal_rows(self) -> Rows:
         assert self.yardstick.ideal is not None
         return self._rows(self.yardstick.ideal())[0]
+
+    @functools.cached_property
+    def _source_attributes(self) -> NDArray[np.int64]:
+        assert self.yardstick.attributes is not None and self.yardstick.source is not None
+        images = self.yardstick.source()
+        rows, _ = self._rows(images)
+        return self.yardstick.attributes().source.read(rows(None), images.shape[1])
 
     def _rows(self, images: Images) -> tuple[Rows, Tensor]:
         """Passes over the LPIPS features, and the pooled ones, which are there after the first."""

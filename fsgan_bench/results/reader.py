@@ -59,7 +59,7 @@ _TASK = ("suite", "target", "shots")
 _METHOD = ("method", "variant", "label", "seed")
 _MEASURED = ("metric", "backbone", "version", "value", "stderr", "n")
 _DESCRIBED = ("title", "direction", "unit")
-_CLUSTERS = ("cluster_sizes", "with_empty_as_zero")
+_STORED = ("cluster_sizes", "with_empty_as_zero", "detail")
 
 CELL_COLUMNS = (
     *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
@@ -100,7 +100,7 @@ class TaskResults:
             apart, ``label`` is its name in figures, ``config`` the method's settings, ``imported``
             what it was made from if it was not trained here, else None.
         scores: the long table of its cells, and besides ``cluster_sizes`` and
-            ``with_empty_as_zero``, intra-LPIPS's clusters.
+            ``with_empty_as_zero``, intra-LPIPS's clusters, and ``detail``, what the metric stores.
         references: the same of its references (source, real, ideal).
         metrics: how the values of each metric are shown, by metric, backbone and version.
         looks: what the methods of its cells say of how they are drawn.
@@ -231,7 +231,7 @@ def _measured(score: ScoreRecord, metrics: dict[MetricKey, MetricDescription]) -
         metrics[key] = describe(score)
     about = metrics[key]
     return {
-        **{name: getattr(score, name) for name in (*_MEASURED, *_CLUSTERS)},
+        **{name: getattr(score, name) for name in (*_MEASURED, *_STORED)},
         "title": about.title,
         "direction": about.direction,
         "unit": about.unit,
@@ -239,7 +239,7 @@ def _measured(score: ScoreRecord, metrics: dict[MetricKey, MetricDescription]) -
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index([*LONG_COLUMNS, *_CLUSTERS]))
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index([*LONG_COLUMNS, *_STORED]))
     identity = ["method", "variant", "seed", "iteration", "metric", "backbone", "version"]
     frame = frame.drop_duplicates(identity, keep="last")
     types: dict[str, Any] = dict.fromkeys(
