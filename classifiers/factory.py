@@ -95,7 +95,7 @@ def _trainer(name: str, config: Config | None, device: str) -> Trainer:
         return FineTuneTrainer(model, config or FineTuneConfig(), device)
     if name == LogisticTrainer.name or (kind == "timm" and model):
         raise TypeError(f"{type(config).__name__} is not the config of '{name}'")
-    known = (LogisticTrainer.name, FINE_TUNED, "timm:MODEL")
+    known = (LogisticTrainer.name, "timm:MODEL", FINE_TUNED)
     raise UserError(
         f"There is no classifier '{name}'; known are {', '.join(known)}.{suggest(name, known)}"
     )

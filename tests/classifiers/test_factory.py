@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers import cache
+from classifiers import cache, weights
 from classifiers.base import Classifier, Parameters
 from classifiers.data import TrainingData
 from classifiers.factory import get_classifier
@@ -15,6 +15,8 @@ from classifiers.logistic import LogisticConfig, LogisticTrainer
 from fsgan_bench.data.filters import grey, pencil
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
+from fsgan_bench.features.weights import WEIGHTS
+from fsgan_bench.plugins.classifiers import classifier_weights
 
 NAME = "lite0-logistic"
 Negatives = dict[str, Images]
@@ -100,3 +102,12 @@ def test_an_unknown_name_is_an_error(name: str, sketches: Images, negatives: Neg
 def test_a_config_of_another_classifier_is_an_error(sketches: Images, negatives: Negatives) -> None:
     with pytest.raises(TypeError, match="FineTuneConfig is not the config of 'lite0-logistic'"):
         get_classifier(NAME, sketches, negatives, config=FineTuneConfig())
+
+
+def test_a_word_stands_for_the_network_that_trains_whole(
+    sketches: Images, negatives: Negatives
+) -> None:
+    assert weights("fine-tuned") == weights(NAME) == [WEIGHTS["lite0"]]
+    assert classifier_weights("fine-tuned") == (WEIGHTS["lite0"],)
+    with pytest.raises(TypeError, match="not the config of 'timm:tf_efficientnet_lite0'"):
+        get_classifier("fine-tuned", sketches, negatives, config=LogisticConfig())
