@@ -148,7 +148,8 @@ class RICK(Method):
 
     def since_warmup(self, session: Session) -> int:
         """Iterations since the warm-up's end; below 0 in it."""
-        return session.iteration - round(self.config.warmup_fraction * session.iterations)
+        warmup: int = round(self.config.warmup_fraction * session.iterations)
+        return session.iteration - warmup
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         return session.generator.convs.parameters() if self.since_warmup(session) >= 0 else ()
@@ -164,14 +165,14 @@ class RICK(Method):
         since = self.since_warmup(session)
         if since >= 0 and since % self.config.fisher_every == 0:
             with session.computing(full_precision=True):
-                self.look(session)
+                self.choose(session)
         return super().step(session)
 
     def train_generator(self, session: Session) -> dict[str, float]:
         return {} if self.since_warmup(session) < 0 else super().train_generator(session)
 
-    def look(self, session: Session) -> None:
-        """Choose the filters to freeze until the next look, and set those to zero that join."""
+    def choose(self, session: Session) -> None:
+        """Choose the filters to freeze until the next choice, and set those to zero that join."""
         groups = filter_groups(session.generator, session.discriminator)
         information = self.fisher(session)
         sides = ("generator", "generator", "discriminator")

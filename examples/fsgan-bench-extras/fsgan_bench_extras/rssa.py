@@ -291,12 +291,12 @@ class RSSA(RelaxedRealism):
         if config.self_correlation_weight:
             z = session.normal("self_correlation", *shape)
             smallest = session.architecture.resolution / config.coarsest_self_correlation
-            features = [
+            source, target = (
                 [layer for layer in layers if layer.shape[-1] >= smallest]
                 for layers in self.features(session, z, config.self_correlation_up_to)
-            ]
+            )
             distance = DISTANCES[config.self_correlation_distance]
-            loss = self_correlation_consistency(*features, distance)
+            loss = self_correlation_consistency(source, target, distance)
             terms["self_correlation"] = config.self_correlation_weight * loss
         if config.disturbance_weight and session.iteration % config.disturbance_every == 0:
             common = session.normal("disturbance", 1, shape[1])

@@ -219,8 +219,8 @@ class WeditGAN(Method):
         layers = range(1, session.discriminator.n_features)
         judged = session.discriminator(fakes.image, layers)
         compared = session.discriminator(source.image, layers, logits=False)
-        features = [[each.features[layer] for layer in layers] for each in (judged, compared)]
+        ours, theirs = ([each.features[layer] for layer in layers] for each in (judged, compared))
         return {
             "adversarial": discriminator_adversarial(self.judge(session, real), judged.logits),
-            "discriminator_contrast": config.contrast_weight * contrast(*features, config.tau),
+            "discriminator_contrast": config.contrast_weight * contrast(ours, theirs, config.tau),
         }

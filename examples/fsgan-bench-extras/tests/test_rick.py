@@ -147,13 +147,13 @@ def test_frozen_filters_rest_and_zeroed_ones_stay_zero() -> None:
                     assert not new[row].any(), name
                 elif frozen[name][row]:
                     assert torch.equal(old[row], new[row]), name
-    train(session, 1)  # another look
+    train(session, 1)  # another choice
     for side in sides:
         later = masks(session, "zeroed", side)
         assert all(bool((later[name] | ~mask).all()) for name, mask in first[side].items())
 
 
-def test_another_look_lets_filters_go_again() -> None:
+def test_another_choice_lets_filters_go_again() -> None:
     session = start(warmup_fraction=0, fisher_every=1, freeze_quantile=0.5)
     seen = []
     for _ in range(4):
