@@ -25,7 +25,7 @@ from fsgan_bench.cli.generate import generate
 from fsgan_bench.cli.listing import list_
 from fsgan_bench.cli.merge import merge
 from fsgan_bench.cli.new_method import new_method
-from fsgan_bench.cli.options import PATH
+from fsgan_bench.cli.options import GIVEN, PATH
 from fsgan_bench.cli.pack import pack
 from fsgan_bench.cli.pretrain import pretrain
 from fsgan_bench.cli.report import report
@@ -59,6 +59,12 @@ class SentenceGroup(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         return super().main(*args, **kwargs)
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        given = list(args)
+        context = super().make_context(info_name, args, *more, **extra)
+        context.meta[GIVEN] = given
+        return context
 
     def invoke(self, context: click.Context) -> Any:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,14 @@ from fsgan_bench.errors import UserError, one_line
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+GIVEN = "fsgan_bench.arguments"
+"""Where the command's context keeps the arguments as they were given."""
+
+
+def given_command() -> str:
+    """The command that is being carried out, as a shell takes it."""
+    return shlex.join(["fsgan-bench", *click.get_current_context().meta[GIVEN]])
 
 
 class Number(click.FloatRange):

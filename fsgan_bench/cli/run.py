@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from fsgan_bench.cli.options import (
     Number,
     check_engine,
     engine_options,
+    given_command,
     seed_list,
     show_broken,
     target_list,
@@ -182,8 +182,7 @@ def carry_out(
         prepare_here(plan, console)
     if not plan.to_run and not plan.preparations:
         return {}
-    command = shlex.join(["fsgan-bench", *sys.argv[1:]])
-    record_command(plan.request.out, command, [cell.hash for _, cell in plan.to_run])
+    record_command(plan.request.out, given_command(), [cell.hash for _, cell in plan.to_run])
     folders = {cell.hash: cell.folder(task.folder) for task, cell in plan.cells}
 
     def say(line: str) -> None:

@@ -33,7 +33,7 @@ NEARER = 0.05
 """A tile that is nearer to a few-shot image than all but this part of real images may be a copy."""
 
 _EACH = {
-    "realisticness": "p_t of this image",
+    "realisticness": "its p_t",
     NEAREST: "LPIPS to it",
     "correspondence": "LPIPS to the ideal",
     "structure": "structure kept",

@@ -68,6 +68,18 @@ def test_one_failing_method_does_not_stop_the_others(
     assert "Diverged" in (failed / "FAILED").read_text()
 
 
+def test_the_report_has_what_ran_failed_and_was_given(finished: Finished) -> None:
+    out, process = finished
+    page = (out / "tiny" / "report.html").read_text(encoding="utf-8")
+    assert "report.html" in process.stdout
+    for word in ("TGAN", "EWC", '"failed":1', '"finished":2', '"going":""', "sprite-4"):
+        assert word in page
+    (given,) = lines(out / "runs.jsonl")
+    command = str(given["command"])
+    assert command.startswith("fsgan-bench run --suite") and command.endswith("--jobs 2")
+    assert json.dumps(command)[1:-1] in page
+
+
 def test_a_finished_cell_has_all_its_files(
     finished: Finished,
 ) -> None:

@@ -29,7 +29,18 @@ class Latent {
     this.dialog.querySelector(step < 0 ? ".before" : ".after").focus();
   }
 
+  // Everything anew; what had the focus has it afterwards, and snapshots of now are in view.
   draw() {
+    const focused = this.dialog.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+    this.build();
+    [...this.dialog.querySelectorAll("button")].find((each) => each.ariaLabel === focused)?.focus();
+    for (const now of this.dialog.querySelectorAll(".film .now")) {
+      const film = now.closest(".film");
+      film.scrollLeft = now.offsetLeft - film.offsetLeft - (film.clientWidth - now.offsetWidth) / 2;
+    }
+  }
+
+  build() {
     const strips = `${task().key}/strips`;
     const button = (name, text, label, act) =>
       make("button", { type: "button", class: name, "aria-label": label, on: { click: act } }, text);
@@ -102,6 +113,6 @@ class Latent {
       : Object.keys(task().each).length
         ? "The nearest few-shot image is by LPIPS; this run has not stored the distance itself."
         : "This run has not stored what single images are nearest to.";
-    return make("p", { class: "remark" }, text);
+    return make("p", { class: "notes" }, text);
   }
 }

@@ -200,7 +200,7 @@ function start() {
   document.addEventListener("keydown", onKey);
   darkPage.addEventListener("change", draw);
   onPaper.addEventListener("change", (event) => {
-    document.querySelectorAll("main details").forEach((each) => { if (event.matches) each.open = true; });
+    document.querySelectorAll("#tables details, #verdict details, #troubles details").forEach((each) => { if (event.matches) each.open = true; });
     draw();
   });
   window.addEventListener("hashchange", () => { if (location.hash.includes("task=")) { fromAddress(); drawTask(); } });

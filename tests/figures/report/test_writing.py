@@ -104,7 +104,10 @@ def test_colours_on_a_dark_page_keep_their_hue() -> None:
     assert red > blue > green and red > 0x88
 
 
-def test_a_run_that_goes_on_has_its_page(writer: Any, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_has_its_page(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsgan_bench.report.live.SHARE", 1.0)
     writer.task()
     cell = writer.cell("tgan", status="", snapshots=(0, 25, 50))
     said: list[str] = []
