@@ -28,7 +28,7 @@ from fsgan_bench.system.files import check_writable
 from fsgan_bench.system.locks import owned
 
 if TYPE_CHECKING:
-    from fsgan_bench.driver.worker import Event
+    from fsgan_bench.driver.events import Event
 
 SCORE_COLUMNS = (
     *("metric", "backbone", "version", "value", "stderr", "n"),
@@ -210,5 +210,7 @@ class _Teller:
             self.say(f"{len(totals)} cell(s) to run")
 
     def show(self, label: str, event: Event) -> None:
-        if self.say and event.kind != "progress":
-            self.say(f"{label}: {event.kind}")
+        from fsgan_bench.driver.events import Started
+
+        if self.say and (event.last or isinstance(event, Started)):
+            self.say(f"{label}: {type(event).__name__.lower()}")

@@ -33,6 +33,7 @@ from rich.table import Table
 
 # Imported here for the forked processes.
 from fsgan_bench.driver.adaptation import Adaptation  # noqa: F401
+from fsgan_bench.driver.events import Failed
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.driver.worker import Job, work
@@ -222,7 +223,7 @@ def run(job: Job, seconds: float | None = None, operation: int | None = None) ->
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
     said = list(received(events))
-    failed = [event.news["reason"] for event in said if event.kind == "failed"]
+    failed = [event.reason for event in said if isinstance(event, Failed)]
     if failed:
         raise RuntimeError(f"{job.cell.method} failed: {failed[0]}")
     return -1 if os.WIFSIGNALED(status) else int(counted.recv())

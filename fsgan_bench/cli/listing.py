@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PLUGIN, show_broken
 
-KINDS = ("methods", "targets", "suites", "metrics", "classifiers")
+if TYPE_CHECKING:
+    from fsgan_bench.plugins.entry_points import Kind
+
+KINDS = ("methods", "targets", "suites", "metrics", "classifiers", "executors")
 
 Rows = Iterable[Sequence[str]]
 
@@ -43,6 +46,7 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
         "suites": _suites,
         "metrics": lambda: _metrics(suite),
         "classifiers": _classifiers,
+        "executors": _executors,
     }[what]()
     table = Table(box=None, pad_edge=False)
     for heading in headings:
@@ -117,10 +121,22 @@ def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
 
 
 def _classifiers() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
-    from fsgan_bench.plugins.classifiers import find_classifiers
-    from fsgan_bench.plugins.entry_points import load_each
+    from fsgan_bench.plugins.classifiers import CLASSIFIERS
 
-    plugins, broken = find_classifiers()
+    return _installed(CLASSIFIERS)
+
+
+def _executors() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    from fsgan_bench.driver.executors.engines import EXECUTORS
+
+    return _installed(EXECUTORS)
+
+
+def _installed(kind: Kind[Any]) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+    """All of a kind that only packages bring."""
+    from fsgan_bench.plugins.entry_points import find, load_each
+
+    plugins, broken = find(kind)
     rows = [
         (name, _origin(plugins[name]), plugins[name].point.value)
         for name in load_each(plugins.values(), broken)

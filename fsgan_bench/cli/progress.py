@@ -13,7 +13,18 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from fsgan_bench.cli.sparkline import sparkline
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import (
+    Cached,
+    Done,
+    Elsewhere,
+    Event,
+    Failed,
+    Noted,
+    Scored,
+    Started,
+    Stopped,
+    Trained,
+)
 
 WHOLE = "all cells"
 
@@ -71,58 +82,68 @@ class Display:
 
     def show(self, label: str, event: Event) -> None:
         """Show one event of the cell ``label``."""
-        news = event.news
-        if event.kind == "progress" and "scores" in news:
-            self.scores[label] = news["scores"]
-            if "realisticness" in news["scores"]:
-                p_t = news["scores"]["realisticness"]
-                self.trails.setdefault(label, []).append(float("nan") if p_t is None else p_t)
-            if not self.live:
-                done, total = news["iteration"], self.totals[label]
-                self._print(f"{label}: iteration {done}/{total}  {describe(news['scores'])}")
-        elif event.kind == "progress" and "note" in news:
-            self._print(f"{label}: {news['note']}")
-        elif event.kind == "progress":
-            self.first.setdefault(label, news["iteration"])
-            self.done[label] = news["iteration"]
-            self.memory[label] = news.get("memory", 0)
-            if self.live:
-                self.progress.update(
-                    self.rows[label], completed=news["iteration"], note=self._note(label, news)
-                )
-                self._show_whole()
-        else:
-            self._end(label, event)
+        match event:
+            case Scored():
+                self.scores[label] = event.scores
+                if "realisticness" in event.scores:
+                    p_t = event.scores["realisticness"]
+                    self.trails.setdefault(label, []).append(float("nan") if p_t is None else p_t)
+                if not self.live:
+                    done, total = event.iteration, self.totals[label]
+                    self._print(f"{label}: iteration {done}/{total}  {describe(event.scores)}")
+            case Noted():
+                self._print(f"{label}: {event.note}")
+            case Trained():
+                self.first.setdefault(label, event.iteration)
+                self.done[label] = event.iteration
+                self.memory[label] = event.memory
+                if self.live:
+                    note = self._note(label, event)
+                    self.progress.update(self.rows[label], completed=event.iteration, note=note)
+                    self._show_whole()
+            case _:
+                self._turn(label, event)
 
-    def _end(self, label: str, event: Event) -> None:
-        where = event.news.get("where")
-        words = {
-            "started": f"starting on {where}" if where else "starting",
-            "done": f"done  {self._trail(label)}{describe(self.scores.get(label, {}))}",
-            "failed": f"failed: {event.news.get('reason')}",
-            "stopped": "stopped, state saved",
-            "elsewhere": f"running elsewhere: {event.news.get('owner')}; waiting for it",
-            "cached": "done by another run",
-        }
-        text = words.get(event.kind, event.kind)
+    def _turn(
+        self, label: str, event: Started | Done | Failed | Stopped | Elsewhere | Cached
+    ) -> None:
+        """Show that a cell begins or ends."""
         if event.last:
             self.memory.pop(label, None)
-        if event.kind in ("done", "cached", "failed"):
+        if isinstance(event, Done | Cached | Failed):
             self.done[label] = self.totals[label]
             self.first.setdefault(label, self.totals[label])
+        words = self._words(label, event)
         if self.live:
-            completed = self.totals[label] if event.kind in ("done", "cached") else None
-            self.progress.update(self.rows[label], completed=completed, note=text)
+            completed = self.totals[label] if isinstance(event, Done | Cached) else None
+            self.progress.update(self.rows[label], completed=completed, note=words)
             self._show_whole()
         else:
-            self._print(f"{label}: {text}")
+            self._print(f"{label}: {words}")
 
-    def _note(self, label: str, news: Mapping[str, Any]) -> str:
-        left = (self.totals[label] - news["iteration"]) * news["seconds_per_iteration"]
+    def _words(
+        self, label: str, event: Started | Done | Failed | Stopped | Elsewhere | Cached
+    ) -> str:
+        match event:
+            case Started():
+                return f"starting on {event.where}" if event.where else "starting"
+            case Done():
+                return f"done  {self._trail(label)}{describe(self.scores.get(label, {}))}"
+            case Failed():
+                return f"failed: {event.reason}"
+            case Stopped():
+                return "stopped, state saved"
+            case Elsewhere():
+                return f"running elsewhere: {event.owner}; waiting for it"
+            case Cached():
+                return "done by another run"
+
+    def _note(self, label: str, event: Trained) -> str:
+        left = (self.totals[label] - event.iteration) * event.seconds_per_iteration
         parts = [
             f"{timedelta(seconds=round(left))} left",
             self._trail(label) + describe(self.scores.get(label, {})),
-            losses(news["losses"]),
+            losses(event.losses),
             decimal(self.memory[label]) if self.memory[label] else "",
         ]
         return "  ".join(part for part in parts if part)

@@ -12,6 +12,8 @@ from torch import nn
 
 from fsgan_bench import __version__
 from fsgan_bench.data.images import Images
+from fsgan_bench.driver import events
+from fsgan_bench.driver.events import Noted, Trained
 from fsgan_bench.driver.extension import find_shorter
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
@@ -43,7 +45,7 @@ SAVE_SHARE = 20.0
 """A cell trains at least so many times as long as its last save took: where hundreds of cells share
 a file server, saving slows down, and must not become what they spend their time on."""
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[Trained | events.Scored | Noted], None]
 
 
 class Interrupted(Exception):
@@ -63,9 +65,7 @@ class Adaptation:
         cell: what to train.
         task: what its cells share.
         method: the method, configured.
-        report: receives progress as dicts with ``iteration``, ``seconds_per_iteration``,
-            ``losses``, ``memory`` (bytes, at most so far), ``scores``, or ``note``, a sentence on
-            something out of the ordinary.
+        report: receives what is told on the way.
         stop: asked after every iteration; True saves the state and raises :class:`Interrupted`.
         keep: which snapshots stay.
     """
@@ -173,7 +173,7 @@ class Adaptation:
 
     def _note(self, session: Session, text: str) -> None:
         self.files.note(session.iteration, text)
-        self.report({"iteration": session.iteration, "note": text})
+        self.report(Noted(self.cell.hash, session.iteration, text))
 
     def _moved(self, of: CellFiles) -> list[str]:
         """A sentence if ``of`` was begun under conditions that may give other bits.
@@ -218,14 +218,8 @@ class Adaptation:
             return
         seconds = round(self.seconds["training"], 3)
         self.pending.append({"iteration": done, "seconds": seconds, **losses})
-        self.report(
-            {
-                "iteration": done,
-                "seconds_per_iteration": self.seconds["training"] / done,
-                "losses": dict(losses),
-                "memory": peak_resident(),
-            }
-        )
+        pace = self.seconds["training"] / done
+        self.report(Trained(self.cell.hash, done, pace, dict(losses), peak_resident()))
 
     def _save(self, session: Session) -> None:
         append_lines(self.files.log, self.pending)
@@ -257,7 +251,7 @@ class Adaptation:
         self.files.prune(iteration, self.keep)
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}
-        self.report({"iteration": iteration, "scores": values})
+        self.report(events.Scored(self.cell.hash, iteration, values))
 
 
 def _checked(losses: object) -> Mapping[str, float]:

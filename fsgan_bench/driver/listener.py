@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from fsgan_bench.driver.worker import Event
+    from fsgan_bench.driver.events import Event
 
 
 class Listener(AbstractContextManager["Listener", None], Protocol):

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from fsgan_bench.driver.events import Cached, Elsewhere, Event, Failed, Noted
 from fsgan_bench.driver.executors.interface import Executor, Handle
-from fsgan_bench.driver.executors.placement import Pack, Preparation
-from fsgan_bench.driver.worker import Event, Job, caught_signals
+from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
+from fsgan_bench.driver.worker import Job, caught_signals
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.system.locks import owner_of
 
@@ -124,7 +125,7 @@ class _Placing:
 
     def adopt(self) -> None:
         """Join the jobs that an earlier run has left."""
-        works = [*self.preparations, *(Pack((job,)) for job in self.waiting.jobs)]
+        works: list[Work] = [*self.preparations, *(Pack((job,)) for job in self.waiting.jobs)]
         for handle, work in self.executor.adopt(works).items():
             if isinstance(work, Preparation):
                 self._prepares(handle, work)
@@ -179,13 +180,13 @@ class _Placing:
         if isinstance(work, Preparation):
             # What is submitted later need not wait for it, and cannot wait for one that failed.
             self.prepared[event.cell] = []
-        elif event.kind == "elsewhere":
+        elif isinstance(event, Elsewhere):
             self.waiting.give_back(work)
-        elif event.kind == "failed" and event.news.get("again"):
+        elif isinstance(event, Failed) and event.again:
             self.tries[event.cell] += 1
             if (tried := self.tries[event.cell]) <= self.terms.retries:
-                note = f"{event.news['reason']}; retry {tried} of {self.terms.retries}"
-                event = Event(event.cell, "progress", {"iteration": 0, "note": note})
+                note = f"{event.reason}; retry {tried} of {self.terms.retries}"
+                event = Noted(event.cell, 0, note)
                 self.waiting.jobs.append(work)
         self.on_event(event)
 
@@ -209,14 +210,14 @@ class _Waiting:
             if owner is not None:
                 self.elsewhere[name] = time.monotonic()
                 if seen is None:
-                    self.on_event(Event(name, "elsewhere", {"owner": owner}))
+                    self.on_event(Elsewhere(name, owner))
                 continue
             self.jobs.remove(job)
             if files.done.exists():
-                self.on_event(Event(name, "cached", {}))
+                self.on_event(Cached(name))
             elif seen is not None and files.failed.exists():
                 reason = files.failed.read_text(encoding="utf-8").partition("\n")[0]
-                self.on_event(Event(name, "failed", {"reason": f"{reason} (in another run)"}))
+                self.on_event(Failed(name, f"{reason} (in another run)"))
             else:
                 return job
         return None

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fsgan_bench.driver import pace
+from fsgan_bench.driver.events import Done, Event, Failed
 from fsgan_bench.driver.listener import Listener
 from fsgan_bench.driver.placing import run_jobs
 from fsgan_bench.driver.plan import Plan
 from fsgan_bench.driver.task import Task
-from fsgan_bench.driver.worker import Event
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
@@ -68,12 +68,12 @@ def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
     failures: dict[str, str] = {}
 
     def on_event(event: Event) -> None:
-        if event.kind == "failed":
-            failures[labels[event.cell]] = event.news["reason"]
-        elif event.kind == "done" and event.cell in cells:
+        if isinstance(event, Failed):
+            failures[labels[event.cell]] = event.reason
+        elif isinstance(event, Done) and event.cell in cells:
             cell = cells[event.cell]
             key = pace.pace_key(cell, cell.method, plan.request.device, plan.threads)
-            pace.record(cell, key, event.news["training"], event.news["scoring"])
+            pace.record(cell, key, event.training, event.scoring)
         listener.show(labels[event.cell], event)
 
     with listener:

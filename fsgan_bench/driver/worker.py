@@ -6,22 +6,19 @@ import contextlib
 import os
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
+from fsgan_bench.driver.events import Cached, Done, Elsewhere, Event, Failed, Started, Stopped
 from fsgan_bench.driver.task import TaskRequest
 from fsgan_bench.errors import UserError, what_happened, where_blamed, where_raised_in
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles, Keep
 from fsgan_bench.system.files import write_text
-
-if TYPE_CHECKING:
-    from fsgan_bench.training.method import Method
 
 PATIENCE = 2.0
 """Seconds that a worker waits for its cell: others look at a lock by taking it for a moment."""
@@ -51,24 +48,6 @@ class Job:
     keep: Keep = "scored"
 
 
-@dataclass(frozen=True)
-class Event:
-    """News of a cell.
-
-    ``kind`` is started, progress, done, failed or stopped; elsewhere, if another run works on it;
-    or cached, if another run has finished it.
-    """
-
-    cell: str
-    kind: str
-    news: dict[str, Any]
-
-    @property
-    def last(self) -> bool:
-        """Whether the worker has nothing more to say."""
-        return self.kind not in ("started", "progress")
-
-
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM in a list instead of dying of them."""
@@ -86,60 +65,75 @@ def caught_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def work(job: Job, events: Connection, parent: int) -> None:
-    """Carry out one job in this (worker) process, reporting to ``events``."""
+class Ear(Protocol):
+    """Where a worker's words go."""
+
+    def send(self, event: Event, /) -> None: ...
+
+
+def work(job: Job, ear: Ear, parent: int) -> None:
+    """Carry out one job in this (worker) process, telling ``ear``; ends with a last word."""
+
+    def tell(event: Event) -> None:
+        # Without a parent there is nobody to tell; ``stop`` below notices it too.
+        with contextlib.suppress(BrokenPipeError):
+            ear.send(event)
+
+    with caught_signals() as caught:
+        tell(_carry_out(job, tell, lambda: bool(caught) or os.getppid() != parent))
+
+
+def _carry_out(job: Job, tell: Callable[[Event], None], stop: Callable[[], bool]) -> Event:
+    """Train and score a cell, if nobody else does; the last word on it."""
+    from fsgan_bench.system import machine
+    from fsgan_bench.system.locks import Taken, owned
+
+    name, files = job.cell.hash, CellFiles(job.folder)
+    try:
+        machine.prepare(job.threads)
+        with owned(job.folder, PATIENCE):
+            if files.done.exists():
+                files.drop_states()
+                return Cached(name)
+            tell(Started(name))
+            return _adapt(job, tell, stop)
+    except Taken as taken:
+        return Elsewhere(name, str(taken))
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        return _failed(job, _reason(error))
+
+
+def _adapt(job: Job, tell: Callable[[Event], None], stop: Callable[[], bool]) -> Event:
+    """Carry a cell that is owned to its end; what a method of somebody else breaks is its own."""
     from fsgan_bench.driver.adaptation import Adaptation, Interrupted
     from fsgan_bench.driver.task import load_task
     from fsgan_bench.plugins.methods import method_entries
     from fsgan_bench.plugins.settings import build_config
-    from fsgan_bench.system import machine
-    from fsgan_bench.system.locks import Taken, owned
     from fsgan_bench.training.method import Method
 
-    cell, files = job.cell, CellFiles(job.folder)
+    cell, name = job.cell, job.cell.hash
+    task = load_task(job.request)
+    entry = method_entries(job.plugins)[cell.method]
+    method = entry.load()
+    try:
+        made = method(build_config(method, cell.config))
+        adaptation = Adaptation(cell, task, made, report=tell, stop=stop, keep=job.keep)
+        adaptation.run()
+    except Interrupted:
+        return Stopped(name)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        reason = _reason(error)
+        blame = where_raised_in if isinstance(error, _OF_OTHERS) else where_blamed
+        if entry.third_party and (where := blame(error, method, Method)):
+            reason += f" ({where})"
+        return _failed(job, reason)
+    return Done(name, adaptation.seconds["training"], adaptation.seconds["scoring"])
 
-    def send(kind: str, **news: Any) -> None:
-        # Without a parent there is nobody to tell; ``stop`` below notices it too.
-        with contextlib.suppress(BrokenPipeError):
-            events.send(Event(cell.hash, kind, news))
 
-    method: type[Method] = Method
-    author_blamed = False
-    with caught_signals() as caught:
-        try:
-            machine.prepare(job.threads)
-            with owned(job.folder, PATIENCE):
-                if files.done.exists():
-                    files.drop_states()
-                    send("cached")
-                    return
-                send("started")
-                task = load_task(job.request)
-                entry = method_entries(job.plugins)[cell.method]
-                method = entry.load()
-                author_blamed = entry.third_party
-                adaptation = Adaptation(
-                    cell,
-                    task,
-                    method(build_config(method, cell.config)),
-                    report=lambda news: send("progress", **news),
-                    stop=lambda: bool(caught) or os.getppid() != parent,
-                    keep=job.keep,
-                )
-                adaptation.run()
-            send("done", **adaptation.seconds)
-        except Taken as taken:
-            send("elsewhere", owner=str(taken))
-        except Interrupted:
-            send("stopped")
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            reason = _reason(error)
-            if author_blamed:
-                blame = where_raised_in if isinstance(error, _OF_OTHERS) else where_blamed
-                if where := blame(error, method, Method):
-                    reason += f" ({where})"
-            fail(files, reason, traceback.format_exc())
-            send("failed", reason=reason)
+def _failed(job: Job, reason: str) -> Failed:
+    """Leave the reason and the traceback of the error that is being handled."""
+    fail(CellFiles(job.folder), reason, traceback.format_exc())
+    return Failed(job.cell.hash, reason)
 
 
 def fail(files: CellFiles, reason: str, trace: str = "") -> None:

@@ -90,11 +90,6 @@ def _check(loaded: Any, label: str) -> ClassifierFactory:
 CLASSIFIERS: Kind[ClassifierFactory] = Kind("classifier", "fsgan_bench.classifiers", _check)
 
 
-def find_classifiers() -> tuple[dict[str, Plugin[ClassifierFactory]], dict[str, str]]:
-    """All classifiers by name, ours first, and why an installed one is not among them."""
-    return entry_points.find(CLASSIFIERS)
-
-
 def make_classifier(
     name: str,
     target_images: Images,
@@ -174,4 +169,4 @@ def classifier_weights(name: str) -> tuple[Weights, ...]:
 
 
 def _plugin(name: str) -> Plugin[ClassifierFactory]:
-    return look_up("classifier", name.partition(":")[0], find_classifiers()[0])
+    return look_up("classifier", name.partition(":")[0], entry_points.find(CLASSIFIERS)[0])

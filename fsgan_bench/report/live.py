@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import Event, Scored
 from fsgan_bench.errors import what_happened
 from fsgan_bench.report import page
 from fsgan_bench.report.sprites import Encoder
@@ -59,7 +59,7 @@ class LiveReport:
         self.news.set()
 
     def show(self, label: str, event: Event) -> None:
-        if event.last or "scores" in event.news:
+        if event.last or isinstance(event, Scored):
             self.news.set()
 
     def write(self) -> None:

@@ -134,9 +134,9 @@ def load_results(paths: Paths) -> pd.DataFrame:
 def long_table(tasks: Iterable[TaskResults]) -> pd.DataFrame:
     """The scores of these tasks, methods before references, ``LONG_COLUMNS``."""
     parts = [part for task in tasks for part in (task.scores, task.references) if len(part)]
-    if not parts:
-        return _frame([])[list(LONG_COLUMNS)]
-    return pd.concat(parts, ignore_index=True)[list(LONG_COLUMNS)]
+    table = pd.concat(parts, ignore_index=True) if parts else _frame([])
+    columns: pd.DataFrame = table[list(LONG_COLUMNS)]
+    return columns
 
 
 def load(paths: Paths) -> list[TaskResults]:
@@ -245,4 +245,5 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     types: dict[str, Any] = dict.fromkeys(
         ("value", "stderr", "n", "with_empty_as_zero"), "float64"
     ) | dict.fromkeys(("shots", "seed", "iteration"), "Int64")
-    return frame.astype(types).reset_index(drop=True)
+    typed: pd.DataFrame = frame.astype(types).reset_index(drop=True)
+    return typed

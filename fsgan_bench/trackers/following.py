@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import Cached, Done, Elsewhere, Event, Scored
 from fsgan_bench.errors import what_happened
 from fsgan_bench.results.folders import read_cell, read_scores, read_task
 from fsgan_bench.results.layout import CellFiles
@@ -143,12 +143,12 @@ class LiveTracking:
         """Nothing is sent before a cell has written something."""
 
     def show(self, label: str, event: Event) -> None:
-        if event.last or "scores" in event.news:
+        if event.last or isinstance(event, Scored):
             self.events.put(event)
 
     def _work(self) -> None:
         while (event := self.events.get()) is not None:
-            if event.kind == "elsewhere" or event.cell not in self.cells:
+            if isinstance(event, Elsewhere) or event.cell not in self.cells:
                 continue
             try:
                 self._follow(event)
@@ -170,4 +170,4 @@ class LiveTracking:
         if follower is not None:
             follower.send()
             if event.last:
-                follower.tracker.finish(event.kind in ("done", "cached"))
+                follower.tracker.finish(isinstance(event, Done | Cached))

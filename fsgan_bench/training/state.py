@@ -32,6 +32,7 @@ class Resumable(Protocol):
     """A session, as far as its state goes; beside this it has :data:`PARTS`."""
 
     iteration: int
+    length_matters: bool
     path_length_mean: Tensor
 
     @property

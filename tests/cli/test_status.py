@@ -16,7 +16,7 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.cli.progress import Display
 from fsgan_bench.cli.sparkline import sparkline
 from fsgan_bench.cli.status import duration
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import Done, Failed, Scored, Started, Trained
 from fsgan_bench.system.locks import owned
 
 
@@ -95,20 +95,14 @@ def test_a_run_shows_p_t_time_left_and_memory(terminal: bool) -> None:
     with display:
         display.begin({"TGAN": 100, "CDC": 100})
         for label in ("TGAN", "CDC"):
-            display.show(label, Event(label, "started", {}))
+            display.show(label, Started(label))
         for at, p_t in ((10, 0.0), (50, 0.5)):
-            news = {"iteration": at, "seconds_per_iteration": 2.0, "losses": losses}
-            display.show("TGAN", Event("TGAN", "progress", {**news, "memory": 3 * 10**8}))
-            display.show(
-                "TGAN",
-                Event("TGAN", "progress", {"iteration": at, "scores": {"realisticness": p_t}}),
-            )
-        display.show(
-            "TGAN", Event("TGAN", "progress", {**news, "iteration": 60, "memory": 4 * 10**8})
-        )
+            display.show("TGAN", Trained("TGAN", at, 2.0, losses, memory=3 * 10**8))
+            display.show("TGAN", Scored("TGAN", at, {"realisticness": p_t}))
+        display.show("TGAN", Trained("TGAN", 60, 2.0, losses, memory=4 * 10**8))
         rows = {task.description: str(task.fields["note"]) for task in display.progress.tasks}
-        display.show("CDC", Event("CDC", "failed", {"reason": "diverged"}))
-        display.show("TGAN", Event("TGAN", "done", {}))
+        display.show("CDC", Failed("CDC", "diverged"))
+        display.show("TGAN", Done("TGAN"))
     if terminal:
         assert rows["TGAN"] == "0:01:20 left  ▁▅ p_t 0.500  G 0.50  400.0 MB"
         assert "left" in rows["all cells"] and "400.0 MB of memory" in rows["all cells"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from fsgan_bench.driver.events import Event
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.run import run_plan
-from fsgan_bench.driver.worker import Event
 from fsgan_bench.system.machine import cores
 
 from .conftest import WAIT, Start, cells, content, finish, told
@@ -45,7 +45,8 @@ class Heard(list[str]):
         pass
 
     def show(self, label: str, event: Event) -> None:
-        self.append(told(f"{label}: {event.kind} {event.news.get('where', '')}".strip()))
+        kind, where = type(event).__name__.lower(), getattr(event, "where", "")
+        self.append(told(f"{label}: {kind} {where}".strip()))
 
 
 def test_packed_cells_have_the_bytes_of_the_local_run(

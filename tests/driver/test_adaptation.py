@@ -17,6 +17,7 @@ import torch
 
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
+from fsgan_bench.driver.events import Event, Noted, Scored
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
@@ -79,7 +80,7 @@ def adapt(
     files = CellFiles(cell.folder(task.folder))
     if fresh:
         shutil.rmtree(files.folder, ignore_errors=True)
-    news: list[dict[str, Any]] = []
+    news: list[Event] = []
     now = [0]
 
     def count(session: Session) -> None:
@@ -110,8 +111,8 @@ def contents(files: CellFiles) -> dict[str, Any]:
     return found
 
 
-def notes(news: list[dict[str, Any]]) -> list[str]:
-    return [each["note"] for each in news if "note" in each]
+def notes(news: list[Event]) -> list[str]:
+    return [event.note for event in news if isinstance(event, Noted)]
 
 
 def test_a_damaged_state_is_replaced_by_the_one_before(
@@ -293,8 +294,8 @@ def test_memory_does_not_grow(planned: tuple[Task, Cell]) -> None:
     long = replace(cell, iterations=2000, snapshots=snapshot_schedule(2000, 20))
     sizes: list[int] = []
 
-    def measure(news: dict[str, Any]) -> None:
-        if "scores" in news:
+    def measure(event: Event) -> None:
+        if isinstance(event, Scored):
             sizes.append(resident())
 
     Adaptation(long, task, Plain(), measure, keep="last").run()

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from fsgan_bench.driver.events import Done, Event, Failed, Noted
 from fsgan_bench.driver.executors import local
 from fsgan_bench.driver.executors.engines import open_executor
 from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
@@ -24,7 +25,7 @@ from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
 from fsgan_bench.driver.placing import Terms, run_jobs
 from fsgan_bench.driver.task import TaskRequest
-from fsgan_bench.driver.worker import Event, Job
+from fsgan_bench.driver.worker import Job
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.gpus import Gpu, GpuShare, visible_gpus
 
@@ -218,18 +219,18 @@ def job(name: str, root: Path) -> Job:
 
 
 def done(name: str) -> Event:
-    return Event(name, "done", {})
+    return Done(name)
 
 
 def lost(name: str) -> Event:
-    return Event(name, "failed", {"reason": "its node failed", "again": True})
+    return Failed(name, "its node failed", again=True)
 
 
 def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path) -> None:
     task = tmp_path / "suite" / "ink-10shot"
     preparation = Preparation(TaskRequest("suite", "ink", 10, tmp_path), task, 1)
     ends = {
-        task.name: [Event(str(task), "done", {})],
+        task.name: [Done(str(task))],
         "a": [done("a")],
         "b": [lost("b"), lost("b"), done("b")],
         "c": [lost("c"), lost("c"), lost("c")],
@@ -239,8 +240,8 @@ def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path)
     jobs = [job(name, tmp_path) for name in "abc"]
     run_jobs(engine, jobs, heard.append, [preparation], Terms(pack=2, retries=2))
     assert engine.log[:3] == ["ink-10shot after", "a+b after ink-10shot", "c after ink-10shot"]
-    assert [e.cell for e in heard if e.kind == "failed"] == ["c"]
-    assert [e.news["note"] for e in heard if e.kind == "progress" and e.cell == "b"] == [
+    assert [e.cell for e in heard if isinstance(e, Failed)] == ["c"]
+    assert [e.note for e in heard if isinstance(e, Noted) and e.cell == "b"] == [
         "its node failed; retry 1 of 2",
         "its node failed; retry 2 of 2",
     ]

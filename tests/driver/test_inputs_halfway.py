@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fsgan_bench.driver.events import Done, Event, Failed
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import load_task
-from fsgan_bench.driver.worker import Event, Job, work
+from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles
 
 SUITE = """
@@ -64,26 +65,26 @@ def last_event(job: Job) -> Event:
 
 def test_an_image_that_becomes_unreadable(jobs: list[Job], tmp_path: Path) -> None:
     tgan, bsa = jobs
-    assert last_event(tgan).kind == "done"
+    assert isinstance(last_event(tgan), Done)
     image = tmp_path / "blobs" / "2.png"
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
     event = last_event(bsa)
-    assert event.kind == "failed"
-    assert "2.png" in event.news["reason"]
+    assert isinstance(event, Failed)
+    assert "2.png" in event.reason
     files = CellFiles(bsa.folder)
-    assert files.failed.read_text().startswith(event.news["reason"])
+    assert files.failed.read_text().startswith(event.reason)
     assert CellFiles(tgan.folder).done.exists() and not files.done.exists()
     image.write_bytes(whole)
-    assert last_event(bsa).kind == "done"
+    assert isinstance(last_event(bsa), Done)
     assert not files.failed.exists()
 
 
 def test_an_image_that_becomes_another(jobs: list[Job], tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), "red").save(tmp_path / "blobs" / "2.png")
     event = last_event(jobs[0])
-    assert event.kind == "failed"
-    assert event.news["reason"] == (
+    assert isinstance(event, Failed)
+    assert event.reason == (
         "The few-shot set has changed since the run was planned; start it anew."
     )
     assert not CellFiles(jobs[0].folder).scores.exists()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import Done, Elsewhere, Event, Scored, Started
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.trackers.following import Follower, LiveTracking, describe
@@ -117,12 +117,20 @@ def test_everything_is_sent_once(cell: Path, tmp_path: Path) -> None:
     assert tracker.values == {30: {"training_seconds": 6.0}} and tracker.images == []
 
 
+EVENTS: dict[str, Event] = {
+    "started": Started("h"),
+    "progress": Scored("h", 0, {}),
+    "done": Done("h"),
+    "elsewhere": Elsewhere("h", "another host"),
+}
+
+
 def follow(cell: Path, *kinds: str) -> list[str]:
     said: list[str] = []
     with LiveTracking("listing", Listing, cell, {"h": cell}, said.append) as live:
         live.begin({"CDC": 20})
         for kind in kinds:
-            live.show("CDC", Event("h", kind, {"scores": {}} if kind == "progress" else {}))
+            live.show("CDC", EVENTS[kind])
     return said
 
 

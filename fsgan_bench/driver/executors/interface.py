@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from fsgan_bench.driver.events import Event
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
-from fsgan_bench.driver.worker import Event
 
 Handle = str
 """What an engine calls a job."""

@@ -13,9 +13,10 @@ from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from fsgan_bench.driver.events import Event, Failed, Stopped
 from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
-from fsgan_bench.driver.worker import Event, Job, fail, work
+from fsgan_bench.driver.worker import Job, fail, work
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.system.gpus import VISIBLE, Gpu, GpuShare, visible_gpus
@@ -175,27 +176,27 @@ class _Worker:
             if event.last:
                 self.process.join(GRACE_SECONDS)
                 self.process.kill()
-                event = self._verdict(event)
+                if isinstance(event, Stopped | Failed) and self._lateness:
+                    fail(CellFiles(self.job.folder), self._lateness)
+                    event = Failed(event.cell, self._lateness)
             yield event
             if event.last:
                 return
         if not alive:
-            reason = _cause_of_death(self.process)
-            died = Event(self.job.cell.hash, "failed", {"reason": reason})
+            cell = self.job.cell.hash
             if self.cancelled:
-                died = Event(self.job.cell.hash, "stopped", {})
-            else:
-                died = self._verdict(died)
-                fail(CellFiles(self.job.folder), died.news["reason"])
-            yield died
+                yield Stopped(cell)
+                return
+            reason = self._lateness or _cause_of_death(self.process)
+            fail(CellFiles(self.job.folder), reason)
+            yield Failed(cell, reason)
 
-    def _verdict(self, event: Event) -> Event:
-        """``event``, unless the process was ended for taking too long."""
-        if event.kind not in ("stopped", "failed") or self.cancelled or not self.told:
-            return event
-        reason = f"took longer than {self.timeout:g} s (--cell-timeout)"
-        fail(CellFiles(self.job.folder), reason)
-        return Event(event.cell, "failed", {"reason": reason})
+    @property
+    def _lateness(self) -> str:
+        """The reason, if the process was ended for taking too long; else empty."""
+        if self.cancelled or not self.told:
+            return ""
+        return f"took longer than {self.timeout:g} s (--cell-timeout)"
 
 
 def _work(job: Job, events: Connection, parent: int, gpu: str | None) -> None:

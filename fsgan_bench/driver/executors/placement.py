@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from fsgan_bench.driver.events import Elsewhere, Event, Failed, Stopped
 from fsgan_bench.driver.task import TaskRequest, load_task
-from fsgan_bench.driver.worker import Event, Job, fail, work
+from fsgan_bench.driver.worker import Job, fail, work
 from fsgan_bench.errors import UserError, what_happened
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.system import machine
@@ -43,50 +44,53 @@ class Pack:
 
     def carry_out(self) -> bool:
         """Carry out what is not done yet; whether it came to its end without being stopped."""
-        return all(self._one(job) != "stopped" for job in self.jobs)
+        return not any(isinstance(self._one(job), Stopped) for job in self.jobs)
 
-    def _one(self, job: Job) -> str:
+    def _one(self, job: Job) -> Event:
         if job.cell.folder(job.folder.parent.parent) != job.folder:
-            fail(
-                CellFiles(job.folder),
+            return self._failed(
+                job,
                 "fsgan-bench has become another since the job was submitted; the same command "
                 "submits it again",
             )
-            return "failed"
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (kind := self._try(job)) == "elsewhere" and time.monotonic() < deadline:
+        while isinstance(end := self._try(job), Elsewhere) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-        return kind
+        return end
 
-    def _try(self, job: Job) -> str:
+    def _try(self, job: Job) -> Event:
         late = threading.Event()
 
         def stop() -> None:
             late.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
-        last = _Last()
+        said = _LastWord()
         timer = threading.Timer(self.timeout or 0, stop)
         timer.daemon = True
         if self.timeout is not None:
             timer.start()
         try:
-            work(job, last, os.getppid())
+            work(job, said, os.getppid())
         finally:
             timer.cancel()
-        if last.kind == "stopped" and late.is_set():
-            fail(CellFiles(job.folder), f"took longer than {self.timeout:g} s (--cell-timeout)")
-            return "failed"
-        return last.kind
+        assert said.event is not None
+        if isinstance(said.event, Stopped) and late.is_set():
+            return self._failed(job, f"took longer than {self.timeout:g} s (--cell-timeout)")
+        return said.event
+
+    def _failed(self, job: Job, reason: str) -> Failed:
+        fail(CellFiles(job.folder), reason)
+        return Failed(job.cell.hash, reason)
 
 
-class _Last:
+class _LastWord:
     """Remembers the last news of a cell; the rest is read from its files by whoever wants it."""
 
-    kind = ""
+    event: Event | None = None
 
     def send(self, event: Event) -> None:
-        self.kind = event.kind
+        self.event = event
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ def find_profile(name: str) -> Path:
             raise UserError(f"There is no profile file {path}.")
         return path
     folders = [Path(), Path("~/.config/fsgan-bench/profiles").expanduser()]
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        folders.insert(0, Path(folder))
+    if own := os.environ.get(FOLDER_VARIABLE):
+        folders.insert(0, Path(own))
     for folder in folders:
         if (path := Path(folder, f"{name}.toml")).is_file():
             return path

@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fsgan_bench.driver.events import (
+    Done,
+    Elsewhere,
+    Event,
+    Failed,
+    Noted,
+    Scored,
+    Started,
+    Trained,
+)
 from fsgan_bench.driver.executors.interface import Executor, Handle
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
-from fsgan_bench.driver.worker import Event, Job, fail
+from fsgan_bench.driver.worker import Job, fail
 from fsgan_bench.results.folders import read_timing
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.json_files import read_lines
@@ -110,7 +120,7 @@ class _Placed:
         if not phase.ended and phase.reason != self.held:
             self.held = phase.reason
             if phase.reason:
-                yield Event(self.open[0].name, "progress", {"iteration": 0, "note": phase.reason})
+                yield Noted(self.open[0].name, 0, phase.reason)
         for watch in self.open[:]:
             yield from watch.news()
             end = watch.end()
@@ -137,47 +147,45 @@ class _Watch:
         """What the cell has written since."""
         if not self.began and (owner := _owner(self.files.folder)):
             self.began = True
-            yield Event(self.name, "started", {"where": owner})
+            yield Started(self.name, owner)
         if self.prepares:
             return
         for note in self._new_lines(self.files.notes)[self.noted :]:
             self.noted += 1
-            yield Event(self.name, "progress", note)
+            yield Noted(self.name, note["iteration"], note["note"])
         scores: dict[int, dict[str, Any]] = {}
         for line in self._new_lines(self.files.scores):
             if line["iteration"] not in self.scored:
                 scores.setdefault(line["iteration"], {})[line["metric"]] = line["value"]
         for iteration, values in scores.items():
             self.scored.add(iteration)
-            yield Event(self.name, "progress", {"iteration": iteration, "scores": values})
+            yield Scored(self.name, iteration, values)
         if logged := self._new_lines(self.files.log):
             done, seconds = logged[-1].pop("iteration"), logged[-1].pop("seconds")
-            pace = {"seconds_per_iteration": seconds / done, "losses": logged[-1]}
-            yield Event(self.name, "progress", {"iteration": done, **pace})
+            yield Trained(self.name, done, seconds / done, logged[-1])
 
     def end(self) -> Event | None:
         """Done or failed, if its files say so."""
         if not self.prepares and self.files.done.exists():
             timing = read_timing(self.files)
-            seconds = {"training": timing.training_seconds, "scoring": timing.scoring_seconds}
-            return Event(self.name, "done", seconds)
+            return Done(self.name, timing.training_seconds, timing.scoring_seconds)
         if self.files.failed.exists():
             reason = self.files.failed.read_text(encoding="utf-8").partition("\n")[0]
-            return Event(self.name, "failed", {"reason": reason})
+            return Failed(self.name, reason)
         return None
 
     def left(self, phase: Phase, seconds: float) -> Event | None:
         """What became of a cell whose job ended ``seconds`` ago and that says nothing itself."""
         if self.prepares and not phase.reason and TaskFiles(self.files.folder).references.exists():
-            return Event(self.name, "done", {})
+            return Done(self.name)
         if not phase.reason:
             if owner := owner_of(self.files.folder):
-                return Event(self.name, "elsewhere", {"owner": owner})
+                return Elsewhere(self.name, owner)
             if seconds < VISIBLE_SECONDS:
                 return None
         reason = phase.reason or "its job ended without a word"
         fail(self.files, reason)
-        return Event(self.name, "failed", {"reason": reason, "again": phase.again})
+        return Failed(self.name, reason, phase.again)
 
     def _new_lines(self, path: Path) -> list[dict[str, Any]]:
         """The lines of a file that has changed since it was looked at; else none."""

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.worker import Event
+from fsgan_bench.driver.events import Scored
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import palette
 from fsgan_bench.report import page as report
@@ -128,7 +128,7 @@ def test_a_run_that_goes_on_has_its_page(
         assert data["tasks"][0]["variants"][0]["running"] == {"0": [50, 50]}
         path.unlink()
         (cell / "scores.jsonl").write_text("{damaged}\n{}\n")
-        live.show("TGAN", Event("hash", "progress", {"iteration": 50, "scores": {}}))
+        live.show("TGAN", Scored("hash", 50, {}))
         wait(lambda: said)
     assert "The report is not kept current" in said[0] and "scores.jsonl" in said[0]
     assert not path.exists()
