@@ -193,6 +193,10 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
     images = found.images
     for note in found.notes:
         say(f"{path}: {note}")
+    say(
+        f"{path}: nobody knows the latents and seeds of these images; what pairs them with the "
+        "source's is left out."
+    )
     if total > most:
         say(
             f"{path}: the first {most:,} of {total:,} images are scored, by name, as "
