@@ -125,12 +125,17 @@ class Task:
         """The fixed probe batch of latents, [probe_size, style_dim]."""
         return self._latents[: self.suite.probe_size]
 
+    @property
+    def sampled(self) -> int:
+        """Images of a snapshot that the Frechet distance takes, the probe batch first."""
+        return self.suite.frechet_samples or self.suite.probe_size
+
     @functools.cached_property
     def _latents(self) -> Tensor:
         """The probe batch, and further latents if the Frechet distance takes more."""
         stream = Streams(self.suite.probe_seed)["probe"]
         probe, dim = self.suite.probe_size, self.source.generator.architecture.style_dim
-        further = (self.suite.frechet_samples or probe) - probe
+        further = self.sampled - probe
         return torch.cat([torch.randn(n, dim, generator=stream) for n in (probe, further)])
 
     @functools.cached_property
@@ -213,7 +218,7 @@ class Task:
             no_reference=too_few(self.splits, "it takes two real images at least", NO_REFERENCE),
             reference=known,
             statistics=statistics.name if statistics else "",
-            compared=compared(self.suite, known, len(self._latents), len(self.splits.classifier)),
+            compared=compared(self.suite, known, self.sampled, len(self.splits.classifier)),
             real=real,
             real_nearest=real_nearest if len(held_out) > 0 else None,
             source=lambda: self.source_images,
