@@ -286,3 +286,21 @@ def test_memory_does_not_grow_with_the_features() -> None:
     assert process.returncode == 0, process.stderr
     features, bound, grown = map(int, process.stdout.split())
     assert grown < bound + 220e6 < features / 4
+
+
+def test_a_run_can_measure_the_distance_on_several_networks(
+    lite0: Backbone, squeeze: Backbone
+) -> None:
+    further = pictures(9, 3)
+    one, other = scorer(lite0, lite0), scorer(lite0, squeeze)
+    assert other.yardstick.reference is not None
+    both = Scorer(lite0, lite0, one.yardstick, [(squeeze, other.yardstick.reference)])
+    alone = by_name(one.score(FAKES, [further[:4], further[4:]]).scores)
+    expected = by_name(other.score(FAKES, [further]).scores)["fd_squeeze"]
+    together = by_name(both.score(FAKES, iter([further[:4], further[4:]])).scores)
+    assert together.keys() == alone.keys() | {"fd_squeeze"}
+    assert together["fd_lite0"].value == pytest.approx(alone["fd_lite0"].value)
+    found = together["fd_squeeze"]
+    assert found.value == pytest.approx(expected.value, rel=1e-5)
+    assert (found.n, found.version, found.backbone) == (119, expected.version, "squeeze")
+    assert found.about == expected.about

@@ -24,7 +24,9 @@ from fsgan_bench.driver.learning import learn, too_few
 from fsgan_bench.driver.reference import compared, frechet_reference
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.errors import UserError
+from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.features.networks import load_backbone
+from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
 from fsgan_bench.metrics.metric import NO_REFERENCE, PROTOCOL, Yardstick
 from fsgan_bench.metrics.scorer import Scorer
@@ -199,6 +201,7 @@ class Task:
         frechet = load_backbone(self.suite.frechet_backbone, device)
         few_shot = lpips.features(self.splits.few_shot).lpips
         real = frechet.pooled(reference) if len(reference) > 1 else None
+        also = self._also(reference) if real is not None else []
         release(reference)
         statistics = self.statistics_file
         known = frechet_reference(
@@ -225,7 +228,20 @@ class Task:
             ideal=None if ideal is None else lambda: ideal(self.source_images),
             attributes=attribute_readers(self.target.images, self.resolution, lpips),
         )
-        return Scorer(lpips, frechet, yardstick)
+        return Scorer(lpips, frechet, yardstick, also)
+
+    def _also(self, held_out: Images) -> list[tuple[Backbone, FrechetReference]]:
+        """The further backbones of the Frechet distance, with what it is to."""
+        also = []
+        for name in self.suite.frechet_also:
+            backbone = load_backbone(name, self.request.device)
+            features = backbone.pooled(held_out)
+            reference = frechet_reference(
+                self.suite, self.target.images, backbone, features, None, self.resolution
+            )
+            assert reference is not None
+            also.append((backbone, reference))
+        return also
 
     def generate(
         self, method: Method, modules: Mapping[str, nn.Module], count: int | None = None

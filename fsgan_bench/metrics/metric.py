@@ -137,6 +137,7 @@ class Measured:
         to_ideal: LPIPS [N] of each image to the ideal of its latent; None if no metric asks for it.
         attributes: values [N, A] read off the images, and off the source's of the same latents;
             None if no metric asks for them.
+        also: what ``frechet`` is on further backbones, by their version.
     """
 
     images: Images
@@ -145,6 +146,7 @@ class Measured:
     frechet: Tensor
     to_ideal: NDArray[np.float64] | None = None
     attributes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    also: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

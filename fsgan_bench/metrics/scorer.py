@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
 from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
-from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Role, Yardstick
+from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Reference, Role, Yardstick
 from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
 
@@ -64,12 +64,20 @@ class Scorer:
     """Scores image sets against one task's yardstick.
 
     ``lpips`` and ``frechet`` may be one backbone; then one pass serves both, and the classifier
-    too if it looks through the same. ``notes`` holds a sentence for every metric that the task goes
-    without and for every one whose values need care.
+    too if it looks through the same. ``also`` has further backbones for the Frechet distance, each
+    with its reference, which share the pass over generated images. ``notes`` holds a sentence for
+    every metric that the task goes without and for every one whose values need care.
     """
 
-    def __init__(self, lpips: Backbone, frechet: Backbone, yardstick: Yardstick) -> None:
+    def __init__(
+        self,
+        lpips: Backbone,
+        frechet: Backbone,
+        yardstick: Yardstick,
+        also: Sequence[tuple[Backbone, Reference]] = (),
+    ) -> None:
         self.lpips = lpips
+        self.also = tuple(also)
         self.frechet = frechet
         self.yardstick = yardstick
         self.networks: dict[Role, tuple[str, str]] = {
@@ -128,11 +136,32 @@ class Scorer:
             )
             if value.each is not None:
                 each[name] = value.each
+            if metric.role == "frechet" and metric in EVERY_SNAPSHOT.values():
+                scores += self._on_others(metric, measured)
         if measured.clusters is None:
             return Scored(scores, None)
         versions = {score.metric: score.version for score in scores if score.metric in each}
         each[NEAREST], versions[NEAREST] = measured.clusters.nearest, self.lpips.version
         return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
+
+    def _on_others(self, metric: Metric, measured: Measured) -> Iterator[Score]:
+        """The Frechet distance on each of ``also``."""
+        for backbone, reference in self.also:
+            began = time.perf_counter()
+            features = replace(measured, frechet=measured.also[backbone.version])
+            value = metric(features, replace(self.yardstick, reference=reference))
+            yield Score(
+                metric=metric.stored_as(backbone.name),
+                value=_finite(value.value),
+                stderr=_finite(value.stderr),
+                n=value.n,
+                backbone=backbone.name,
+                version=f"protocol {PROTOCOL}, {metric.name} {metric.version}, {backbone.version}",
+                seconds=round(time.perf_counter() - began, 4),
+                shared_seconds=0.0,
+                detail={key: _finite(item) for key, item in value.detail.items()},
+                about=metric.describe(backbone.name),
+            )
 
     def identity(self, metric: Metric) -> tuple[str, str, str]:
         """What tells a metric's scores from others: stored name, backbone, version."""
@@ -174,14 +203,21 @@ class Scorer:
                 attributes = read(rows(None), images.shape[1]), self._source_attributes
             seconds[self.lpips.version] = time.perf_counter() - began
         frechet = torch.empty(0, self.frechet.pooled_dim)
+        also: dict[str, Tensor] = {}
         if "frechet" in roles:
             began = time.perf_counter()
             version = self.frechet.version
             if version not in pooled:
                 pooled[version] = self.frechet.pooled(images)
-            frechet = torch.cat([pooled[version], *(self.frechet.pooled(more) for more in further)])
+            parts = {version: [pooled[version]]}
+            parts |= {other.version: [other.pooled(images)] for other, _ in self.also}
+            for more in further:
+                for network in (self.frechet, *(other for other, _ in self.also)):
+                    parts[network.version].append(network.pooled(more))
+            also = {name: torch.cat(features) for name, features in parts.items()}
+            frechet = also.pop(version)
             seconds[version] = seconds.get(version, 0.0) + time.perf_counter() - began
-        return Measured(images, clusters, pooled, frechet, to_ideal, attributes), seconds
+        return Measured(images, clusters, pooled, frechet, to_ideal, attributes, also), seconds
 
     @functools.cached_property
     def _ideal_rows(self) -> Rows:

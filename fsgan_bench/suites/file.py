@@ -79,6 +79,7 @@ class _SuiteFile(BaseModel):
     budgets: dict[str, dict[str, int]] = {}
     lpips_backbone: LpipsBackbone | None = None
     frechet_backbone: FrechetBackbone | None = None
+    frechet_also: list[FrechetBackbone] | None = None
     lpips_protocol: IntraProtocol | None = None
     classifier: str | None = None
     probe_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
@@ -225,9 +226,11 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
     if not targets:
         raise UserError(f"The suite file {path} has no targets, and '{base.name}' has none either.")
     settings = base.settings if content.settings is None else tuple(content.settings)
+    also = base.frechet_also if content.frechet_also is None else tuple(content.frechet_also)
     return replace(
         base,
         settings=settings,
+        frechet_also=also,
         **content.model_dump(include=set(_TAKEN_OVER), exclude_none=True),
         source=source,
         source_title=source_title,

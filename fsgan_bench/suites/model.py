@@ -68,6 +68,7 @@ class Suite:
         frechet_backbone: feature network of the Frechet distance; where it is the same, one pass
             over the images serves both. On ``inception`` the distance is FID, on
             ``inception_legacy`` FID as pytorch-fid computes it, on all others neither.
+        frechet_also: further networks on which the Frechet distance is measured in the same run.
         lpips_protocol: the intra-LPIPS that figures and tables show, see
             ``fsgan_bench.metrics.intra_lpips``. Both are stored. Numbers in papers are ``cdc2021``
             on ``vgg`` at 256x256.
@@ -98,6 +99,7 @@ class Suite:
     budgets: Mapping[str, Budget]
     lpips_backbone: LpipsBackbone = "lite0"
     frechet_backbone: FrechetBackbone = "lite0"
+    frechet_also: tuple[FrechetBackbone, ...] = ()
     lpips_protocol: IntraProtocol = "exact"
     classifier: str = "lite0-logistic"
     probe_size: int = 1000
@@ -112,6 +114,8 @@ class Suite:
     resolution: int | None = None
 
     def __post_init__(self) -> None:
+        if len({self.frechet_backbone, *self.frechet_also}) <= len(self.frechet_also):
+            raise ValueError("frechet_also names a network twice, or that of frechet_backbone")
         if self.frechet_samples is not None and self.frechet_samples < self.probe_size:
             raise ValueError(
                 f"frechet_samples must be at least probe_size ({self.probe_size}), "
@@ -121,7 +125,7 @@ class Suite:
     @property
     def backbones(self) -> set[str]:
         """Feature networks that its metrics need."""
-        return {self.lpips_backbone, self.frechet_backbone}
+        return {self.lpips_backbone, self.frechet_backbone, *self.frechet_also}
 
     def target(self, name: str) -> Target:
         """The target ``name``; UserError with a suggestion if there is none."""
