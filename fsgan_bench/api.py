@@ -166,7 +166,9 @@ def score_images(
         for score in scored.scores
     ]
     numbers: dict[str, Any] = dict.fromkeys(("value", "stderr"), "float64")
-    return pd.DataFrame(rows, columns=pd.Index(SCORE_COLUMNS)).astype(numbers)
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index(SCORE_COLUMNS))
+    typed: pd.DataFrame = frame.astype(numbers)
+    return typed
 
 
 def _checked(images: Images | str | os.PathLike[str], task: Task) -> Images:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -13,7 +14,8 @@ NOTEBOOK = Path(__file__).parent.parent / "examples" / "from-python.ipynb"
 
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, image_cache: Path) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    read: Any = nbformat.read
+    notebook = read(NOTEBOOK, as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}})
     client.execute()
     by_source = {cell.source: str(cell.get("outputs", "")) for cell in notebook.cells}

@@ -76,8 +76,8 @@ def _accelerators() -> str:
 
 def _registries() -> Iterator[tuple[str, str]]:
     """Everything that packages bring, by kind, and what of it is broken."""
-    from fsgan_bench.plugins.classifiers import find_classifiers
-    from fsgan_bench.plugins.entry_points import load_each
+    from fsgan_bench.plugins.classifiers import CLASSIFIERS
+    from fsgan_bench.plugins.entry_points import find, load_each
     from fsgan_bench.plugins.methods import find_methods, load_methods
     from fsgan_bench.plugins.metrics import find_metrics
 
@@ -87,7 +87,7 @@ def _registries() -> Iterator[tuple[str, str]]:
         yield group.removeprefix(GROUP), ", ".join(names)
     entries, broken = find_methods()
     load_methods(entries, entries, broken)
-    classifiers, broken_classifiers = find_classifiers()
+    classifiers, broken_classifiers = find(CLASSIFIERS)
     load_each(classifiers.values(), broken_classifiers)
     for problem in {**broken, **find_metrics()[1], **broken_classifiers}.values():
         yield "broken", problem

@@ -169,7 +169,7 @@ def carry_out(
     """
     from fsgan_bench.cli.progress import Display
     from fsgan_bench.cli.report import report_file
-    from fsgan_bench.driver.listener import Together
+    from fsgan_bench.driver.listener import Listener, Together
     from fsgan_bench.driver.placing import Signalled
     from fsgan_bench.driver.run import run_plan
     from fsgan_bench.report.live import LiveReport
@@ -188,7 +188,7 @@ def carry_out(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    followers = [
+    followers: list[Listener] = [
         Display(console),
         LiveReport(list(folders.values()), report_file(plan), say),
         *(

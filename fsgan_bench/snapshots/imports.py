@@ -16,7 +16,8 @@ from torch import nn
 from fsgan_bench import __version__
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.sources import find_images, read_images
-from fsgan_bench.driver.task import Task, save_strip
+from fsgan_bench.driver.strips import save_strip
+from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.metrics.scorer import Scored

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from fsgan_bench.errors import UserError, look_up
 from fsgan_bench.plugins import entry_points
@@ -54,7 +54,7 @@ def _check(loaded: Any, label: str) -> type[Tracker]:
     wanted = ("log", "image", "finish")
     if not inspect.isclass(loaded) or any(not callable(getattr(loaded, n, None)) for n in wanted):
         raise UserError(f"{label} is not a class with {', '.join(wanted)}.")
-    return loaded
+    return cast(type[Tracker], loaded)
 
 
 TRACKERS: Kind[type[Tracker]] = Kind("tracker", "fsgan_bench.trackers", _check)

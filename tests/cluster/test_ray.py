@@ -46,7 +46,8 @@ def nodes() -> Iterator[Any]:
             yield cluster, two
         finally:
             with contextlib.suppress(Exception):
-                cluster.shutdown()
+                stop: Any = cluster.shutdown
+                stop()
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsgan_bench.data import sources
+from fsgan_bench.data import decoding, sources
 from fsgan_bench.data.draws import Left
 from fsgan_bench.data.file_splits import FileSplits, file_splits
 from fsgan_bench.data.images import Images, content_hashes, set_hash
@@ -225,7 +225,7 @@ def test_of_very_many_only_what_is_drawn_is_decoded(
     pool = make_folder(tmp_path / "pool", drawings(4))
     real = make_folder(tmp_path / "real", np.concatenate([drawings(4), drawings(60, start=1)]))
     decoded = []
-    square = sources.square
+    square = decoding.square
 
     def spying(content: bytes, *arguments: Any) -> Images:
         decoded.append(content)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsgan_bench.data import sources
+from fsgan_bench.data import decoding, sources
 from fsgan_bench.data.images import Images, content_hashes
 from fsgan_bench.data.sources import load_images, read_images
 from fsgan_bench.errors import UserError
@@ -25,7 +25,7 @@ Make = Callable[..., Path]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What has been decoded, file by file."""
     contents: list[bytes] = []
-    square = sources.square
+    square = decoding.square
 
     def spying(content: bytes, size: int, formats: tuple[str, ...]) -> Images:
         contents.append(content)

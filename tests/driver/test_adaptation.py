@@ -74,7 +74,7 @@ def adapt(
     keep: Keep = "scored",
     stop_at: int | None = None,
     fresh: bool = True,
-) -> tuple[CellFiles, list[dict[str, Any]]]:
+) -> tuple[CellFiles, list[Event]]:
     """Run the cell to its end or to ``stop_at``; return its files and what was reported."""
     task, cell = planned
     files = CellFiles(cell.folder(task.folder))

@@ -166,7 +166,7 @@ def test_each_cell_has_a_gpu_of_its_own(
 
     class Worker:
         def __init__(self, job: Job, timeout: float | None, gpu: Gpu | None) -> None:
-            seen.append(gpu and gpu.name)
+            seen.append(gpu.name if gpu else None)
 
     monkeypatch.setattr(local, "_Worker", Worker)
     executor = open_executor("local", root=tmp_path, device="cuda")
@@ -229,7 +229,7 @@ def lost(name: str) -> Event:
 def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path) -> None:
     task = tmp_path / "suite" / "ink-10shot"
     preparation = Preparation(TaskRequest("suite", "ink", 10, tmp_path), task, 1)
-    ends = {
+    ends: dict[str, list[Event]] = {
         task.name: [Done(str(task))],
         "a": [done("a")],
         "b": [lost("b"), lost("b"), done("b")],

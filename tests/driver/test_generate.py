@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_without_any_of_its_own_every_image_is_the_mean_one(adapted: Path, tmp_p
 
 def test_sheets_and_animations(adapted: Path, suite: Path, tmp_path: Path) -> None:
     cells = (cell(adapted), cell(adapted, "minegan"))
-    common = {"suite": str(suite), "tile": 16}
+    common: dict[str, Any] = {"suite": str(suite), "tile": 16}
     sheet = draw(Drawing(cells, tmp_path / "sheet.png", "grid", count=3, **common))
     assert Image.open(sheet).height > 2 * 16
     assert json.loads(sheet.with_suffix(".json").read_text())["latents"]["count"] == 3

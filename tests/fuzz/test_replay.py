@@ -63,7 +63,7 @@ def test_seeds_are_valid(seeds: dict[str, list[bytes]], tmp_path: Path) -> None:
     file = tmp_path / "images.zip"
     file.write_bytes(seeds["image_zip"][0])
     with open_entries(file, 8) as entries:
-        assert [entry.read() for entry in entries] == seeds["image"][:1]
+        assert [entry.read() for entry in entries.entries] == seeds["image"][:1]
     assert parse_suite(seeds["suite"][0].decode(), Path("suite.toml")).recipe.batch == 2
     assert len(seeds["image"]) == 6
 

@@ -112,7 +112,9 @@ def scorer(lite0: Backbone) -> Scorer:
     few_shot = lite0.features(FEW_SHOT).lpips
     real = lite0.pooled(REAL)
     nearest = pairwise_lpips(lite0.features(HELD_OUT).lpips, few_shot).amin(1).numpy()
-    yardstick = Yardstick(few_shot, None, FrechetReference(real), real, lambda: nearest)
+    yardstick = Yardstick(
+        few_shot, None, FrechetReference(real), real=real, real_nearest=lambda: nearest
+    )
     return Scorer(lite0, lite0, yardstick)
 
 

@@ -95,7 +95,8 @@ class Balancing(Method):
     def kept(self, session: Session) -> float:
         """What is left of the lessons' weights, from 1 to 0."""
         start, end = (part * self.config.iterations for part in self.config.fade)
-        return min(1.0, max(0.0, (end - session.iteration) / max(1e-9, end - start)))
+        left: float = (end - session.iteration) / max(1e-9, end - start)
+        return min(1.0, max(0.0, left))
 
     def step(self, session: Session) -> dict[str, float]:
         recipe, kept = session.recipe, self.kept(session)

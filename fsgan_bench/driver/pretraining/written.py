@@ -73,8 +73,8 @@ def take_back(weights: Mapping[str, Tensor], offset: Tensor, scale: float) -> di
 def shrink_w(style: nn.Sequential, scale: float) -> None:
     """Multiply what a mapping network gives by ``scale``; its last leaky ReLU lets it pass."""
     last = cast(EqualLinear, style[-1])
-    last.weight *= scale
-    last.bias *= scale
+    last.weight.mul_(scale)
+    last.bias.mul_(scale)
 
 
 def _chosen(codes: Codes, embeddings: Embeddings, width: int) -> list[int]:
@@ -179,7 +179,7 @@ def _fit_last(
 ) -> Tensor:
     z = torch.randn(SAMPLES, last.weight.shape[1], generator=generator)
     w = embeddings(codes.decode(z))
-    offset = 2.5 * w.std(dim=0) - w.mean(dim=0)
+    offset: Tensor = 2.5 * w.std(dim=0) - w.mean(dim=0)
     wanted = (w + offset) / SQRT2
     wanted = torch.where(wanted < 0, wanted / LEAK, wanted)
     hidden = torch.cat([style[:-1](z), torch.ones(SAMPLES, 1)], dim=1).double()
