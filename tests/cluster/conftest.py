@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -93,26 +94,45 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
+@dataclass
+class Run:
+    """A run in a process of its own, and the file with what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def finish(self, code: int = 0) -> str:
+        """Wait for its end; what it said."""
+        self.process.wait(WAIT)
+        assert self.process.returncode == code, self.said
+        return told(self.said)
+
+
+Start = Callable[..., Run]
 
 
 @pytest.fixture
-def start(suite: Path, image_cache: Path) -> Iterator[Start]:
+def start(suite: Path, image_cache: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts ``fsgan-bench run`` on the suite, in a process of its own."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def run(out: Path, *arguments: object) -> subprocess.Popen[str]:
+    def run(out: Path, *arguments: object) -> Run:
         command = [sys.executable, "-m", "fsgan_bench", "run", "--allow-weak-classifier"]
         options = ("--suite", suite, "--target", "sketches", "--out", out, *arguments)
-        process = subprocess.Popen(
-            [*command, *map(str, options)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "COLUMNS": "200"},
-        )
+        log = tmp_path / f"said-{len(started)}.txt"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, *map(str, options)],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "COLUMNS": "200"},
+            )
         started.append(process)
-        return process
+        return Run(process, log)
 
     yield run
     for process in started:
@@ -131,13 +151,6 @@ def told(text: str) -> str:
     """Print what a run said, for who reads the log of the test; then give it back."""
     sys.stdout.write(f"{text}\n")
     return text
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=WAIT)
-    told(said)
-    assert process.returncode == code, said
-    return said
 
 
 def cells(out: Path) -> dict[str, Path]:

@@ -13,7 +13,7 @@ import pytest
 
 from fsgan_bench.system.machine import cores
 
-from .conftest import WAIT, Start, cells, content, finish
+from .conftest import WAIT, Start, cells, content
 from .slurm_cluster import wait_for
 
 LOOPBACK = {
@@ -64,9 +64,9 @@ def test_a_lost_nodes_cell_goes_on_elsewhere(
     run = start(out, *asked, "--executor", f"ray:{profile}", "--address", cluster.address)
     wait_for(lambda: len(list(out.glob("*/*/*/*/scores.jsonl"))) == 2, WAIT)
     cluster.remove_node(doomed, allow_graceful=False)
-    said = finish(run)
+    said = run.finish()
     assert "its node or process was lost" in said and "retry 1 of 2" in said
-    finish(start(tmp_path / "local", *asked, "--jobs", cores()))
+    start(tmp_path / "local", *asked, "--jobs", cores()).finish()
     here, there = cells(tmp_path / "local"), cells(out)
     assert here.keys() == there.keys() and len(here) == 3
     for name in here:

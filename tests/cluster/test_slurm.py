@@ -16,7 +16,7 @@ from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.run import run_plan
 from fsgan_bench.system.machine import cores
 
-from .conftest import WAIT, Start, cells, content, finish, told
+from .conftest import WAIT, Start, cells, content, told
 from .slurm_cluster import Cluster, states, wait_for
 
 
@@ -81,7 +81,7 @@ def test_seven_cells_through_all_that_can_happen(
     earlier = states().keys()
     cells_asked = ("--methods", "slow", "--plugin", slow, "--seeds", "0-6", "--iterations", 60)
     there = tmp_path / "slurm", *cells_asked, "--executor", f"slurm:{profile}"
-    assert "Submitted." in finish(start(*there, "--detach"))
+    assert "Submitted." in start(*there, "--detach").finish()
     run = start(*there)
 
     def log(what: str) -> None:
@@ -118,11 +118,11 @@ def test_seven_cells_through_all_that_can_happen(
     log(f"node n2 is down, {lost} waits for another node")
     cluster.start_node("n2")
 
-    said = finish(run, code=1)
+    said = run.finish(code=1)
     assert said.count("its job was cancelled (scancel)") == 2, "once as news, once at the end"
     assert len(list(tmp_path.glob("slurm/*/*/*/*/DONE"))) == 6
-    finish(start(*there))
-    finish(start(tmp_path / "local", *cells_asked, "--jobs", cores()))
+    start(*there).finish()
+    start(tmp_path / "local", *cells_asked, "--jobs", cores()).finish()
     here = cells(tmp_path / "local")
     assert here.keys() == cells(tmp_path / "slurm").keys() and len(here) == 7
     for name, folder in cells(tmp_path / "slurm").items():
