@@ -119,6 +119,7 @@ class _Placing:
     prepared: dict[str, list[Handle]] = field(default_factory=dict)
     """By task, the job that its cells wait for; none once it is over."""
     tries: Counter[str] = field(default_factory=Counter)
+    waits_for: str = ""
 
     def __post_init__(self) -> None:
         self.waiting = _Waiting(self.jobs, self.on_event)
@@ -140,6 +141,11 @@ class _Placing:
         if not self.jobs:
             self._prepare(self.preparations)
         room = self.executor.room()
+        if self.waiting.jobs and (waits_for := self.executor.waits_for) != self.waits_for:
+            self.waits_for = waits_for
+            if waits_for:
+                news = {"iteration": 0, "note": f"waits for {waits_for}"}
+                self.on_event(Event(self.waiting.jobs[0].cell.hash, "progress", news))
         taken: list[Job] = []
         while len(taken) < room * self.terms.pack and (job := self.waiting.next()):
             taken.append(job)

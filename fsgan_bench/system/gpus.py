@@ -79,6 +79,7 @@ class GpuShare:
         """Leave the GPUs without cells to other runs."""
         for gpu in [gpu for gpu in self._locks if not self.cells[gpu]]:
             self._locks.pop(gpu).close()
+            del self.cells[gpu]
 
     def close(self) -> None:
         """Leave all of them."""

@@ -77,7 +77,7 @@ class LocalExecutor(Executor):
 
     @property
     def waits_for(self) -> str:
-        return self._gpus.taken_by if self._gpus and not self._workers else ""
+        return self._gpus.taken_by if self._gpus and not self._gpus.cells else ""
 
     def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
         return []
