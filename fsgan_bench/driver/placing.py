@@ -144,8 +144,7 @@ class _Placing:
         if self.waiting.jobs and (waits_for := self.executor.waits_for) != self.waits_for:
             self.waits_for = waits_for
             if waits_for:
-                news = {"iteration": 0, "note": f"waits for {waits_for}"}
-                self.on_event(Event(self.waiting.jobs[0].cell.hash, "progress", news))
+                self.on_event(Noted(self.waiting.jobs[0].cell.hash, 0, f"waits for {waits_for}"))
         taken: list[Job] = []
         while len(taken) < room * self.terms.pack and (job := self.waiting.next()):
             taken.append(job)
