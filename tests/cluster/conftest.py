@@ -166,6 +166,8 @@ def content(cell: Path) -> dict[str, object]:
         for path in sorted(cell.rglob("*"))
         if path.is_file() and path.name not in ("timing.json", "manifest.json", ".lock")
     }
-    log = (cell / "train.jsonl").read_text().splitlines()
-    files["train.jsonl"] = [{**json.loads(line), "seconds": None} for line in log]
+    took = {"seconds": None, "shared_seconds": None}
+    for name in ("train.jsonl", "scores.jsonl"):
+        lines = (cell / name).read_text().splitlines()
+        files[name] = [json.loads(line) | took for line in lines]
     return files

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ from fsgan_bench.driver.executors.slurm_node import OnNode
 from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
 from fsgan_bench.errors import UserError
+
+ENDING_SECONDS = 30.0
+"""How long a run waits for the last jobs whose cells are done."""
 
 
 class SlurmProfile(Resources):
@@ -86,6 +90,7 @@ class SlurmExecutor(RemoteExecutor):
         self.look_seconds = self.profile.poll_seconds
         self.states = States(self.profile.poll_seconds)
         self._own: Submission | None = None
+        self._over: list[Handle] = []
 
     @property
     def threads(self) -> int:
@@ -218,9 +223,23 @@ class SlurmExecutor(RemoteExecutor):
         return self.states.phase(handle, submission.folder)
 
     def settle(self, handle: Handle) -> None:
-        self.states.forget(handle)
-        self.submissions.pop(handle).remove(handle)
         self._placed.pop(handle, None)
+        self._over.append(handle)
+
+    def close(self) -> None:
+        """Forget the jobs that are over.
+
+        A cell is done before its job is, which still writes into the submission's folder; what has
+        not ended after ``ENDING_SECONDS`` is forgotten by the next run.
+        """
+        deadline = time.monotonic() + ENDING_SECONDS
+        for handle in self._over:
+            while not (ended := self.phase(handle).ended) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            submission = self.submissions.pop(handle)
+            self.states.forget(handle)
+            if ended:
+                submission.remove(handle)
 
     def cancel(self, handle: Handle, at_once: bool = False) -> None:
         subprocess.run(["scancel", handle], capture_output=True, timeout=60)
