@@ -24,8 +24,8 @@ LONGEST = 300
 STILL_LONGER = {
     "fsgan_bench/data/sources.py": 304,
     "fsgan_bench/driver/task.py": 374,
-    "fsgan_bench/results/records.py": 341,
-    "fsgan_bench/snapshots/imports.py": 354,
+    "fsgan_bench/results/records.py": 350,
+    "fsgan_bench/snapshots/imports.py": 355,
     "fsgan_bench/stylegan2/networks.py": 306,
     "fsgan_bench/training/method.py": 309,
 }

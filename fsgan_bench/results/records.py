@@ -25,6 +25,7 @@ DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
 """The metric that stands for diversity, by the suite's protocol of intra-LPIPS."""
 
 R = TypeVar("R", bound="Record")
+S = TypeVar("S", bound="ScoreRecord")
 
 
 def _name(value: object) -> str:
@@ -293,6 +294,14 @@ class ScoreRecord(Record):
             return value
         nan = {name: math.nan for name in ("value", "stderr", "n") if value.get(name, 0) is None}
         return {**value, **nan}
+
+    @model_validator(mode="after")
+    def _readable(self: S) -> S:
+        try:
+            _ = self.cluster_sizes, self.with_empty_as_zero
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"its detail cannot be read: {error}") from None
+        return self
 
     @property
     def metric_name(self) -> str:
