@@ -37,7 +37,8 @@ def frechet_reference(
         return read_statistics(statistics, backbone.pooled_dim)
     every = images.every_real(resolution) if suite.reference == "all" else None
     if every is not None:
-        return FrechetReference(torch.cat([backbone.pooled(block) for block in every]))
+        features = torch.cat([backbone.pooled(block) for block in every])
+        return FrechetReference(features) if len(features) > 1 else None
     return None if held_out is None else FrechetReference(held_out)
 
 
