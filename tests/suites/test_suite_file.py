@@ -89,7 +89,9 @@ def test_own_targets(tmp_path: Path) -> None:
         '[targets.manga]\nfew_shot = "/elsewhere/manga"\ngrey_source = false\n',
     )
     cats, manga = files(suite, "cats"), files(suite, "manga")
-    assert cats.few_shot.candidates == (tmp_path / "few" / "cats", tmp_path / "few" / "chats")
+    assert cats.few_shot.candidates == (
+        *(tmp_path / "few" / name for name in ("cats", "chats", "{target}")),
+    )
     assert cats.real is not None and cats.real.candidates == (tmp_path / "real-cats",)
     assert cats.real.required
     assert list(cats.rejected) == ["source", "dogs"]
