@@ -226,7 +226,7 @@ def test_one_scale_an_axis(writer: Any) -> None:
         metric_scales(results, metric) for metric in ("realisticness", "intra_lpips")
     )
     assert [
-        (one.backbone, one.edition) for one, _ in curves.pairs(results, quality, diversity)
+        (one.backbone, one.version) for one, _ in curves.pairs(results, quality, diversity)
     ] == [
         ("lite0", "1"),
         ("lite0", "2"),
