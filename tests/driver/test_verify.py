@@ -180,5 +180,5 @@ def test_a_suite_that_is_not_built_in_must_be_named(files: CellFiles) -> None:
 def test_no_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There are no runs in"):
         verify_runs([tmp_path])
-    with pytest.raises(UserError, match="There is no folder"):
+    with pytest.raises(UserError, match="does not exist"):
         verify_runs([tmp_path / "none"])
