@@ -28,7 +28,7 @@ RAW_SUFFIXES = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", 
 
 _COMPANIONS = (
     *(".cfg", ".csv", ".html", ".ini", ".json", ".jsonl", ".lock", ".log", ".md", ".py", ".rst"),
-    *(".rtf", ".tsv", ".txt", ".url", ".xml", ".yaml", ".yml"),
+    *(".rtf", ".tsv", ".txt", ".url", ".xml", ".yml"),
 )
 _COMPANION_NAMES = ("thumbs.db", "ehthumbs.db", "license", "licence", "readme", "makefile")
 

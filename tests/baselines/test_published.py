@@ -16,7 +16,13 @@ from fsgan_bench.results.cell import Cell
 METHODS = {name: entry.load() for name, entry in method_entries().items() if not entry.third_party}
 
 # Of Ojha et al. 2021's code: the anchors' period and noise, and 32x32 maps at 256x256.
-RELAXED_REALISM = {"anchor_every": 4, "anchor_noise": 0.1, "patch_downscales": (8,)}
+RELAXED_REALISM = {
+    "patch_features": "published",
+    "patch_head": "published",
+    "anchor_every": 4,
+    "anchor_noise": 0.1,
+    "patch_downscales": (8,),
+}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "tgan": {},
@@ -26,7 +32,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "perceptual_backbone": "lite0",
         "perceptual_weight": 1.0,
         "latent_weight": 0.1,
-        "latent_noise": 0.1,
+        # Of Noguchi & Harada 2019's code: noise, draws, and a rate that falls to a fifth.
+        "latent_noise": 0.01,
+        "prior_draws": 10,
+        "learning_rate": 0.03,
+        "decay": 0.2,
+        "decay_every": 3000,
     },
     # ``feature_loc=3`` of Mo et al. 2020's code at 256x256.
     "freezed": {"trains_from": 16},
@@ -43,6 +54,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "lambda2": 0.5,
         "tau": 0.07,
         "discriminator_cl_updates": "generator",
+        # The features are those of the authors' model file; one layer a batch is ours.
+        "discriminator_features": "published",
+        "layers_drawn": "batch",
         "max_real": 10,
     },
 }
