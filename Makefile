@@ -52,7 +52,7 @@ cluster-test: $(VENV)/.installed-dev  ## Cells through SLURM and Ray: cancelled,
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
 torture: $(VENV)/.installed-dev  ## Bad inputs, kills and resumes
 	$(BIN)/python tests/hostile/bad_input.py
-	$(BIN)/python tests/torture.py --trials 210 --minutes 27
+	$(BIN)/python -m tests.torture --trials 210 --minutes 27
 
 # Each reader of files for SECONDS, guided by coverage.
 fuzz: $(VENV)/.installed-dev  ## Coverage-guided fuzzing of the readers of files

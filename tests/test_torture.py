@@ -12,9 +12,9 @@ import pytest
 
 @pytest.mark.slow
 def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
-    script = Path(__file__).parent / "torture.py"
     process = subprocess.run(
-        [sys.executable, str(script), "--trials", "14", "--jobs", "1"],
+        [sys.executable, "-m", "tests.torture", "--trials", "14", "--jobs", "1"],
+        cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
         timeout=900,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fsgan_bench.errors import UserError, look_up, what_happened
+from fsgan_bench.errors import UserError, look_up, what_happened, where_raised
 from fsgan_bench.plugins import entry_points
 from fsgan_bench.plugins.entry_points import Kind, Plugin
 
@@ -164,7 +164,7 @@ def classifier_weights(name: str) -> tuple[Weights, ...]:
             raise
         raise UserError(
             f"The classifier '{name}' of {plugin.origin} cannot be imported: "
-            f"{plugin.where(error)}: {what_happened(error)}."
+            f"{where_raised(error) or plugin.point.value}: {what_happened(error)}."
         ) from error
 
 

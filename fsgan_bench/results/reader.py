@@ -70,20 +70,21 @@ LONG_COLUMNS = (
     *("kind", *_TASK, *_METHOD, "iteration", *_MEASURED, *_DESCRIBED),
     *("status", "origin", "hash"),
 )
-"""Of the long table:
+"""Of the long table.
 
-kind: ``method``, or ``reference`` for the source, real images and the ideal.
-suite, target, shots: the task.
-method, variant, label: the method's name, its configuration, and what figures call it; of a
-    reference its name, nothing, and its name.
-seed, iteration: which snapshot; missing for references.
-metric, backbone, version: what was measured, through which network, by which version of both.
-value, stderr, n: the score, its standard error (NaN: unknown), and of how many images.
-title, direction, unit: what the metric is called, ``higher`` or ``lower`` if one is better, and the
-    unit, empty for pure numbers.
-status: of the cell: DONE, FAILED, unfinished or outdated; empty for references.
-origin: what brings a third-party method; empty for ours.
-hash: content hash of the cell.
+* ``kind``: ``method``, or ``reference`` for the source, real images and the ideal.
+* ``suite``, ``target``, ``shots``: the task.
+* ``method``, ``variant``, ``label``: the method's name, its configuration, and what figures call
+  it; of a reference its name, nothing, and its name.
+* ``seed``, ``iteration``: which snapshot; missing for references.
+* ``metric``, ``backbone``, ``version``: what was measured, through which network, by which version
+  of both.
+* ``value``, ``stderr``, ``n``: the score, its standard error (NaN: unknown), and of how many images.
+* ``title``, ``direction``, ``unit``: what the metric is called, ``higher`` or ``lower`` if one is
+  better, and the unit, empty for pure numbers.
+* ``status``: of the cell: DONE, FAILED, unfinished or outdated; empty for references.
+* ``origin``: what brings a third-party method; empty for ours.
+* ``hash``: content hash of the cell.
 """
 
 

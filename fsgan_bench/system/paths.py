@@ -14,9 +14,11 @@ ASSETS = Path(str(resources.files("fsgan_bench"))) / "assets"
 def readings(root: Path, text: str) -> list[Path]:
     """The paths below ``root`` that somebody may mean by ``text``, the literal one first.
 
+    A ``..`` leads out of a ``root`` that does not exist yet too.
+
     A ``~`` in front may be the home folder, and a ``\\`` Windows' separator.
     """
-    meant = [root / text]
+    meant = [root / text if root.exists() else Path(os.path.normpath(root / text))]
     if text.startswith("~"):
         with contextlib.suppress(RuntimeError):  # there is no such user
             meant.append(Path(text).expanduser())

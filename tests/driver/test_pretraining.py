@@ -146,6 +146,6 @@ def test_held_out_images_are_drawn_over_all_classes(tmp_path: Path) -> None:
     held = [hashes.index(digest) for digest in content_hashes(kept) if digest in hashes]
     assert len(kept) == 20 and sum(index < 20 for index in held) in range(4, 17)
     assert not copies(thumbnails(training), thumbnails(kept)).any()
-    assert any("4 at the top and 40 in subfolders" in line for line in said)
+    assert any("4 images at the top and 40 in subfolders" in line for line in said)
     with pytest.raises(UserError, match="too few to keep 40 of them out of the training"):
         divided(tmp_path, 16, 40, said.append)

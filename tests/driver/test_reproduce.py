@@ -60,9 +60,9 @@ def test_the_main_figures_show_the_compared_methods_alone(out: Path) -> None:
     assert methods == ["TGAN"]
     ablation = {r["label"] for r in rows("dcl_ablation/table.csv") if r["kind"] == "method"}
     assert ablation == {
-        "DCL (lambda1=2.0, lambda2=0.5)",
-        "DCL (lambda1=2.0, lambda2=0.0)",
-        "DCL (lambda1=0.0, lambda2=0.5)",
+        "DCL (lambda1=2, lambda2=0.5)",
+        "DCL (lambda1=2, lambda2=0)",
+        "DCL (lambda1=0, lambda2=0.5)",
     }
     assert [row["label"] for row in rows("data_size.csv")] == ["DCL, 2", "DCL, 4"]
 
