@@ -79,7 +79,8 @@ LONG_COLUMNS = (
 * ``seed``, ``iteration``: which snapshot; missing for references.
 * ``metric``, ``backbone``, ``version``: what was measured, through which network, by which version
   of both.
-* ``value``, ``stderr``, ``n``: the score, its standard error (NaN: unknown), and of how many images.
+* ``value``, ``stderr``, ``n``: the score, its standard error (NaN: unknown), and of how many
+  images.
 * ``title``, ``direction``, ``unit``: what the metric is called, ``higher`` or ``lower`` if one is
   better, and the unit, empty for pure numbers.
 * ``status``: of the cell: DONE, FAILED, unfinished or outdated; empty for references.

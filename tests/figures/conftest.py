@@ -173,7 +173,7 @@ class TaskWriter:
             "few_shot_hash": "few-shot",
         }
         provenance = {"commit": None, "classifier_hash": "classifier"}
-        document = {"hash": digest, "cell": cell, "provenance": provenance}
+        document = {"schema": 2, "hash": digest, "cell": cell, "provenance": provenance}
         (folder / "cell.json").write_text(json.dumps(document))
         lines = []
         for iteration in snapshots:
