@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from fsgan_bench.metrics.description import SCORE_SCHEMA
+from fsgan_bench.results.descriptions import describe
+from fsgan_bench.results.looks import installed_look
+from fsgan_bench.results.records import ScoreRecord
 
 METHODS = {
     "tgan": "TGAN",
@@ -66,9 +73,16 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@functools.cache
+def about(metric: str, backbone: str) -> dict[str, Any]:
+    """What the driver stores beside a score: how its values are shown."""
+    return asdict(describe(ScoreRecord(metric=metric, value=0.0, backbone=backbone, version="1")))
+
+
 def score(metric: str, value: float, backbone: str = "lite0", version: str = "1") -> dict[str, Any]:
     line: dict[str, Any] = {"metric": metric, "value": value, "stderr": None, "n": 1000}
     line |= {"backbone": backbone, "version": version, "seconds": 0.4, "detail": {}}
+    line |= {"schema": SCORE_SCHEMA, "about": about(metric, backbone)}
     if metric == "realisticness":
         line["stderr"] = 0.35 * math.sqrt(max(value * (1 - value), 0.0) / 1000) + 0.001
     if metric == "intra_lpips":
@@ -171,6 +185,7 @@ class TaskWriter:
             "protocol": "1",
             "source_hash": "source",
             "few_shot_hash": "few-shot",
+            "look": asdict(look) if (look := installed_look(method)) else None,
         }
         provenance = {"commit": None, "classifier_hash": "classifier"}
         document = {"schema": 2, "hash": digest, "cell": cell, "provenance": provenance}
