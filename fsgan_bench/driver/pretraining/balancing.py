@@ -13,6 +13,7 @@ from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
 from fsgan_bench.driver.pretraining.drawing import DrawingLoss
 from fsgan_bench.driver.pretraining.reading import Reader, last_features, off_path, spoil
+from fsgan_bench.driver.pretraining.rebel import Rebel
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
@@ -34,7 +35,11 @@ class BalancingConfig:
         drawing_weight: of the drawing loss beside the adversarial one.
         feature_weight: of the perceptual part of the drawing loss.
         reading_weight: of reading attributes beside telling real from fake.
-        off_path: share of the discriminator's fakes that the generator as it is did not draw.
+        off_path: share of the discriminator's fakes that are spoilt real images, or drawn by the
+            generator off its path.
+        rebel: share of its fakes that a generator drew which nothing holds.
+        rebel_life: steps after which that one starts again from the average.
+        generator_every: the generator trains in every so many-th iteration.
         fade: where the three weights above start to fall and where they are zero, as parts of the
             stage; from there on it is plain StyleGAN2.
     """
@@ -58,6 +63,9 @@ class BalancingConfig:
     feature_weight: float = 0.3
     reading_weight: float = 1.0
     off_path: float = 0.25
+    rebel: float = 0.5
+    rebel_life: int = 64
+    generator_every: int = 2
     fade: tuple[float, float] = (0.5, 0.75)
 
 
@@ -79,6 +87,7 @@ class Balancing(Method):
         self.early: list[Mapping[str, Tensor]] = list(weights.get("early", []))
         self.counts = embeddings.counts
         self.reader = weights.get("reader")
+        self.rebel: Rebel | None = None
 
     def discriminator_modules(self, session: Session) -> dict[str, nn.Module]:
         reader = Reader(self.counts, session.architecture.channels[4])
@@ -111,7 +120,11 @@ class Balancing(Method):
             log |= session.minimise(
                 "discriminator", lambda: {"r1": self.r1_loss(session, real)}, full_precision=True
             )
-        if session.iteration >= self.config.warm_up:
+        if kept and self.config.rebel:
+            session.train_only(session.discriminator_side, ())
+            log["rebel/adversarial"] = self._rebel(session).step(session)
+        turn = session.iteration % self.config.generator_every == 0
+        if session.iteration >= self.config.warm_up and (turn or not kept):
             session.train_only(session.discriminator_side, ())
             session.train_only(session.generator_side, session.generator_side.parameters())
             log |= session.minimise("generator", lambda: self._drawing(session, real, values, kept))
@@ -127,6 +140,9 @@ class Balancing(Method):
             strange = round(self.config.off_path * kept * len(real))
             if strange:
                 fake[:strange] = self._off_path(session, real)[:strange]
+            rebels = round(self.config.rebel * kept * len(real))
+            if rebels:
+                fake[-rebels:] = self._rebel(session).draw(session, rebels)
         features = last_features(discriminator, torch.cat([real, fake]))
         logits = discriminator.final_linear[1](features)
         losses = {"adversarial": discriminator_adversarial(*logits.split(len(real)))}
@@ -135,6 +151,22 @@ class Balancing(Method):
             reading = reader.loss(features[: len(real)], values.to(session.device))
             losses["reading"] = self.config.reading_weight * kept * reading
         return losses
+
+    def _rebel(self, session: Session) -> Rebel:
+        if self.rebel is None:
+            generator = session.averaged["generator"]
+            rate = session.recipe.learning_rate
+            batch = max(2, session.recipe.batch // 2)
+            self.rebel = Rebel(generator, rate, self.config.rebel_life, batch)
+        return self.rebel
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.rebel is None else {"rebel": self.rebel.state_dict()}
+
+    def restore(self, session: Session, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        if "rebel" in state:
+            self._rebel(session).load_state_dict(state["rebel"])
 
     def _off_path(self, session: Session, real: Tensor) -> Tensor:
         """Spoilt real images, or people between two people by a generator off its path."""
@@ -224,3 +256,4 @@ class BalancingStage(Stage):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self.session.load_state_dict(state["session"])
+        cast(Balancing, self.session.method).restore(self.session, state["session"]["method"])
