@@ -20,6 +20,7 @@ from fsgan_bench.driver.pretraining.staged import STAGES, StagedConfig, pretrain
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.stylegan2.networks import Architecture, Generator
+from fsgan_bench.stylegan2.ops import MinibatchStddev
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.states import load_state
 from fsgan_bench.training.streams import Streams
@@ -149,6 +150,28 @@ def test_reading_is_learnt(lesson: Lesson) -> None:
     for stage.iteration in range(config.iterations):
         losses.append(stage.step()["reading"])
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_real_images_and_fakes_are_never_compared_in_one_batch(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adaptation passes them apart: minibatch deviation must have seen such batches alone."""
+    sizes: set[int] = set()
+    seen = MinibatchStddev.forward
+
+    def noted(self: MinibatchStddev, x: torch.Tensor) -> torch.Tensor:
+        sizes.add(len(x))
+        return seen(self, x)
+
+    monkeypatch.setattr(MinibatchStddev, "forward", noted)
+    recipe = replace(CONFIG.balancing.recipe, batch=3)
+    threes = replace(
+        CONFIG,
+        reading=replace(CONFIG.reading, batch=3),
+        balancing=replace(CONFIG.balancing, recipe=recipe),
+    )
+    run(lesson, tmp_path / "out", threes)
+    assert 3 in sizes and 6 not in sizes
 
 
 def test_spoilt_images_are_others_in_the_same_range(lesson: Lesson) -> None:

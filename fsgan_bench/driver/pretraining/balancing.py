@@ -136,27 +136,30 @@ class Balancing(Method):
     def _judging(self, session: Session, real: Tensor, values: Tensor, kept: float) -> Losses:
         discriminator = session.discriminator
         with torch.no_grad():
-            fake = self.synthesise(session, len(real)).image
-            strange = round(self.config.off_path * kept * len(real))
-            if strange:
-                fake[:strange] = self._off_path(session, real)[:strange]
-            rebels = round(self.config.rebel * kept * len(real))
-            if rebels:
-                fake[-rebels:] = self._rebel(session).draw(session, rebels)
-        features = last_features(discriminator, torch.cat([real, fake]))
-        logits = discriminator.final_linear[1](features)
-        losses = {"adversarial": discriminator_adversarial(*logits.split(len(real)))}
+            fake = self._fakes(session, real, kept)
+        features, of_fakes = (last_features(discriminator, each) for each in (real, fake))
+        logits, fake_logits = map(discriminator.final_linear[1], (features, of_fakes))
+        losses = {"adversarial": discriminator_adversarial(logits, fake_logits)}
         if kept:
             reader = cast(Reader, session.discriminator_side["reader"])
-            reading = reader.loss(features[: len(real)], values.to(session.device))
+            reading = reader.loss(features, values.to(session.device))
             losses["reading"] = self.config.reading_weight * kept * reading
         return losses
+
+    def _fakes(self, session: Session, real: Tensor, kept: float) -> Tensor:
+        """As many fakes as ``real``, all of one kind: minibatch deviation compares them."""
+        kind = float(torch.rand((), generator=session.streams["fakes"]))
+        if kind < self.config.rebel * kept:
+            return self._rebel(session).draw(session, len(real))
+        if kind < (self.config.rebel + self.config.off_path) * kept:
+            return self._off_path(session, real)
+        return self.synthesise(session, len(real)).image
 
     def _rebel(self, session: Session) -> Rebel:
         if self.rebel is None:
             generator = session.averaged["generator"]
             rate = session.recipe.learning_rate
-            batch = max(2, session.recipe.batch // 2)
+            batch = session.recipe.batch
             self.rebel = Rebel(generator, rate, self.config.rebel_life, batch)
         return self.rebel
 

@@ -130,10 +130,11 @@ class Reading(Stage):
         fake[:drawn] = self._from_pool(drawn)
         discriminator = cast(Discriminator, self.networks["discriminator"])
         reader = cast(Reader, self.networks["reader"])
-        features = last_features(discriminator, torch.cat([real, fake]))
-        logits = discriminator.final_linear[1](features)
-        adversarial = discriminator_adversarial(*logits.split(config.batch))
-        reading = reader.loss(features[: config.batch], values)
+        # Apart, as in adaptation: minibatch deviation must not compare real images with fakes.
+        features, of_fakes = (last_features(discriminator, each) for each in (real, fake))
+        logits, fake_logits = map(discriminator.final_linear[1], (features, of_fakes))
+        adversarial = discriminator_adversarial(logits, fake_logits)
+        reading = reader.loss(features, values)
         self._minimise(adversarial + reading)
         if self.iteration % config.r1_every == 0:
             real.requires_grad_(True)
