@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.errors import UserError, look_up
 
 
-@click.command()
+@cloup.command()
 @click.option("--empty", metavar="KIND", help="Delete what is listed under KIND; 'all' for all.")
 def cache(empty: str | None) -> None:
     """Show what is kept between runs: drawn images, classifiers, paces.

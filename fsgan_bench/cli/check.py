@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PLUGIN, show_broken
 from fsgan_bench.errors import UserError
 
 
-@click.command()
+@cloup.command()
 @click.argument("methods", nargs=-1, required=True, metavar="METHOD...")
 @PLUGIN
 def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
@@ -20,6 +21,9 @@ def check(methods: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
     Trains each on tiny networks with its ``tiny`` settings: what changes is what is declared, the
     source stays as it is, the same seed gives the same bytes, a resumed training equals one that
     was never stopped, and a snapshot gives its images back and changes nothing.
+
+    \b
+    Example: fsgan-bench check mine --plugin mine.py
     """
     import torch
 

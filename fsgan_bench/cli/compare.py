@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PATH, Number
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 STYLES = {"regressed": "bold red", "worse": "yellow", "better": "green", "differs": "yellow"}
 
 
-@click.command()
+@cloup.command()
 @click.argument("before", type=PATH)
 @click.argument("after", type=PATH)
 @click.option(
@@ -38,6 +39,9 @@ def compare(before: Path, after: Path, margin: float, as_json: bool) -> None:
     Cells are matched by task, method and seed. A score differs if the 95 % interval of the
     difference, paired by seeds and by latents, leaves out zero. Exit code 1 if any score got worse
     by more than that error and by more than the margin.
+
+    \b
+    Example: fsgan-bench compare results-before results
     """
     from fsgan_bench.analysis.changes import changes
     from fsgan_bench.results.reader import load

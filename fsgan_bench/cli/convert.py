@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import DATA, PATH, PLUGIN
 
 
-@click.command()
+@cloup.command()
 @click.argument("source", metavar="IN", type=PATH)
 @click.argument("target", metavar="OUT", type=PATH)
 @click.option(
@@ -33,6 +34,9 @@ def convert(
     The moving-average generator, the raw one and the discriminator, as far as they are there, keep
     every bit; optimiser states are left out. Of a cell the adapted generator is written, where its
     method samples with a plain generator.
+
+    \b
+    Example: fsgan-bench convert results/avatars/sketches-10shot/cdc/* adapted.pt
     """
     from fsgan_bench.stylegan2.checkpoint import convert as write
 

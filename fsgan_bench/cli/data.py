@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import DATA, PATH
 
 
-@click.group()
+@cloup.group()
 def data() -> None:
     """Look after the files that suites are made of."""
 
@@ -19,7 +20,11 @@ def data() -> None:
 @click.option("--suite", default="ffhq", show_default=True, help="A suite, or its TOML file.")
 @DATA
 def status(suite: str, data: Path | None) -> None:
-    """Say what of a suite's files is there, what is missing, and what that prevents."""
+    """Say what of a suite's files is there, what is missing, and what that prevents.
+
+    \b
+    Example: fsgan-bench data status --suite ffhq --data /data
+    """
     from fsgan_bench.suites.status import show_status
 
     show_status(suite, data, make_console())
@@ -51,7 +56,11 @@ def init(
     reals: tuple[str, ...],
     source_images: Path | None,
 ) -> None:
-    """Write a suite of your own model and images to FILE.toml, if it can be run."""
+    """Write a suite of your own model and images to FILE.toml, if it can be run.
+
+    \b
+    Example: fsgan-bench data init my.toml --source model.pt --target manga=manga/
+    """
     from fsgan_bench.suites.create import write_suite
 
     for line in write_suite(file, source, targets, reals, source_images):
@@ -81,6 +90,9 @@ def statistics(images: Path, file: Path, backbone: str, size: int, device: str) 
 
     The file holds mu and sigma, as pytorch-fid and clean-fid read them; a suite's target takes it,
     or one of theirs, as statistics in place of real images.
+
+    \b
+    Example: fsgan-bench data statistics faces/ faces.npz --size 64
     """
     from fsgan_bench.suites.statistics import make_statistics
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import click
+import cloup
 
 from fsgan_bench import __version__
 
@@ -13,7 +14,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "timm", "lpips", "clean-fid", "scik
 GROUP = "fsgan_bench."
 
 
-@click.command()
+@cloup.command()
 def doctor() -> None:
     """Say what is installed, found and missing, a line each: paste it into a bug report.
 

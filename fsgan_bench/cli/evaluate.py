@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import DATA, PATH
@@ -19,36 +20,49 @@ if TYPE_CHECKING:
     from fsgan_bench.snapshots.imports import Import
 
 
-@click.command()
+@cloup.command()
 @click.argument("more", nargs=-1, type=PATH, metavar="[FILE...]")
-@click.option("--target", help="Target domain.  [default: the suite's, if it has one]")
-@click.option("--images", type=PATH, help="Generated images: a folder, a zip or an LMDB.")
-@click.option(
-    "--generator",
-    "generators",
-    multiple=True,
-    type=PATH,
-    help="Adapted checkpoint (.pt, .pkl, .safetensors), or a folder of them; more may follow.",
+@cloup.option_group(
+    "What to score",
+    click.option("--images", type=PATH, help="Generated images: a folder, a zip or an LMDB."),
+    click.option(
+        "--generator",
+        "generators",
+        multiple=True,
+        type=PATH,
+        help="Adapted checkpoint (.pt, .pkl, .safetensors), or a folder of them; more may follow.",
+    ),
+    click.option("--name", "title", help="What figures and tables call it.  [default: the file's]"),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of its training."
+    ),
+    click.option(
+        "--iteration", type=click.IntRange(0, MAX_ITERATIONS), help="Of its training, for --images."
+    ),
 )
-@click.option("--name", "title", help="What figures and tables call it.  [default: the file's]")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of its training."
+@cloup.option_group(
+    "Against what",
+    click.option("--target", help="Target domain.  [default: the suite's, if it has one]"),
+    click.option("--suite", default="avatars", show_default=True, help="Suite, or its TOML file."),
+    DATA,
+    click.option(
+        "--shots",
+        type=click.IntRange(1, MAX_SHOTS),
+        help="Few-shot images.  [default: the suite's]",
+    ),
+    click.option(
+        "--allow-weak-classifier",
+        is_flag=True,
+        help="Score although the classifier fails its checks.",
+    ),
 )
-@click.option(
-    "--iteration", type=click.IntRange(0, MAX_ITERATIONS), help="Of its training, for --images."
-)
-@click.option("--suite", default="avatars", show_default=True, help="Suite, or its TOML file.")
-@DATA
-@click.option(
-    "--shots", type=click.IntRange(1, MAX_SHOTS), help="Few-shot images.  [default: the suite's]"
-)
-@click.option(
-    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
-@click.option(
-    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
+@cloup.option_group(
+    "Results and computing",
+    click.option(
+        "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
+    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
 )
 def evaluate(
     more: tuple[Path, ...],
@@ -70,6 +84,9 @@ def evaluate(
     as our own, marked as trained elsewhere; nothing trains them again.
 
     With neither, says what a perfect generator would score on the target's real images.
+
+    \b
+    Example: fsgan-bench evaluate --target sketches --images mine/ --name "My GAN"
     """
     from fsgan_bench.system.machine import check_device
 

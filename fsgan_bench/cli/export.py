@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--out", type=PATH, required=True, help="File: .parquet, .csv or .json.")
 def export(runs: tuple[Path, ...], out: Path) -> None:
@@ -17,6 +18,9 @@ def export(runs: tuple[Path, ...], out: Path) -> None:
 
     Snapshots and reference lines, with settings, hashes and provenance; docs/export.md describes
     the columns. Parquet takes pyarrow: pip install 'fsgan-bench[parquet]'.
+
+    \b
+    Example: fsgan-bench export results --out scores.csv
     """
     from fsgan_bench.results.export import export as write
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PLUGIN, show_broken
@@ -30,14 +31,18 @@ class Offered(Protocol):
     def third_party(self) -> bool: ...
 
 
-@click.command(name="list")
+@cloup.command(name="list")
 @click.argument("what", type=click.Choice(KINDS))
 @click.option(
     "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
 )
 @PLUGIN
 def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
-    """List what can be named, and name what is broken."""
+    """List what can be named, and name what is broken.
+
+    \b
+    Example: fsgan-bench list methods --plugin mine.py
+    """
     from rich.table import Table
 
     headings, rows, broken = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import cloup
 
 from fsgan_bench import __version__
 from fsgan_bench.cli.cache import cache
@@ -50,7 +51,7 @@ STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """What a disk may do to a command at any time: it is full, over quota, read-only or broken."""
 
 
-class SentenceGroup(click.Group):
+class SentenceGroup(cloup.Group):
     """Turns a :class:`UserError` into one sentence and exit code 2, a failing disk into 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +84,7 @@ class SentenceGroup(click.Group):
             context.exit(2)
 
 
-@click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@cloup.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fsgan-bench")
 def main() -> None:
     """Compare methods that adapt a pretrained GAN to a few images.
@@ -92,7 +93,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, help="Folder to draw into.  [default: beside each run]")
 @click.option(
@@ -101,7 +102,11 @@ def main() -> None:
     help="Draw these alone, a panel each, as recall,coverage; see fsgan-bench list metrics.",
 )
 def figures(runs: tuple[Path, ...], out: Path | None, names: str | None) -> None:
-    """Redraw figures and tables of RUNS (result folders) from their files alone."""
+    """Redraw figures and tables of RUNS (result folders) from their files alone.
+
+    \b
+    Example: fsgan-bench figures results/avatars --metrics recall,coverage
+    """
     from fsgan_bench.figures.drawing import draw
     from fsgan_bench.metrics.registry import metric_names
 
@@ -112,29 +117,11 @@ def figures(runs: tuple[Path, ...], out: Path | None, names: str | None) -> None
         click.echo(path)
 
 
-main.add_command(cache)
-main.add_command(check)
-main.add_command(compare)
-main.add_command(convert)
-main.add_command(data)
-main.add_command(doctor)
-main.add_command(evaluate)
-main.add_command(export)
-main.add_command(generate)
-main.add_command(list_)
-main.add_command(merge)
-main.add_command(new_method)
-main.add_command(pack)
-main.add_command(pretrain)
-main.add_command(report)
-main.add_command(reproduce)
-main.add_command(run)
-main.add_command(score)
-main.add_command(status)
-main.add_command(track)
-main.add_command(verdict)
-main.add_command(verify)
-main.add_command(weights)
+main.section("Adapt and score", run, evaluate, score, reproduce, status)
+main.section("Look at results", figures, report, verdict, compare, generate, track)
+main.section("Share results", export, merge, pack, verify)
+main.section("Bring your own", new_method, check, data, pretrain, convert)
+main.section("What there is", list_, weights, cache, doctor)
 
 if __name__ == "__main__":
     main()

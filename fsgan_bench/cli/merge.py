@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN RUN...")
 @click.option("--out", type=PATH, required=True, help="New root of results.")
 def merge(runs: tuple[Path, ...], out: Path) -> None:
@@ -18,6 +19,9 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 
     Cells of one hash must agree to the byte in all that their seed decides. What does not is named,
     the first RUN's stays, and the exit code is 1. Snapshots stay where they are: links lead there.
+
+    \b
+    Example: fsgan-bench merge results-a results-b --out results-both
     """
     from fsgan_bench.results.merge import merge_runs
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder
@@ -17,14 +18,18 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.system.files import write_text
 
 
-@click.command(name="new-method")
+@cloup.command(name="new-method")
 @click.argument("name")
 @click.option("--package", is_flag=True, help="An installable package with entry point and test.")
 @click.option(
     "--out", type=PATH, help="File, or folder of the package.  [default: NAME.py, fsgan-bench-NAME]"
 )
 def new_method(name: str, package: bool, out: Path | None) -> None:
-    """Write a plugin file for a method NAME, which works as it stands and passes 'check'."""
+    """Write a plugin file for a method NAME, which works as it stands and passes 'check'.
+
+    \b
+    Example: fsgan-bench new-method mine
+    """
     values = _values(name)
     if out is None:
         out = Path(values["distribution"] if package else f"{name}.py")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+import cloup
 
 from fsgan_bench.errors import UserError, one_line
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 
@@ -61,7 +60,8 @@ TRACK = click.option(
 )
 
 
-ENGINE = (
+ENGINE = cloup.option_group(
+    "Cluster",
     click.option(
         "--executor",
         default="local",
@@ -90,13 +90,6 @@ ENGINE = (
         help="Leave the jobs once they are submitted; the same command without it joins them.",
     ),
 )
-
-
-def engine_options(command: F) -> F:
-    """Add the options of where cells are carried out."""
-    for option in reversed(ENGINE):
-        command = option(command)
-    return command
 
 
 def check_engine(executor: str, device: str, detach: bool) -> None:

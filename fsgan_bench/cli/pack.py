@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--out", type=PATH, required=True, help="New .zip.")
 @click.option("--weights", is_flag=True, help="Pack the snapshots too.")
@@ -18,6 +19,9 @@ def pack(runs: tuple[Path, ...], out: Path, weights: bool) -> None:
 
     Scores, logs, per-image values, image strips, figures, cards and checksums; of snapshots only
     the checksums, unless --weights is given.
+
+    \b
+    Example: fsgan-bench pack results/avatars --out results.zip
     """
     from fsgan_bench.results.pack import pack_runs
 

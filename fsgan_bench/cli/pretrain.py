@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder, look_up
@@ -27,78 +28,92 @@ def _lengths(
     return lengths
 
 
-@click.command()
-@click.option(
-    "--data", required=True, help="Folder, zip or LMDB of images, or an avatars domain by name."
+@cloup.command()
+@cloup.option_group(
+    "Images",
+    click.option(
+        "--data", required=True, help="Folder, zip or LMDB of images, or an avatars domain by name."
+    ),
+    click.option(
+        "--resolution",
+        type=click.IntRange(8, 4096),
+        default=64,
+        show_default=True,
+        help="Image side in pixels.",
+    ),
+    click.option(
+        "--images",
+        "n_images",
+        type=click.IntRange(2, MAX_IMAGES),
+        default=20_000,
+        show_default=True,
+        help="Training images of a domain.",
+    ),
+    click.option(
+        "--held-out",
+        type=click.IntRange(2, MAX_IMAGES),
+        default=2000,
+        show_default=True,
+        help="Images kept for the Frechet distance.",
+    ),
 )
-@click.option(
-    "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
+@cloup.option_group(
+    "Networks",
+    click.option(
+        "--style-dim",
+        type=click.IntRange(1, 65_536),
+        default=256,
+        show_default=True,
+        help="Width of z and w.",
+    ),
+    click.option("--mapping-layers", type=click.IntRange(1, 64), default=6, show_default=True),
+    click.option(
+        "--channels",
+        default="128,128,128,64,32",
+        show_default=True,
+        help="Feature maps at 4, 8, ..., resolution.",
+    ),
+    click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]"),
 )
-@click.option(
-    "--resolution",
-    type=click.IntRange(8, 4096),
-    default=64,
-    show_default=True,
-    help="Image side in pixels.",
+@cloup.option_group(
+    "Training",
+    click.option("--iterations", type=click.IntRange(1), default=10_000, show_default=True),
+    click.option("--batch", type=click.IntRange(1), default=16, show_default=True),
+    click.option("--learning-rate", type=float, default=0.002, show_default=True),
+    click.option("--r1-gamma", type=float, default=1.0, show_default=True),
+    click.option(
+        "--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations."
+    ),
+    click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True),
+    click.option(
+        "--adversarial", is_flag=True, help="Train adversarially alone where stages are possible."
+    ),
+    click.option(
+        "--stage",
+        "lengths",
+        metavar="NAME=ITERATIONS",
+        multiple=True,
+        callback=_lengths,
+        help="Length of a stage before the last: coarse, drawing, reading or mapping.",
+    ),
 )
-@click.option(
-    "--images",
-    "n_images",
-    type=click.IntRange(2, MAX_IMAGES),
-    default=20_000,
-    show_default=True,
-    help="Training images of a domain.",
+@cloup.option_group(
+    "Run",
+    click.option(
+        "--out", type=PATH, required=True, help="Folder of the run; an existing run is continued."
+    ),
+    click.option(
+        "--evaluate-every",
+        type=click.IntRange(1),
+        default=500,
+        show_default=True,
+        help="Iterations between evaluations.",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]"
+    ),
+    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
 )
-@click.option(
-    "--held-out",
-    type=click.IntRange(2, MAX_IMAGES),
-    default=2000,
-    show_default=True,
-    help="Images kept for the Frechet distance.",
-)
-@click.option(
-    "--style-dim",
-    type=click.IntRange(1, 65_536),
-    default=256,
-    show_default=True,
-    help="Width of z and w.",
-)
-@click.option("--mapping-layers", type=click.IntRange(1, 64), default=6, show_default=True)
-@click.option(
-    "--channels",
-    default="128,128,128,64,32",
-    show_default=True,
-    help="Feature maps at 4, 8, ..., resolution.",
-)
-@click.option("--iterations", type=click.IntRange(1), default=10_000, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--learning-rate", type=float, default=0.002, show_default=True)
-@click.option("--r1-gamma", type=float, default=1.0, show_default=True)
-@click.option(
-    "--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations."
-)
-@click.option(
-    "--evaluate-every",
-    type=click.IntRange(1),
-    default=500,
-    show_default=True,
-    help="Iterations between evaluations.",
-)
-@click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True)
-@click.option("--init", type=PATH, help="Pair to start from.  [default: random weights]")
-@click.option(
-    "--adversarial", is_flag=True, help="Train adversarially alone where stages are possible."
-)
-@click.option(
-    "--stage",
-    "lengths",
-    metavar="NAME=ITERATIONS",
-    multiple=True,
-    callback=_lengths,
-    help="Length of a stage before the last: coarse, drawing, reading or mapping.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 def pretrain(**options: Any) -> None:
     """Train a source model on a folder of images or a built-in domain.
 
@@ -106,6 +121,9 @@ def pretrain(**options: Any) -> None:
     to draw them, coarsely and in full, learning to look, learning the mapping, and then
     --iterations of adversarial training, from which the earlier lessons fade. Anything else trains
     adversarially from the start.
+
+    \b
+    Example: fsgan-bench pretrain --data photos/ --resolution 64 --out source
     """
     from fsgan_bench.driver.pretraining.options import pretrain_from_options
     from fsgan_bench.system.machine import check_device

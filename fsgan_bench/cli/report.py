@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "report.html"
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, default=Path(NAME), show_default=True, help="HTML file to write.")
 def report(runs: tuple[Path, ...], out: Path) -> None:
@@ -27,6 +28,9 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
     It holds curves, images, tables, verdict, cards and provenance, needs no network, and opens from
     disk or from any web server. fsgan-bench run and reproduce write one of
     their own cells into the folder of the suite.
+
+    \b
+    Example: fsgan-bench report results/avatars --out report.html
     """
     from fsgan_bench.report import page
     from fsgan_bench.results.reader import load

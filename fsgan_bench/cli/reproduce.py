@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import (
     DATA,
+    ENGINE,
     PATH,
     PLUGIN,
     TRACK,
     check_engine,
-    engine_options,
     seed_list,
     show_broken,
     target_list,
@@ -33,38 +34,58 @@ def _seeds(
     return None if value is None else seed_list(context, option, value)
 
 
-@click.command()
+@cloup.command()
 @click.argument("parts", nargs=-1, metavar="[PART...]")
-@click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
-@DATA
-@click.option("--target", "targets", help="Comma-separated.  [default: the budget's number]")
-@click.option("--seeds", callback=_seeds, help="As 0,1,2 or 0-2.  [default: the budget's number]")
-@click.option("--budget", default="quick", show_default=True, help="quick, standard or full.")
-@click.option(
-    "--methods", default="all", show_default=True, help="To compare; yours with --plugin."
+@cloup.option_group(
+    "What to run",
+    click.option(
+        "--suite", default="avatars", show_default=True, help="Suite of source and targets."
+    ),
+    DATA,
+    click.option("--target", "targets", help="Comma-separated.  [default: the budget's number]"),
+    click.option(
+        "--seeds", callback=_seeds, help="As 0,1,2 or 0-2.  [default: the budget's number]"
+    ),
+    click.option(
+        "--methods", default="all", show_default=True, help="To compare; yours with --plugin."
+    ),
+    PLUGIN,
 )
-@PLUGIN
-@click.option(
-    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+@cloup.option_group(
+    "How long",
+    click.option("--budget", default="quick", show_default=True, help="quick, standard or full."),
+    click.option(
+        "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+    ),
+    click.option(
+        "--snapshots",
+        type=click.IntRange(2, MAX_SNAPSHOTS),
+        help="How many, in place of the budget's.",
+    ),
 )
-@click.option(
-    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+@cloup.option_group(
+    "Results",
+    click.option(
+        "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option(
+        "--allow-weak-classifier",
+        is_flag=True,
+        help="Score although the classifier fails its checks.",
+    ),
+    TRACK,
 )
-@click.option(
-    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
+@cloup.option_group(
+    "Computing",
+    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 1024),
+        help="Cells at a time, the cores shared out among them.  [default: one a core]",
+    ),
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 1024),
-    help="Cells at a time, the cores shared out among them.  [default: one a core]",
-)
-@click.option(
-    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
-)
-@engine_options
-@TRACK
+@ENGINE
 def reproduce(
     parts: tuple[str, ...],
     targets: str | None,
@@ -82,6 +103,9 @@ def reproduce(
 
     quick: one target, three seeds, ablations with one. standard: three targets, three seeds in the
     ablations too, two methods' data sizes. full: all targets, five seeds, all methods' data sizes.
+
+    \b
+    Example: fsgan-bench reproduce trajectories tables --dry-run
     """
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import (
     DATA,
+    ENGINE,
     PATH,
     PLUGIN,
     TRACK,
     Number,
     check_engine,
-    engine_options,
     given_command,
     seed_list,
     show_broken,
@@ -39,85 +40,110 @@ if TYPE_CHECKING:
 JOINS = "The jobs go on; the same command without --detach joins them and draws what came out."
 
 
-@click.command()
-@click.option(
-    "--methods",
-    required=True,
-    help="Comma-separated names; 'all' for the built-in ones, 'none' to score the source alone.",
+@cloup.command()
+@cloup.option_group(
+    "What to run",
+    click.option(
+        "--methods",
+        required=True,
+        help="Comma-separated names; 'all' for the built-in ones, 'none' to score the source "
+        "alone.",
+    ),
+    click.option("--target", "targets", required=True, help="Target domain(s), comma-separated."),
+    click.option(
+        "--suite", default="avatars", show_default=True, help="Suite of source and targets."
+    ),
+    DATA,
+    click.option(
+        "--shots",
+        type=click.IntRange(1, MAX_SHOTS),
+        help="Few-shot images.  [default: the suite's]",
+    ),
+    click.option(
+        "--seeds", default="0", show_default=True, callback=seed_list, help="As 0,1,2 or 0-2."
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="METHOD.KEY=VALUE[,VALUE...]",
+        help="A method's setting; may be repeated. Several values make a cell each, several such "
+        "settings a cell for each combination; where a value is itself a list, --set is given once "
+        "a value.",
+    ),
+    PLUGIN,
 )
-@click.option("--target", "targets", required=True, help="Target domain(s), comma-separated.")
-@click.option("--suite", default="avatars", show_default=True, help="Suite of source and targets.")
-@DATA
-@click.option("--budget", help="Budget of the suite.  [default: its first]")
-@click.option(
-    "--shots", type=click.IntRange(1, MAX_SHOTS), help="Few-shot images.  [default: the suite's]"
+@cloup.option_group(
+    "How long",
+    click.option("--budget", help="Budget of the suite.  [default: its first]"),
+    click.option(
+        "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+    ),
+    click.option(
+        "--snapshots",
+        type=click.IntRange(2, MAX_SNAPSHOTS),
+        help="How many, in place of the budget's.",
+    ),
 )
-@click.option(
-    "--seeds", default="0", show_default=True, callback=seed_list, help="As 0,1,2 or 0-2."
+@cloup.option_group(
+    "Results",
+    click.option(
+        "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option("--fresh", is_flag=True, help="Start the plan's cells over."),
+    click.option(
+        "--keep-snapshots",
+        "keep",
+        type=click.Choice(KEEPS),
+        default="scored",
+        show_default=True,
+        help="Which snapshots stay on disk; 'all' keeps the final training state besides.",
+    ),
+    click.option(
+        "--allow-weak-classifier",
+        is_flag=True,
+        help="Score although the classifier fails its checks.",
+    ),
+    TRACK,
 )
-@click.option(
-    "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+@cloup.option_group(
+    "Computing",
+    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 1024),
+        help="Cells at a time, the cores shared out among them.  [default: one a core]",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="fp32",
+        show_default=True,
+        help="Of the networks' convolutions in training; scoring is always fp32.",
+    ),
+    click.option(
+        "--accumulate",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="Micro-batches that a batch is computed in, to save memory.",
+    ),
+    click.option("--compile", is_flag=True, help="Translate the networks with torch.compile."),
+    click.option(
+        "--cell-timeout",
+        type=Number(min=1),
+        metavar="SECONDS",
+        help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
+    ),
 )
-@click.option(
-    "--snapshots", type=click.IntRange(2, MAX_SNAPSHOTS), help="How many, in place of the budget's."
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="METHOD.KEY=VALUE[,VALUE...]",
-    help="A method's setting; may be repeated. Several values make a cell each, several such "
-    "settings a cell for each combination; where a value is itself a list, --set is given once a "
-    "value.",
-)
-@PLUGIN
-@click.option(
-    "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
-)
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--fresh", is_flag=True, help="Start the plan's cells over.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="fp32",
-    show_default=True,
-    help="Of the networks' convolutions in training; scoring is always fp32.",
-)
-@click.option(
-    "--accumulate",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Micro-batches that a batch is computed in, to save memory.",
-)
-@click.option("--compile", is_flag=True, help="Translate the networks with torch.compile.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 1024),
-    help="Cells at a time, the cores shared out among them.  [default: one a core]",
-)
-@click.option(
-    "--cell-timeout",
-    type=Number(min=1),
-    metavar="SECONDS",
-    help="Stop a cell that takes longer, counted anew in every run; its state is kept.",
-)
-@click.option(
-    "--keep-snapshots",
-    "keep",
-    type=click.Choice(KEEPS),
-    default="scored",
-    show_default=True,
-    help="Which snapshots stay on disk; 'all' keeps the final training state besides.",
-)
-@click.option(
-    "--allow-weak-classifier", is_flag=True, help="Score although the classifier fails its checks."
-)
-@engine_options
-@TRACK
+@ENGINE
 def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) -> None:
-    """Adapt, score, tabulate and draw; finished cells are skipped."""
+    """Adapt, score, tabulate and draw; finished cells are skipped.
+
+    \b
+    Example: fsgan-bench run --methods tgan,cdc --target sketches --seeds 0-2
+    """
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
     from fsgan_bench.driver.plan import RunRequest, make_plan

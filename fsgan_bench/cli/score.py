@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import DATA, PATH, PLUGIN, show_broken
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option(
     "--metrics",
@@ -30,6 +31,9 @@ def score(runs: tuple[Path, ...], names: str, **options: Any) -> None:
     Draws the probe batch from the stored snapshots again and adds lines to scores.jsonl, and to
     references.jsonl for the source, real images and the ideal. What is there stays, and is not
     scored again.
+
+    \b
+    Example: fsgan-bench score results/avatars --metrics kid,prdc
     """
     from fsgan_bench.plugins.metrics import choose_metrics
     from fsgan_bench.snapshots.rescore import score_runs

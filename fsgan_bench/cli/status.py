@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PATH
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 STYLES = {"running": "green", "failed": "red", "stopped": "yellow", "outdated": "yellow"}
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, type=PATH)
 @click.option("--all", "everything", is_flag=True, help="List finished cells too.")
 def status(runs: tuple[Path, ...], everything: bool) -> None:
@@ -27,6 +28,9 @@ def status(runs: tuple[Path, ...], everything: bool) -> None:
 
     RUNS are result folders, by default results. Everything is read from their files, so that it
     works from another terminal and from any host that sees them, and disturbs nobody.
+
+    \b
+    Example: fsgan-bench status results
     """
     from rich import box
     from rich.table import Table

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import check_folder
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option(
     "--to", "name", required=True, help="tensorboard, wandb, mlflow, or an installed one."
@@ -27,6 +28,9 @@ def track(runs: tuple[Path, ...], name: str, out: Path) -> None:
     """Send RUNS (result folders) to a dashboard: losses, scores, images and settings of each cell.
 
     A cell that was sent before is replaced. fsgan-bench run --track sends while it runs.
+
+    \b
+    Example: fsgan-bench track results/avatars --to tensorboard
     """
     from fsgan_bench.results.folders import find_cells
     from fsgan_bench.trackers.following import send_all

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PATH, Number
 from fsgan_bench.errors import check_folder
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option(
@@ -28,6 +29,9 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     Observation 1: all methods converge to similar realisticness. Observation 2: they differ in how
     fast diversity decays, and the slower are better. Each is supported, not supported or undecided;
     verdict.md and verdict.json beside the figures hold the numbers.
+
+    \b
+    Example: fsgan-bench verdict results/avatars
     """
     from fsgan_bench.analysis import document
     from fsgan_bench.analysis import verdict as report

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
 from fsgan_bench.cli.options import DATA, PATH, PLUGIN
 
 
-@click.command()
+@cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--suite", help="Suite file of the runs.  [default: the built-in one that they name]")
 @DATA
@@ -30,6 +31,9 @@ def verify(runs: tuple[Path, ...], **options: Any) -> None:
     set, classifier and probe batch, taken anew, and the scores of one snapshot of each task, made
     again: equal on the machine that made them, within a thousandth elsewhere. One line a problem;
     the exit code is 1 if there is any.
+
+    \b
+    Example: fsgan-bench verify results/avatars
     """
     from fsgan_bench.plugins.methods import find_methods
     from fsgan_bench.snapshots.verify import verify_runs

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from fsgan_bench.cli.console import make_console
 
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from fsgan_bench.suites.model import Suite
 
 
-@click.command()
+@cloup.command()
 @click.option("--suite", help="Only what this suite needs.  [default: every network]")
 def weights(suite: str | None) -> None:
     """List the pretrained networks of metrics and classifiers: found, missing, or another file.
 
     Nothing is downloaded; what is missing is listed with its source and its place.
+
+    \b
+    Example: fsgan-bench weights --suite ffhq
     """
     from rich.filesize import decimal
     from rich.table import Table
