@@ -15,6 +15,9 @@ from fsgan_bench.cli.options import PATH
 from fsgan_bench.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from fsgan_bench.driver.executors.submissions import Submission
     from fsgan_bench.results.standing import Standing
 
 STYLES = {"running": "green", "failed": "red", "stopped": "yellow", "outdated": "yellow"}
@@ -36,11 +39,17 @@ def status(runs: tuple[Path, ...], everything: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fsgan_bench.driver.executors.submissions import FOLDER, read_submissions
     from fsgan_bench.results.reader import load
     from fsgan_bench.results.standing import STATES, standings
 
-    found = standings(load(list(runs) or [Path("results")]))
+    roots = list(runs) or [Path("results")]
+    begun = [root for root in roots if not (root / FOLDER).is_dir() or any(root.rglob("cell.json"))]
+    found = standings(load(begun)) if begun else []
     console = make_console()
+    for root in roots:
+        for submission in read_submissions(root):
+            console.print(_submitted(submission), highlight=False, soft_wrap=True)
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(f"{len(found)} cell(s) begun: {words}." if found else "No cell has begun yet.")
@@ -73,6 +82,26 @@ def duration(time: timedelta) -> str:
     if seconds < 86400:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
     return f"{seconds // 86400} day{'s' if seconds >= 2 * 86400 else ''}"
+
+
+def _submitted(submission: Submission) -> Text:
+    """The jobs that an engine has, and how many of their cells have not begun."""
+    from rich.text import Text
+
+    from fsgan_bench.results.layout import CellFiles
+
+    folders = [submission.root / name for names in submission.jobs.values() for name in names]
+    waiting = sum(not CellFiles(folder).cell.exists() for folder in folders if _is_cell(folder))
+    many = len(submission.jobs)
+    return Text(
+        f"{submission.engine} has {many} job{'s' * (many > 1)} of {submission.name} since "
+        f"{submission.since} ({', '.join(submission.jobs)}); {waiting} of their cells not begun."
+    )
+
+
+def _is_cell(folder: Path) -> bool:
+    """A submission holds cells, and tasks that are prepared, which are not so deep."""
+    return folder.name.startswith("seed")
 
 
 def _left(each: Standing) -> str:

@@ -15,12 +15,16 @@ from fsgan_bench.report import page
 from fsgan_bench.report.sprites import Encoder
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load
+from fsgan_bench.system.files import write_text
 
 PAUSE_SECONDS = 30.0
 """Between two writings at least."""
 
 SHARE = 0.02
 """Of the time that passes, what writing may take."""
+
+PATIENCE_SECONDS = 3.0
+"""How long the end of a run waits for a page that is being made; it is not written after that."""
 
 
 class LiveReport:
@@ -53,7 +57,7 @@ class LiveReport:
         trace: TracebackType | None,
     ) -> None:
         self.ended.set()
-        self.thread.join(timeout=2 * PAUSE_SECONDS)
+        self.thread.join(timeout=PATIENCE_SECONDS)
 
     def begin(self, totals: Mapping[str, int]) -> None:
         self.news.set()
@@ -66,7 +70,9 @@ class LiveReport:
         """Write the page of the cells that have begun, if there are any."""
         now = datetime.now().astimezone().isoformat(" ", "minutes")
         if begun := [cell for cell in self.cells if CellFiles(cell).cell.exists()]:
-            page.write(load(begun), self.path, self.encoder, going=now)
+            text = page.make(load(begun), self.encoder, going=now)
+            if not self.ended.is_set():
+                write_text(self.path, text)
 
     def _follow(self) -> None:
         pause = self.pause

@@ -31,13 +31,14 @@ _SCRIPTS = (
 )
 
 
-def write(
-    every: Sequence[TaskResults],
-    path: Path,
-    encoder: Encoder | None = None,
-    going: str = "",
-) -> Path:
-    """Write the page of these tasks to ``path``, atomically.
+def write(every: Sequence[TaskResults], path: Path) -> Path:
+    """Write the page of these tasks to ``path``, atomically; UserError for a damaged file."""
+    write_text(path, make(every))
+    return path
+
+
+def make(every: Sequence[TaskResults], encoder: Encoder | None = None, going: str = "") -> str:
+    """The page of these tasks.
 
     ``going`` says until when a run that goes on has been followed; then there is no verdict yet.
     Raises UserError for a damaged file of a run.
@@ -66,8 +67,7 @@ def write(
         ],
         "verdict": None if going else documents.verdict(every),
     }
-    write_text(path, page(_title(every), content, sprites))
-    return path
+    return page(_title(every), content, sprites)
 
 
 def page(title: str, content: dict[str, Any], sprites: Sequence[Sprite]) -> str:

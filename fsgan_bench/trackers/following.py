@@ -21,6 +21,9 @@ from fsgan_bench.trackers.tracker import TrackedCell, Tracker
 PATIENCE_SECONDS = 60.0
 """How long the end of a run waits for trackers that are still sending."""
 
+INTERRUPTED_SECONDS = 3.0
+"""The same for the end of a run that somebody stops."""
+
 _NOT_LOSSES = ("iteration", "seconds")
 
 
@@ -132,7 +135,7 @@ class LiveTracking:
         trace: TracebackType | None,
     ) -> None:
         self.events.put(None)
-        self.thread.join(timeout=PATIENCE_SECONDS)
+        self.thread.join(timeout=PATIENCE_SECONDS if error is None else INTERRUPTED_SECONDS)
         if self.thread.is_alive():
             self.say(
                 f"The tracker '{self.name}' is still sending and is left behind; fsgan-bench track "

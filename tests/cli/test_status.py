@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fsgan_bench.cli.progress import Display
 from fsgan_bench.cli.sparkline import sparkline
 from fsgan_bench.cli.status import duration
 from fsgan_bench.driver.events import Done, Failed, Scored, Started, Trained
+from fsgan_bench.driver.executors.submissions import Submission
 from fsgan_bench.system.locks import owned
 
 
@@ -70,6 +72,18 @@ def test_status_says_what_runs_stands_still_and_failed(tmp_path: Path) -> None:
     assert "out of memory" in lines["EWC"] and "days" in lines["EWC"]
     assert "stopped" in lines["BSA"] and "TGAN" not in lines
     assert "TGAN" in status(tmp_path, "--all")
+
+
+def test_status_names_jobs_that_an_engine_has(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path, "cdc").parent
+    jobs = {"101": (folder.parent,), "102": (folder / "seed0-00000000", folder / "seed1-11111111")}
+    Submission.begin(tmp_path, "slurm").add(jobs)
+    text = status(tmp_path)
+    assert "slurm has 2 jobs" in text and "(101, 102); 1 of their cells not begun." in text
+    assert "1 cell(s) begun: 1 stopped." in text
+    shutil.rmtree(tmp_path / "avatars")
+    text = status(tmp_path)
+    assert "2 of their cells not begun." in text and "No cell has begun yet." in text
 
 
 def test_status_of_a_folder_without_runs(tmp_path: Path) -> None:

@@ -157,6 +157,21 @@ def test_a_tracker_that_hangs_is_left_behind(cell: Path, monkeypatch: pytest.Mon
     assert "is left behind" in said
 
 
+def test_a_run_that_is_stopped_waits_less(cell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsgan_bench.trackers.following.INTERRUPTED_SECONDS", 0.1)
+    monkeypatch.setattr(Listing, "log", lambda *_: time.sleep(3))
+    said: list[str] = []
+    began = time.monotonic()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        LiveTracking("listing", Listing, cell, {"12345678" * 8: cell}, said.append) as tracking,
+    ):
+        tracking.show("CDC", Scored("12345678" * 8, 20, {}))
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 2
+    assert "is left behind" in said[0]
+
+
 def test_names_of_trackers() -> None:
     with pytest.raises(UserError, match="Did you mean 'wandb'"):
         find_tracker("wandbb")
@@ -187,9 +202,12 @@ def test_wandb_writes_offline(cell: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     track(cell, "wandb", tmp_path / "out")
     (file,) = (tmp_path / "out" / "wandb").glob("offline-run-*/run-*.wandb")
+    words = (b"scores/realisticness", b"generator/adversarial", b"distance_weight")
+    until = time.monotonic() + 30  # wandb writes in a process of its own
+    while time.monotonic() < until and not all(word in file.read_bytes() for word in words):
+        time.sleep(0.1)
     content = file.read_bytes()
-    for word in (b"scores/realisticness", b"generator/adversarial", b"distance_weight"):
-        assert word in content
+    assert [word for word in words if word not in content] == []
     images = list(file.parent.rglob("same noise*.png"))
     assert len(images) == 2
 

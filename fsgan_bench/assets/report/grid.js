@@ -37,6 +37,15 @@ class Grid {
     this.move();
   }
 
+  // What is missing of the images, in a sentence; null if nothing is.
+  missing() {
+    const rows = shown().map((variant) => [curve(variant, state.quality)?.x.length ?? 0, snapshots(variant, seedOfImages(variant)).length]);
+    if (rows.every(([scored, stored]) => stored >= scored)) return null;
+    return rows.every(([, stored]) => stored <= 1)
+      ? "These results keep the images of at most one snapshot a method, so that the slider moves the curves alone."
+      : "The images of some snapshots are not kept; a row then shows the nearest that are, and says so.";
+  }
+
   row(label, look, details, sheet, count, opens, more = "") {
     const tiles = Array.from({ length: count }, (_, latent) => {
       const tile = opens

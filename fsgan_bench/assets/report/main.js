@@ -40,6 +40,8 @@ function draw() {
   drawLegend();
   charts.forEach((chart) => chart.draw());
   grid.draw();
+  const notes = [grid.missing(), ...page.imageNotes, task().attribution];
+  fill(byId("grid-notes"), notes.filter((note) => note).map((note) => make("li", {}, note)));
   drawTables();
   drawTicks();
   move();
@@ -57,8 +59,6 @@ function drawTask() {
   options(byId("seed"), [["mean", mean], ...seeds.map((seed) => [String(seed), String(seed)])], state.seed);
   byId("axis").value = state.linear ? "linear" : "root";
   fill(byId("curve-notes"), [...marks(variants), ...task().notes].map((note) => make("li", {}, note)));
-  const credit = task().attribution ? [task().attribution] : [];
-  fill(byId("grid-notes"), [...page.imageNotes, ...credit].map((note) => make("li", {}, note)));
   byId("heading").textContent = task().title;
   drawTroubles();
   drawCards();

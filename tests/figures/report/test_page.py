@@ -123,6 +123,22 @@ def test_a_tile_opens_its_noise_along_the_adaptation(made_page: Path, open_page:
     assert not dialog.is_visible()
 
 
+def test_images_that_are_not_kept_are_said_to_be_missing(
+    writer: Any, open_page: Any, tmp_path: Path
+) -> None:
+    writer.task()
+    for at in writer.cell("tgan", snapshots=(0, 25, 50)).glob("grids/*.png"):
+        if at.stem != "000050":
+            at.unlink()
+    page = open_page(report.write(load(writer.folder), tmp_path / "one.html")).page
+    assert "at most one snapshot a method" in page.inner_text("#grid-notes")
+    writer.cell("cdc", snapshots=(0, 25, 50))
+    page = open_page(report.write(load(writer.folder), tmp_path / "two.html")).page
+    assert "some snapshots are not kept" in page.inner_text("#grid-notes")
+    page.click('#legend button[data-method="TGAN"]')
+    assert "not kept" not in page.inner_text("#grid-notes")
+
+
 def test_what_went_wrong_is_said(made_page: Path, open_page: Any) -> None:
     page = open_page(made_page).page
     said = page.inner_text("#troubles")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,29 @@ def test_a_run_that_goes_on_has_its_page(
         wait(lambda: said)
     assert "The report is not kept current" in said[0] and "scores.jsonl" in said[0]
     assert not path.exists()
+
+
+def test_the_end_of_a_run_waits_for_no_page(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "too late"
+
+    monkeypatch.setattr("fsgan_bench.report.page.make", slow)
+    monkeypatch.setattr("fsgan_bench.report.live.PATIENCE_SECONDS", 0.1)
+    writer.task()
+    path = tmp_path / "report.html"
+    with LiveReport([writer.cell("tgan")], path, print, pause=0.01) as live:
+        live.begin({})
+        assert begun.wait(60)
+    path.write_text("the last page")
+    go_on.set()
+    live.thread.join(60)
+    assert path.read_text() == "the last page"
 
 
 def test_a_strip_that_is_damaged_and_a_folder_in_the_way(writer: Any, tmp_path: Path) -> None:
