@@ -44,20 +44,24 @@ poll_seconds = 0.5
 """
 
 SLOW = '''
-"""Plain fine-tuning that takes its time, so that something can happen meanwhile."""
+"""Plain fine-tuning that takes its time while a file is there, so that something can happen."""
 import time
+from pathlib import Path
 from fsgan_bench import Method
+
+HOLD = Path({hold!r})
 
 
 class Slow(Method):
     name, title, version, paper = "slow", "Slow", "1", "nobody 2026"
 
     def generator_loss(self, session):
-        time.sleep(0.3)
+        if HOLD.exists():
+            time.sleep(2)
         return super().generator_loss(session)
 '''
 
-WAIT = 3000
+WAIT = 1200
 """Seconds, for machines that do other work."""
 
 
@@ -140,10 +144,18 @@ def start(suite: Path, image_cache: Path, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Path:
-    """A plugin file with a method whose cells last a while."""
+def hold(tmp_path: Path) -> Path:
+    """A file: while it is there, the iterations of ``slow`` take two seconds each."""
+    path = tmp_path / "hold"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def slow(tmp_path: Path, hold: Path) -> Path:
+    """A plugin file with a method whose cells last as long as ``hold`` is there."""
     path = tmp_path / "slow.py"
-    path.write_text(SLOW)
+    path.write_text(SLOW.format(hold=str(hold)))
     return path
 
 

@@ -54,7 +54,7 @@ def nodes() -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_a_lost_nodes_cell_goes_on_elsewhere(
-    nodes: Any, start: Start, slow: Path, tmp_path: Path
+    nodes: Any, start: Start, slow: Path, hold: Path, tmp_path: Path
 ) -> None:
     cluster, (_, doomed) = nodes
     profile = tmp_path / "ray.toml"
@@ -64,6 +64,7 @@ def test_a_lost_nodes_cell_goes_on_elsewhere(
     run = start(out, *asked, "--executor", f"ray:{profile}", "--address", cluster.address)
     wait_for(lambda: len(list(out.glob("*/*/*/*/scores.jsonl"))) == 2, WAIT)
     cluster.remove_node(doomed, allow_graceful=False)
+    hold.unlink()
     said = run.finish()
     assert "its node or process was lost" in said and "retry 1 of 2" in said
     start(tmp_path / "local", *asked, "--jobs", cores()).finish()

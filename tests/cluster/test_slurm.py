@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from fsgan_bench.system.machine import cores
 
 from .conftest import WAIT, Start, cells, content, told
 from .slurm_cluster import Cluster, states, wait_for
+
+STARTING = ": starting on "
+"""What a run says of a cell: that it watches its job."""
 
 
 def running() -> list[str]:
@@ -76,7 +80,7 @@ def test_packed_cells_have_the_bytes_of_the_local_run(
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_seven_cells_through_all_that_can_happen(
-    cluster: Cluster, start: Start, profile: Path, slow: Path, tmp_path: Path
+    cluster: Cluster, start: Start, profile: Path, slow: Path, hold: Path, tmp_path: Path
 ) -> None:
     earlier = states().keys()
     cells_asked = ("--methods", "slow", "--plugin", slow, "--seeds", "0-6", "--iterations", 60)
@@ -87,7 +91,7 @@ def test_seven_cells_through_all_that_can_happen(
     def log(what: str) -> None:
         told(f"[{time.strftime('%H:%M:%S')}] {what}; {states()}")
 
-    wait_for(lambda: len(running()) == 2, WAIT)
+    wait_for(lambda: len(running()) == 2 and STARTING in run.said, WAIT)
     assert len(states().keys() - earlier) == 8, (
         "the preparing job and seven cells: joining submits nothing"
     )
@@ -117,9 +121,12 @@ def test_seven_cells_through_all_that_can_happen(
     wait_for(lambda: states()[lost] != "RUNNING", WAIT)
     log(f"node n2 is down, {lost} waits for another node")
     cluster.start_node("n2")
+    hold.unlink()
 
     said = run.finish(code=1)
-    assert said.count("its job was cancelled (scancel)") == 2, "once as news, once at the end"
+    (named,) = re.findall(r"^(Slow seed \d) failed: its job was cancelled \(scancel\)$", said, re.M)
+    assert f"{named}: failed: its job was cancelled (scancel)" in said, "as news, when it happens"
+    assert "1 of 7 cell(s) failed" in said
     assert len(list(tmp_path.glob("slurm/*/*/*/*/DONE"))) == 6
     start(*there).finish()
     start(tmp_path / "local", *cells_asked, "--jobs", cores()).finish()
