@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fsgan_bench.training.session import Session
     from fsgan_bench.training.streams import Streams
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Architecture",

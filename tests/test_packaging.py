@@ -121,6 +121,11 @@ def test_the_changelog_has_this_version() -> None:
     assert f"## [{fsgan_bench.__version__}]" in changelog
 
 
+def test_the_citation_has_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {fsgan_bench.__version__}\n" in citation
+
+
 def test_the_example_method_trains(
     tmp_path: Path, networks: tuple[Generator, Discriminator], few_shot: Images
 ) -> None:
