@@ -11,11 +11,11 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from fsgan_bench.data.entries import Contents, Entry, Unusable, images, refusing
+from fsgan_bench.data.entries import Contents, Entry, Unusable, images, refusing, some
 from fsgan_bench.data.lmdb_sets import is_lmdb, lmdb_contents
 from fsgan_bench.data.signatures import (
     HEAD,
@@ -33,9 +33,6 @@ from fsgan_bench.system.paths import exists
 
 MAX_ENTRY_BYTES = 64 * 2**20
 """What an entry of an archive may unpack to."""
-
-NAMED = 3
-"""How many files a note names."""
 
 
 @contextlib.contextmanager
@@ -111,14 +108,14 @@ class _Sorter:
     def contents(self) -> Contents:
         if self.hidden:
             count = sum(self.hidden.values())
-            where = _some(sorted(self.hidden))
+            where = some(sorted(self.hidden))
             self.notes.append(
                 f"Passed over as hidden or a system's own: {images(count)} ({where})."
             )
         if self.others:
             many = len(self.others)
             self.notes.append(
-                f"Passed over as no image: {many} file{'s' * (many > 1)} ({_some(self.others)})."
+                f"Passed over as no image: {many} file{'s' * (many > 1)} ({some(self.others)})."
             )
         return Contents(sorted(self.entries, key=lambda entry: entry.name), tuple(self.notes))
 
@@ -127,11 +124,6 @@ def _begins_like_an_image(head: Callable[[], bytes]) -> bool:
     with contextlib.suppress(Unusable):
         return kind_of(head()) is not None
     return False
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
 
 
 def _folder_contents(root: Path) -> Contents:
@@ -149,7 +141,7 @@ def _folder_contents(root: Path) -> Contents:
     if loose and below:
         sorter.notes.append(f"Read: {images(loose)} at the top and {below:,} in subfolders.")
     if databases:
-        sorter.notes.append(f"An LMDB in it is a set of its own: {_some(databases)}.")
+        sorter.notes.append(f"An LMDB in it is a set of its own: {some(databases)}.")
     return sorter.contents()
 
 
@@ -182,7 +174,7 @@ def _files(root: Path, notes: list[str]) -> Iterator[Path]:
         folders[:] = kept
         yield from (base / name for name in sorted(names))
     if again:
-        notes.append(f"Passed over as a link to a folder that is read already: {_some(again)}.")
+        notes.append(f"Passed over as a link to a folder that is read already: {some(again)}.")
 
 
 def _read_file(path: Path, most: int = -1) -> bytes:

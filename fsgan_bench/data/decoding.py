@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from fsgan_bench.data.entries import Unusable
 from fsgan_bench.data.images import to_square
-from fsgan_bench.data.signatures import FORMATS, HEAD, what_else
+from fsgan_bench.data.signatures import FORMATS, HEAD, kind_of, what_else
 from fsgan_bench.errors import UserError
 
 MIN_SIDE = 8
@@ -21,6 +23,24 @@ METADATA_BYTES = 64 * 2**20
 
 # Pillow gives up at 1 MiB a text, which editing histories and prompts of diffusion models exceed.
 PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, METADATA_BYTES)
+
+
+_OF_SEVERAL = ("GIF", "TIFF", "WEBP", "PNG")
+
+
+def pictures(content: bytes) -> int:
+    """How many pictures an encoded file holds: an animation's frames, or pages; 1 if it is damaged.
+
+    The second picture that phones put into a JPEG counts for none.
+    """
+    kind = kind_of(content[:HEAD])
+    if kind not in _OF_SEVERAL:
+        return 1
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content), formats=(kind,)) as file:
+            return int(getattr(file, "n_frames", 1))
+    return 1
 
 
 def square(content: bytes, size: int, formats: tuple[str, ...] = FORMATS) -> NDArray[np.uint8]:

@@ -6,6 +6,9 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+NAMED = 3
+"""How many files a note names."""
+
 
 class Unusable(Exception):
     """One entry that cannot be used; the message says why in a few words."""
@@ -30,6 +33,12 @@ class Contents:
 def images(count: int) -> str:
     """``1 image``, ``2 images``."""
     return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of the names, quoted, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
 
 
 def refusing(reason: str) -> Callable[[], bytes]:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from fsgan_bench.data.cache import cache_dir, cached_array, release
 from fsgan_bench.data.containers import open_entries
-from fsgan_bench.data.decoding import square
-from fsgan_bench.data.entries import Entry, Unusable
+from fsgan_bench.data.decoding import pictures, square
+from fsgan_bench.data.entries import Entry, Unusable, some
 from fsgan_bench.data.images import Images, content_hashes
 from fsgan_bench.data.near import WIDTH, Thumbnails, thumbnails
 from fsgan_bench.data.signatures import formats_of
@@ -196,8 +196,21 @@ def find_images(path: str | os.PathLike[str], size: int) -> ImageFiles:
     source = Path(path)
     with open_entries(source, size) as contents:
         names = tuple(entry.name for entry in contents.entries)
-        digests = tuple(_digest(entry) for entry in contents.entries)
-        return ImageFiles(source, size, names, digests, contents.notes)
+        digests: list[str | None] = []
+        several: list[str] = []
+        for entry in contents.entries:
+            try:
+                content = entry.read()
+            except Unusable:  # which decoding reports
+                digests.append(None)
+                continue
+            digests.append(hashlib.sha256(content).hexdigest())
+            if pictures(content) > 1:
+                several.append(entry.name)
+        notes = contents.notes
+        if several:
+            notes = (*notes, f"Read of files with several pictures: the first ({some(several)}).")
+        return ImageFiles(source, size, names, tuple(digests), notes)
 
 
 def load_images(
@@ -259,14 +272,6 @@ def read_images(
         repeats=len(repeated),
         notes=files.notes,
     )
-
-
-def _digest(entry: Entry) -> str | None:
-    """SHA-256 of an entry's bytes; None if it cannot be read, which decoding reports."""
-    try:
-        return hashlib.sha256(entry.read()).hexdigest()
-    except Unusable:
-        return None
 
 
 def _key(names: Sequence[str], digests: Sequence[str | None]) -> str:

@@ -102,6 +102,19 @@ def test_content_decides_and_no_suffix(put: Callable[..., Path], name: str, form
     assert np.array_equal(found.images[found.names.index(name)], expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "format"), [("0.gif", "GIF"), ("0.tif", "TIFF"), ("0.png", "PNG"), ("0.webp", "WEBP")]
+)
+def test_of_several_pictures_the_first_is_read(
+    put: Callable[..., Path], name: str, format: str
+) -> None:
+    first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
+    content = encoded(first, format, save_all=True, append_images=[second])
+    found = read_images(put({name: content, "1.png": encoded(picture(0), "PNG")}), 8)
+    assert found.images[found.names.index(name), 4, 4].argmax() == 0
+    assert found.notes == (f"Read of files with several pictures: the first ('{name}').",)
+
+
 def test_what_stays_out_is_named(put: Callable[..., Path]) -> None:
     files = {"0.png": encoded(picture(0), "PNG"), "a.svg": b"<svg/>", "b.npy": b"\x93NUMPY"}
     companions = {"labels.csv": b"1", "dataset.json": b"{}", "README": b"", "Thumbs.db": b""}
