@@ -543,6 +543,18 @@ class TwoRates(Plain):
         return [{"params": others}, {"params": [constant], "lr": 0.5, "betas": (0.0, 0.9)}]
 
 
+def test_the_generator_may_be_slower_than_the_discriminator(make_session: MakeSession) -> None:
+    plain, slow = make_session(RECIPE), make_session(replace(RECIPE, generator_rate=0.1))
+    rates = [
+        [
+            optimizer.param_groups[0]["lr"]
+            for optimizer in (s.generator_optimizer, s.discriminator_optimizer)
+        ]
+        for s in (plain, slow)
+    ]
+    assert rates[1] == [pytest.approx(0.1 * rates[0][0]), rates[0][1]]
+
+
 def test_groups_may_have_their_own_rate(make_session: MakeSession) -> None:
     session = make_session(method=TwoRates)
     before = session.generator.input.input.detach().clone()

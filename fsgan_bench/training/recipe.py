@@ -18,6 +18,8 @@ class Recipe:
         batch: images a step.
         learning_rate: Adam's, of generator and discriminator, before the lazy-regularisation
             correction (rate and betas shrink by ``every / (every + 1)``).
+        generator_rate: the generator's learning rate as a multiple of ``learning_rate`` (two
+            time-scale update rule, Heusel et al. 2017). A method's own rates stay as they are.
         r1_gamma: weight of the R1 penalty, applied every ``r1_every`` iterations.
         r1_every: period of the R1 penalty in iterations; 0 switches it off.
         path_length_weight: weight of path-length regularisation.
@@ -46,6 +48,7 @@ class Recipe:
 
     batch: int = 4
     learning_rate: float = 0.002
+    generator_rate: float = 1.0
     r1_gamma: float = 10.0
     r1_every: int = 16
     path_length_weight: float = 2.0
@@ -63,7 +66,7 @@ class Recipe:
         for name in ("batch", "path_length_batch_shrink"):
             if not 1 <= (count := getattr(self, name)) <= MAX_BATCH:
                 raise ValueError(f"{name} must lie in 1 to {MAX_BATCH:,}, not {count:,}")
-        for name in ("learning_rate", "ema_half_life"):
+        for name in ("learning_rate", "generator_rate", "ema_half_life"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"{name} must be a finite number above 0, not {value}")
         for name in ("r1_gamma", "r1_every", "path_length_weight", "path_length_every"):
@@ -73,10 +76,10 @@ class Recipe:
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must lie in 0 to 1, not {value}")
 
-    def adam(self, every: int) -> tuple[float, tuple[float, float]]:
-        """Learning rate and betas of Adam beside a regulariser of period ``every``."""
+    def adam(self, every: int, multiple: float = 1.0) -> tuple[float, tuple[float, float]]:
+        """``multiple`` of the learning rate, and Adam's betas, beside a regulariser of a period."""
         ratio = every / (every + 1) if every else 1.0
-        return self.learning_rate * ratio, (0.0, 0.99**ratio)
+        return multiple * self.learning_rate * ratio, (0.0, 0.99**ratio)
 
     @property
     def ema_weight(self) -> float:

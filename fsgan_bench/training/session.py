@@ -107,7 +107,7 @@ class Session:
         self.generator_optimizer = adam(
             self.generator_side,
             method.generator_groups(self),
-            *recipe.adam(recipe.path_length_every),
+            *recipe.adam(recipe.path_length_every, recipe.generator_rate),
         )
         self.discriminator_optimizer = adam(
             self.discriminator_side,
