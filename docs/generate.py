@@ -1,4 +1,7 @@
-"""What the site quotes from ``results/reference/``: tables, figures and a curve a method."""
+"""What the site quotes from ``results/reference/``: tables, figures and a curve a method.
+
+``python docs/generate.py`` writes the tables of ``results/reference/README.md`` again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,15 @@ from fsgan_bench.results.reader import load_results
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "avatars"
 PANELS = ("realisticness", "intra_lpips")
+SHOTS = 10
+METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
+LINES = ("source", "real", "ideal")
+TABLES = {
+    "final": {"realisticness": "p_t", "intra_lpips": "intra-LPIPS"},
+    "kept": {"correspondence": "to the ideal", "structure": "structure"},
+}
+"""The columns of each table in the page of the reference results, by the name in its marks."""
+
 NOTHING = "The reference results hold no finished run of it.\n"
 
 
@@ -20,10 +32,66 @@ def main(out: Path) -> None:
     """Write ``results.md`` and ``methods/NAME.md`` with their pictures below ``out``."""
     (out / "methods").mkdir(parents=True, exist_ok=True)
     (out / "results.md").write_text(_results(out), encoding="utf-8")
-    scores = load_results(REFERENCE)
-    done = scores[scores["status"].isin(("", "DONE"))]
+    scores = compared(load_results(REFERENCE))
     for name in method_entries():
-        (out / "methods" / f"{name}.md").write_text(_method(done, name, out), encoding="utf-8")
+        (out / "methods" / f"{name}.md").write_text(_method(scores, name, out), encoding="utf-8")
+
+
+def compared(scores: pd.DataFrame) -> pd.DataFrame:
+    """What compares methods: finished cells with ``SHOTS`` images, and no ablations.
+
+    Of a method's settings on a target, those with the most seeds.
+    """
+    done = scores[scores["status"].isin(("", "DONE")) & (scores["shots"] == SHOTS)]
+    seeds = done.groupby(["target", "method", "variant"])["seed"].nunique()
+    kept = seeds.groupby(["target", "method"]).idxmax()
+    keys = pd.MultiIndex.from_frame(done[["target", "method", "variant"]])
+    of_those: pd.DataFrame = done.loc[keys.isin(kept)]
+    return of_those
+
+
+def tables(text: str, scores: pd.DataFrame) -> str:
+    """A page with its tables made again, each between its marks."""
+    for name, columns in TABLES.items():
+        before, mark, rest = text.partition(f"<!-- {name} -->\n\n")
+        _, end, after = rest.partition("\n<!-- end -->")
+        assert mark and end, f"the page lacks the marks of {name!r}"
+        text = before + mark + _table(scores, columns) + end + after
+    return text
+
+
+def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
+    """The last snapshots, a row a method and a reference line, columns for each target."""
+    ends = scores[scores["metric"].isin(columns)].dropna(subset=["value"])
+    last = ends[ends["kind"] == "method"]
+    last = last[last["iteration"] == last.groupby("target")["iteration"].transform("max")]
+    targets = [t for t in ("sketches", "watercolours", "ink") if t in set(last["target"])]
+    means = pd.concat([last, ends[ends["kind"] == "reference"]]).groupby(
+        ["method", "target", "metric"]
+    )["value"]
+    found = means.agg(["mean", "std"])
+    shown = [
+        (target, metric)
+        for target in targets
+        for metric in columns
+        if (METHODS[0], target, metric) in found.index
+    ]
+    heads = [f"{target}: {columns[metric]}" for target, metric in shown]
+    rows = [["", *heads]]
+    entries = method_entries()
+    titles = {name: entries[name].load().title for name in METHODS}
+    for name in (*titles, *LINES):
+        keys = [(name, *place) for place in shown]
+        if any(key in found.index for key in keys):
+            cells = [_cell(found.loc[key]) if key in found.index else "" for key in keys]
+            rows.append([titles.get(name, f"*{name}*"), *cells])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---|" + "---:|" * len(shown), *lines[1:], ""])
+
+
+def _cell(score: pd.Series) -> str:
+    spread = "" if pd.isna(score["std"]) else f" ± {score['std']:.2f}"
+    return f"{score['mean']:.2f}{spread}"
 
 
 def _results(out: Path) -> str:
@@ -74,3 +142,9 @@ def _curves(scores: pd.DataFrame, name: str, path: Path) -> None:
         axis.set(title=metric, xlabel=f"iterations ({target})")
     figure.savefig(path, dpi=100)
     plt.close(figure)
+
+
+if __name__ == "__main__":
+    page = REFERENCE.parent / "README.md"
+    scores = compared(load_results(REFERENCE))
+    page.write_text(tables(page.read_text(encoding="utf-8"), scores), encoding="utf-8")

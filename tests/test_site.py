@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -29,3 +30,13 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         for tag in LOADED.finditer(page.read_text(encoding="utf-8")):
             assert not tag["url"].startswith(("http", "//")), f"{page.name} loads {tag['url']}"
     assert "<math" in (site / "methods" / "dcl.html").read_text(encoding="utf-8")
+
+
+def test_quoted_tables_are_those_of_the_results() -> None:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec and spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    text = (generate.REFERENCE.parent / "README.md").read_text(encoding="utf-8")
+    scores = generate.compared(generate.load_results(generate.REFERENCE))
+    assert generate.tables(text, scores) == text, "python docs/generate.py writes them again"
