@@ -157,7 +157,7 @@ class Balancing(Method):
 
     def _rebel(self, session: Session) -> Rebel:
         if self.rebel is None:
-            generator = session.averaged["generator"]
+            generator = cast(Generator, session.averaged["generator"])
             rate = session.recipe.learning_rate
             batch = session.recipe.batch
             self.rebel = Rebel(generator, rate, self.config.rebel_life, batch)
