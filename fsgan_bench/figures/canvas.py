@@ -110,11 +110,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def _save_png(figure: Figure, path: Path) -> None:
-    """Opaque and packed tightly: an eighth smaller than matplotlib's own."""
+    """Opaque: a tenth smaller than matplotlib's own. Packing tighter takes four times as long."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI, pil_kwargs={"compress_level": 0})
     opaque = Image.open(drawn).convert("RGB")
-    opaque.save(path, format="PNG", dpi=(DPI, DPI), optimize=True)
+    opaque.save(path, format="PNG", dpi=(DPI, DPI))
 
 
 def wrap(notes: Sequence[str], width: float) -> list[str]:

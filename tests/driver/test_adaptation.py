@@ -291,7 +291,7 @@ def test_temporary_files_of_the_killed_are_deleted(planned: tuple[Task, Cell]) -
 @pytest.mark.slow
 def test_memory_does_not_grow(planned: tuple[Task, Cell]) -> None:
     task, cell = planned
-    long = replace(cell, iterations=2000, snapshots=snapshot_schedule(2000, 20))
+    long = replace(cell, iterations=200, snapshots=snapshot_schedule(200, 20))
     sizes: list[int] = []
 
     def measure(event: Event) -> None:
