@@ -14,8 +14,9 @@ from torch import Tensor
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Layer, Synthesis
+from fsgan_bench.training.latents import Latents
 from fsgan_bench.training.look import SOLID, Look
-from fsgan_bench.training.method import Latents, Losses
+from fsgan_bench.training.method import Losses
 from fsgan_bench.training.session import Session
 
 L = TypeVar("L", bound=Layer)

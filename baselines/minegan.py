@@ -8,8 +8,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from fsgan_bench.training.latents import Latents
 from fsgan_bench.training.look import Look
-from fsgan_bench.training.method import Latents, Method
+from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
 

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.layers import ConvLayer
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Layer
-from fsgan_bench.training.method import Latents, Method
+from fsgan_bench.stylegan2.networks import Discriminator, Layer
+from fsgan_bench.training.latents import Latents
+from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
 

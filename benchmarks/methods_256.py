@@ -27,7 +27,8 @@ def measure(name: str, iterations: int, threads: int, batch: int, numerics: Any)
     from fsgan_bench.plugins.methods import method_entries
     from fsgan_bench.plugins.settings import build_config
     from fsgan_bench.results.cell import Cell
-    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+    from fsgan_bench.stylegan2.architecture import Architecture
+    from fsgan_bench.stylegan2.networks import Discriminator, Generator
     from fsgan_bench.system.machine import peak_resident, prepare, resident
     from fsgan_bench.training.recipe import Recipe
     from fsgan_bench.training.session import Session

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from fsgan_bench.features.networks import load_backbone
     from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
     from fsgan_bench.results.reader import load_results
+    from fsgan_bench.stylegan2.architecture import Architecture
     from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
-    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator, Synthesis
+    from fsgan_bench.stylegan2.networks import Discriminator, Generator, Synthesis
     from fsgan_bench.stylegan2.ops import EqualConv2d, EqualLinear, ModulatedConv2d
     from fsgan_bench.training.averages import frozen_copy
     from fsgan_bench.training.fisher import diagonal_fisher
+    from fsgan_bench.training.latents import Latents
     from fsgan_bench.training.look import Look
-    from fsgan_bench.training.method import Latents, Method
+    from fsgan_bench.training.method import Method
     from fsgan_bench.training.optimisation import Losses
     from fsgan_bench.training.recipe import Recipe
     from fsgan_bench.training.session import Session
@@ -74,12 +76,14 @@ _NAMES = {
     "metrics.metric": ("Measured", "Metric", "Value", "Yardstick"),
     "results.reader": ("load_results",),
     "stylegan2.losses": ("discriminator_adversarial", "generator_adversarial"),
-    "stylegan2.networks": ("Architecture", "Discriminator", "Generator", "Synthesis"),
+    "stylegan2.architecture": ("Architecture",),
+    "stylegan2.networks": ("Discriminator", "Generator", "Synthesis"),
     "stylegan2.ops": ("EqualConv2d", "EqualLinear", "ModulatedConv2d"),
     "training.averages": ("frozen_copy",),
     "training.fisher": ("diagonal_fisher",),
     "training.look": ("Look",),
-    "training.method": ("Latents", "Method"),
+    "training.latents": ("Latents",),
+    "training.method": ("Method",),
     "training.optimisation": ("Losses",),
     "training.recipe": ("Recipe",),
     "training.session": ("Session",),

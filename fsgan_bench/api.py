@@ -18,6 +18,7 @@ import pandas as pd
 from fsgan_bench.data.images import Images, check_images
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
@@ -104,7 +105,7 @@ def run(
         check_writable(plan.request.out)
     for task in plan.to_prepare if plan.executor.here else ():
         with owned(task.folder, patience=-1):
-            task.prepare()
+            prepare(task)
     failures = {**plan.broken}
     if plan.to_run:
         failures |= run_plan(plan, _Teller(say))

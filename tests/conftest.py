@@ -13,7 +13,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from fsgan_bench.data.images import Images
-    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+    from fsgan_bench.stylegan2.architecture import Architecture
+    from fsgan_bench.stylegan2.networks import Discriminator, Generator
 
 # For this process, for pytest's workers and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -53,7 +54,7 @@ def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def architecture() -> Architecture:
     """A pair at 16x16 small enough to train in a test."""
-    from fsgan_bench.stylegan2.networks import Architecture
+    from fsgan_bench.stylegan2.architecture import Architecture
 
     return Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8: 8, 16: 4})
 

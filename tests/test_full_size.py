@@ -9,7 +9,8 @@ import pytest
 
 from baselines.tgan import TGAN
 from fsgan_bench.contract.trial import train
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams

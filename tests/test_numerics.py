@@ -17,7 +17,8 @@ from baselines.tgan import TGAN
 from fsgan_bench.contract.trial import train
 from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.method import Diverged, Losses, Method
 from fsgan_bench.training.numerics import COMPILERS, COMPILES_SINCE, Numerics
 from fsgan_bench.training.recipe import Recipe

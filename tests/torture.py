@@ -35,11 +35,13 @@ from rich.table import Table
 from fsgan_bench.driver.adaptation import Adaptation  # noqa: F401
 from fsgan_bench.driver.events import Failed
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import file_hash
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import LOCK
@@ -90,7 +92,7 @@ def main() -> None:
     deadline = time.monotonic() + 60 * options.minutes
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        jobs = prepare(Path(folder))
+        jobs = prepare_jobs(Path(folder))
         enough = -(-options.trials // len(jobs))
         tallies: list[Tally] = []
         lanes = [jobs[lane :: options.jobs] for lane in range(min(options.jobs, len(jobs)))]
@@ -117,7 +119,7 @@ def show(tallies: list[Tally]) -> None:
     Console(width=100).print(table)
 
 
-def prepare(folder: Path) -> list[Job]:
+def prepare_jobs(folder: Path) -> list[Job]:
     """A job for each method, on a task that is loaded in this process and all forked from it."""
     with Streams(1).initialising("networks"):
         shape = Architecture(32, 8, 2, {4: 8, 8: 8, 16: 8, 32: 4})
@@ -130,7 +132,7 @@ def prepare(folder: Path) -> list[Job]:
     )
     task, _ = plan.cells[0]
     assert load_task(task.request) is task
-    task.prepare()
+    prepare(task)
     return [Job(cell, cell.folder(task.folder), task.request, (), 1) for _, cell in plan.cells]
 
 

@@ -17,7 +17,7 @@ from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS
 
 if TYPE_CHECKING:
     from fsgan_bench.driver.task import Task
-    from fsgan_bench.snapshots.imports import Import
+    from fsgan_bench.snapshots.checkpoint_files import Import
 
 
 @cloup.command()
@@ -105,7 +105,7 @@ def evaluate(
     if images is None and not generators:
         _show_perfect(task, as_json)
         return
-    from fsgan_bench.snapshots.imports import Import, find_checkpoints
+    from fsgan_bench.snapshots.checkpoint_files import Import, find_checkpoints
 
     if images is not None:
         name = title or images.resolve().stem
@@ -141,6 +141,7 @@ def _task(target: str | None, options: dict[str, Any]) -> Task:
 
 
 def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
+    from fsgan_bench.driver.preparation import prepare
     from fsgan_bench.figures.drawing import draw
     from fsgan_bench.results.reader import load
     from fsgan_bench.snapshots.imports import import_cell
@@ -154,7 +155,7 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
 
     check_writable(task.request.root)
     with owned(task.folder, patience=-1):
-        task.prepare()
+        prepare(task)
     for note in task.notes:
         say(f"{task.target.name}: {note}")
     found = [import_cell(task, each, say) for each in wanted]

@@ -239,6 +239,7 @@ def carry_out(
 
 def prepare_here(plan: Plan, console: Console) -> None:
     """Prepare the tasks in this process."""
+    from fsgan_bench.driver.preparation import prepare
     from fsgan_bench.system.locks import owned
 
     for task in plan.to_prepare:
@@ -246,7 +247,7 @@ def prepare_here(plan: Plan, console: Console) -> None:
             console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
             owned(task.folder, patience=-1),
         ):
-            task.prepare()
+            prepare(task)
         for note in task.notes:
             click.echo(f"{task.target.name}: {note}", err=True)
 

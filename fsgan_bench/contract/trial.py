@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fsgan_bench.plugins.settings import build_config
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe

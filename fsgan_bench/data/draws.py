@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsgan_bench.data.entries import images
+from fsgan_bench.data.fingerprints import Fingerprints
 from fsgan_bench.data.near import copies, first_of_each
-from fsgan_bench.data.sources import Fingerprints, ImageFiles
+from fsgan_bench.data.sources import ImageFiles
 from fsgan_bench.data.splits import seeded_order
 
 

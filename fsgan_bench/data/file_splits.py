@@ -11,8 +11,9 @@ from pathlib import Path
 
 from fsgan_bench.data.draws import Drawn, Left, draw_distinct
 from fsgan_bench.data.entries import images
+from fsgan_bench.data.fingerprints import Fingerprints
 from fsgan_bench.data.near import first_of_each
-from fsgan_bench.data.sources import Fingerprints, ImageFiles, find_images
+from fsgan_bench.data.sources import ImageFiles, find_images
 from fsgan_bench.data.splits import Splits, disjoint, few_shot_order
 from fsgan_bench.errors import UserError
 

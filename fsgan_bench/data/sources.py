@@ -15,12 +15,12 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from fsgan_bench.data.cache import cache_dir, cached_array, release
+from fsgan_bench.data.cache import cache_dir, cached_array
 from fsgan_bench.data.containers import open_entries
 from fsgan_bench.data.decoding import pictures, square
 from fsgan_bench.data.entries import Entry, Unusable, some
+from fsgan_bench.data.fingerprints import FINGERPRINT, ROW_BYTES, Fingerprints, fingerprint_rows
 from fsgan_bench.data.images import Images, content_hashes
-from fsgan_bench.data.near import WIDTH, Thumbnails, thumbnails
 from fsgan_bench.data.signatures import formats_of
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.json_files import json_hash
@@ -28,11 +28,8 @@ from fsgan_bench.system.json_files import json_hash
 PREPROCESSING = 1
 """Raised whenever the same file would give other pixels."""
 
-FINGERPRINT = 1
-"""Raised whenever the same pixels would have another fingerprint."""
-
-NAMED = 10
-"""How many unusable files an error names."""
+LISTED = 10
+"""How many unusable images an error lists."""
 
 BLOCK = 64
 """Images that are decoded at a time."""
@@ -41,25 +38,7 @@ MANY = 10_000
 """Sets of more images than these are ordered by their files' bytes, so that only what is drawn of
 them has to be decoded; smaller ones by pixels, whatever they are encoded as."""
 
-HASH_BYTES = 32
-
 Repeats = Literal["refuse", "drop", "keep"]
-
-
-@dataclass(frozen=True, eq=False)
-class Fingerprints:
-    """What tells images apart: the hash of each one's pixels (hex), and its thumbnail."""
-
-    hashes: tuple[str, ...]
-    thumbnails: Thumbnails
-
-    @classmethod
-    def none(cls) -> Fingerprints:
-        return cls((), np.empty((0, WIDTH), dtype=np.uint8))
-
-    def __getitem__(self, chosen: Sequence[int] | NDArray[np.intp]) -> Fingerprints:
-        indices = [int(index) for index in chosen]
-        return Fingerprints(tuple(self.hashes[i] for i in indices), self.thumbnails[indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +89,14 @@ class ImageFiles:
         """
         rows = cached_array(
             self._stored(chosen, f".fingerprints{FINGERPRINT}"),
-            (len(chosen), HASH_BYTES + WIDTH),
-            lambda: map(_fingerprints, self._decoded(chosen, repeats)),
+            (len(chosen), ROW_BYTES),
+            lambda: map(fingerprint_rows, self._decoded(chosen, repeats)),
         )
-        hashes = tuple(row.tobytes().hex() for row in rows[:, :HASH_BYTES])
+        fingerprints = Fingerprints.from_rows(rows)
         if repeats == "refuse":
             names = [self.names[index] for index in chosen]
-            _refuse(self.path, names, _repeats(names, hashes))
-        return Fingerprints(hashes, np.array(rows[:, HASH_BYTES:]))
+            _refuse(self.path, names, _repeats(names, fingerprints.hashes))
+        return fingerprints
 
     def order_keys(self, *, whole: bool) -> list[str]:
         """What a seeded draw sorts the images by.
@@ -178,13 +157,6 @@ class ImageSet:
     hashes: tuple[str, ...]
     repeats: int
     notes: tuple[str, ...] = ()
-
-
-def fingerprints_of(images: Images) -> Fingerprints:
-    """The fingerprints of images [N, H, W, 3]."""
-    found = Fingerprints(tuple(content_hashes(images)), thumbnails(images))
-    release(images)
-    return found
 
 
 def find_images(path: str | os.PathLike[str], size: int) -> ImageFiles:
@@ -278,12 +250,6 @@ def _key(names: Sequence[str], digests: Sequence[str | None]) -> str:
     return json_hash([PREPROCESSING, PIL.__version__, list(names), list(digests)])
 
 
-def _fingerprints(images: Images) -> NDArray[np.uint8]:
-    digests = [bytearray.fromhex(digest) for digest in content_hashes(images)]
-    hashes = np.array(digests, dtype=np.uint8).reshape(len(images), HASH_BYTES)
-    return np.concatenate([hashes, thumbnails(images)], axis=1)
-
-
 def _repeats(
     names: Sequence[str], hashes: Sequence[str], skip: Container[int] = ()
 ) -> dict[int, str]:
@@ -302,8 +268,8 @@ def _refuse(source: Path, names: Sequence[str], faults: Mapping[int, str]) -> No
         return
     listed = [f"{names[index]!r} ({faults[index]})" for index in sorted(faults)]
     count = "1 image" if len(listed) == 1 else f"{len(listed)} images"
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
     raise UserError(
-        f"{source} has {count} that cannot be used: {', '.join(listed[:NAMED])}{more}; "
+        f"{source} has {count} that cannot be used: {', '.join(listed[:LISTED])}{more}; "
         "repair them or take them out."
     )

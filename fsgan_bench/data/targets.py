@@ -13,8 +13,9 @@ from fsgan_bench.data.avatars import DOMAINS, Domain, draw
 from fsgan_bench.data.draws import draw_distinct
 from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.filters import grey
+from fsgan_bench.data.fingerprints import Fingerprints, fingerprints_of
 from fsgan_bench.data.images import Images
-from fsgan_bench.data.sources import Fingerprints, find_images, fingerprints_of
+from fsgan_bench.data.sources import find_images
 from fsgan_bench.data.splits import LEAST_TO_LEARN_FROM, Splits, avatar_splits
 from fsgan_bench.system.paths import exists
 

@@ -23,7 +23,8 @@ from fsgan_bench.metrics.scorer import Scored
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles, Keep
-from fsgan_bench.results.records import SCHEMA, CellRecord
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import CellRecord
 from fsgan_bench.stylegan2.checkpoint import holds_modules, save_modules
 from fsgan_bench.system.files import (
     append_lines,
@@ -54,8 +55,8 @@ class Interrupted(Exception):
 
 def look_at(task: Task, method: Method, modules: Mapping[str, nn.Module]) -> tuple[Images, Scored]:
     """What a sampler draws for the probe batch, uint8 [N, R, R, 3], and its scores."""
-    images = task.generate(method, modules)
-    return images, task.scorer.score(images, task.generate_further(method, modules))
+    images = task.probe.generate(method, modules)
+    return images, task.scorer.score(images, task.probe.generate_further(method, modules))
 
 
 class Adaptation:

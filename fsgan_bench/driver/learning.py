@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.errors import TooFewImages
+from fsgan_bench.metrics.metric import Classifier
 from fsgan_bench.metrics.realisticness import NO_CLASSIFIER
 from fsgan_bench.plugins.classifiers import make_classifier
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The classifier of a task; None where there is too little to learn from, and why."""
+
+    classifier: Classifier | None
+    without: str = ""
 
 
 def learn(
@@ -21,20 +30,18 @@ def learn(
     ideal: Callable[[Images], Images] | None,
     device: str,
     allow_weak: bool,
-) -> tuple[Any, str]:
+) -> Learnt:
     """The classifier ``name`` of a target's images against ``rejected`` ones, by domain.
-
-    Returns:
-        it and an empty text, or None and the reason, where there is too little to learn from.
 
     Raises:
         UserError: it fails its checks and is not allowed to.
     """
     if len(splits.classifier) == 0:
-        return None, too_few(splits, "the classifier gets no image of the target", NO_CLASSIFIER)
+        reason = "the classifier gets no image of the target"
+        return Learnt(None, too_few(splits, reason, NO_CLASSIFIER))
     others = dict(rejected())
     if not others:
-        return None, NO_CLASSIFIER
+        return Learnt(None, NO_CLASSIFIER)
     try:
         classifier = make_classifier(
             name,
@@ -46,9 +53,9 @@ def learn(
         )
     except TooFewImages as error:
         reason = str(error).rstrip(".")
-        return None, too_few(splits, reason, reason)
+        return Learnt(None, too_few(splits, reason, reason))
     classifier.check_usable(allow=allow_weak)
-    return classifier, ""
+    return Learnt(classifier)
 
 
 def too_few(splits: Splits, reason: str, without: str) -> str:

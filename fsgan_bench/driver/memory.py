@@ -19,13 +19,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from fsgan_bench.driver.probe import sample_batch
 from fsgan_bench.driver.task import Task
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.pair_means import sums_bytes
 from fsgan_bench.metrics.scorer import HELD_BYTES
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.machine import resident
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.numerics import Numerics
@@ -196,7 +198,7 @@ def needs(
         fields = (cell.method, cell.config, cell.recipe, cell.numerics, cell.shots, task.resolution)
         key = repr(fields)
         if key not in rehearsed:
-            batch = min(task.sample_batch, len(task.probe))
+            batch = min(sample_batch(task.resolution), len(task.probe))
             shape = task.source.generator.architecture
             seen = rehearse(cell, methods[cell.method], shape, batch)
             scoring = max(seen.sampling, seen.kept + scoring_bytes(task))

@@ -127,6 +127,6 @@ def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
     iteration = (time.perf_counter() - began) / repeats
     began = time.perf_counter()
     share = max(1, len(task.probe) // 8)
-    task.generate(method, {"generator": session.averaged["generator"]}, share)
+    task.probe.generate(method, {"generator": session.averaged["generator"]}, share)
     seconds = time.perf_counter() - began
     return Pace(iteration, 2 * len(task.probe) / share * seconds)

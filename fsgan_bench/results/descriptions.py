@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fsgan_bench.metrics.description import MetricDescription, unknown
-from fsgan_bench.results.records import ScoreRecord
+from fsgan_bench.results.score_records import ScoreRecord
 
 
 def describe(score: ScoreRecord) -> MetricDescription:

@@ -9,14 +9,8 @@ from typing import TypeAlias
 
 from fsgan_bench.errors import UserError, printable
 from fsgan_bench.results.layout import CELL, REFERENCES, CellFiles, TaskFiles
-from fsgan_bench.results.records import (
-    CellRecord,
-    Judgement,
-    ReferenceScore,
-    SnapshotScore,
-    TaskRecord,
-    TimingRecord,
-)
+from fsgan_bench.results.records import CellRecord, TaskRecord, TimingRecord
+from fsgan_bench.results.score_records import Judgement, ReferenceScore, SnapshotScore
 from fsgan_bench.system.json_files import numbered_lines, read_json, read_text
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from fsgan_bench.results.records import SCHEMA, ManifestRecord
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import ManifestRecord
 from fsgan_bench.system.files import append_lines, file_hash, write_json
 from fsgan_bench.system.json_files import read_json
 from fsgan_bench.system.states import previous_state

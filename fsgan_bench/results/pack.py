@@ -15,7 +15,8 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles, task_folder
 from fsgan_bench.results.merge import is_result
-from fsgan_bench.results.records import SCHEMA, ManifestRecord
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import ManifestRecord
 from fsgan_bench.system.files import write_atomic
 
 PACK = "pack.json"

@@ -34,7 +34,8 @@ from fsgan_bench.results.folders import (
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.looks import cell_look, method_order
 from fsgan_bench.results.naming import add_variants, natural_order
-from fsgan_bench.results.records import ScoreRecord, TaskRecord
+from fsgan_bench.results.records import TaskRecord
+from fsgan_bench.results.score_records import ScoreRecord
 from fsgan_bench.training.look import Look
 
 __all__ = [

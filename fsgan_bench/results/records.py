@@ -1,98 +1,18 @@
-"""What the files of a results root say, typed and frozen: one record a file or a line.
-
-Each record knows the version of its form, ``schema`` in the file; files from before there was one
-are version 1 and stay readable. A file of a later version than this package writes is refused.
-"""
+"""What the files of a run folder say, but for the scores: task, cell, timing and manifest."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from fsgan_bench.errors import UserError, check_name, one_line
-from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
+from fsgan_bench.results.record import MOST, Count, Line, Name, Record, Table, Text
 from fsgan_bench.training.look import Look
-
-SCHEMA = "schema"
-
-MOST = 10**12
-"""Larger counts are a slip, and more than a figure's axis can hold."""
 
 DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
 """The metric that stands for diversity, by the suite's protocol of intra-LPIPS."""
-
-R = TypeVar("R", bound="Record")
-S = TypeVar("S", bound="ScoreRecord")
-
-
-def _name(value: object) -> str:
-    try:
-        return check_name("suite, target or method", value)
-    except UserError as error:
-        raise ValueError(str(error).rstrip(".")) from None
-
-
-def _line(value: object) -> str:
-    return "" if value is None else one_line(value)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _mapping(value: object) -> object:
-    return {} if value is None else value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-Line = Annotated[str, BeforeValidator(_line)]
-"""Text that people wrote, as one printable line; null is none."""
-Text = Annotated[str, BeforeValidator(_text)]
-Count = Annotated[int, Field(ge=0, le=MOST)]
-Table = Annotated[Mapping[str, Any], BeforeValidator(_mapping)]
-
-
-class Record(BaseModel):
-    """What one file or line says; what it holds besides is passed over."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
-
-    version_written: ClassVar[int] = 2
-    what: ClassVar[str] = "record"
-
-    form: int = Field(default=1, alias="schema", ge=1)
-
-    @classmethod
-    def parse(cls: type[R], value: Mapping[str, Any], where: str) -> R:
-        """The record in ``value``, read from the file (and line) ``where``.
-
-        Raises:
-            UserError: something is missing or of another kind, or the form is a later one.
-        """
-        try:
-            record = cls.model_validate(value)
-        except (ValidationError, RecursionError) as error:
-            raise UserError(f"{where} is not {cls.what}: {_cause(error)}.") from None
-        if record.form > cls.version_written:
-            raise UserError(
-                f"{where} was written by a later fsgan-bench (form {record.form}; this one knows "
-                f"{cls.version_written}); update to read it."
-            )
-        return record
-
-
-def _cause(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return "it is nested too deep"
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"'{place}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    return one_line(f"{place}: {message}, not {first['input']!r:.60}")
 
 
 class SourceRecord(Record):
@@ -253,11 +173,8 @@ class TimingRecord(Record):
 class ManifestRecord(Record):
     """``manifest.json``: which snapshots stay, and the SHA-256 of every file by its place.
 
-    <<<<<<< HEAD
-        ``length_matters`` tells whether the training would have been another in a longer cell.
-    =======
-        ``left_out`` are files of the cell that a pack has not taken along.
-    >>>>>>> 52d4f30 (Judge what was not trained here, and use what was)
+    ``length_matters`` tells whether the training would have been another in a longer cell,
+    ``left_out`` are files of the cell that a pack has not taken along.
     """
 
     what: ClassVar[str] = "a manifest"
@@ -266,85 +183,3 @@ class ManifestRecord(Record):
     length_matters: bool = True
     sha256: Mapping[str, str]
     left_out: Mapping[str, str] = Field(default_factory=dict)
-
-
-class ScoreRecord(Record):
-    """One metric of one set of images; NaN where a number is unknown.
-
-    ``detail`` is what the metric stores besides, ``about`` how its values are shown: None in files
-    of version 1.
-    """
-
-    what: ClassVar[str] = "a score"
-    version_written: ClassVar[int] = SCORE_SCHEMA
-
-    metric: Line
-    value: float
-    stderr: float = math.nan
-    n: float = math.nan
-    backbone: Line = ""
-    version: Line
-    detail: Table = Field(default_factory=dict)
-    about: MetricDescription | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unknown(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        nan = {name: math.nan for name in ("value", "stderr", "n") if value.get(name, 0) is None}
-        return {**value, **nan}
-
-    @model_validator(mode="after")
-    def _readable(self: S) -> S:
-        try:
-            _ = self.cluster_sizes, self.with_empty_as_zero
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"its detail cannot be read: {error}") from None
-        return self
-
-    @property
-    def metric_name(self) -> str:
-        """The metric's own name, which its version holds; that it is stored under may differ."""
-        parts = self.version.split(", ")
-        return parts[1].rpartition(" ")[0] if len(parts) > 2 else self.metric
-
-    @property
-    def cluster_sizes(self) -> tuple[int, ...] | None:
-        """Of intra-LPIPS: images by the few-shot image that they are nearest to."""
-        sizes = self.detail.get("cluster_sizes")
-        return None if sizes is None else tuple(int(size) for size in sizes)
-
-    @property
-    def with_empty_as_zero(self) -> float:
-        """Of intra-LPIPS: its mean over all clusters, empty ones as zero."""
-        value = self.detail.get("with_empty_as_zero")
-        return math.nan if value is None else float(value)
-
-
-class SnapshotScore(ScoreRecord):
-    """A line of ``scores.jsonl``: a score of a cell's snapshot."""
-
-    iteration: Count
-
-
-class ReferenceScore(ScoreRecord):
-    """A line of ``references.jsonl``; ``stamp`` is what it was made with."""
-
-    reference: Text
-    stamp: Table = Field(default_factory=dict)
-
-
-class Judgement(Record):
-    """A line of the classifier ablation: one classifier's mean score of a snapshot or reference."""
-
-    what: ClassVar[str] = "a judgement"
-
-    judge: Text
-    classifier_hash: Text = ""
-    value: float
-    stderr: float = math.nan
-    n: int = 0
-    cell: str | None = None
-    iteration: int | None = None
-    reference: str | None = None

@@ -23,7 +23,9 @@ from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.metrics.scorer import Scored
 from fsgan_bench.results.cell import cell_hash
 from fsgan_bench.results.layout import IMPORTED, CellFiles
-from fsgan_bench.results.records import SCHEMA, CellFields, CellRecord, TimingRecord
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import CellFields, CellRecord, TimingRecord
+from fsgan_bench.snapshots.checkpoint_files import Import, in_iterations
 from fsgan_bench.snapshots.image_files import write_images
 from fsgan_bench.snapshots.restore import look_again
 from fsgan_bench.stylegan2.checkpoint import Networks, load_networks, save_modules
@@ -38,30 +40,7 @@ from fsgan_bench.system.locks import owned
 from fsgan_bench.system.machine import description
 from fsgan_bench.system.provenance import commit
 
-CHECKPOINTS = (".pt", ".pkl", ".safetensors")
-
-_KIMG = "network-snapshot-"
-_ALONE = re.compile(r"(?:|iter|iteration|step|checkpoint|ckpt|snapshot|network-snapshot)[-_]?")
-"""What may stand before the number in the name of a single file, for it to be an iteration."""
-
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Import:
-    """What is scored: the checkpoints of one training, or one set of images.
-
-    Attributes:
-        title: what figures and tables call it.
-        files: checkpoints by iteration; for a set of images the one path.
-        images: whether it is a set of images.
-        seed: of its training, as far as somebody knows.
-    """
-
-    title: str
-    files: Mapping[int, Path]
-    images: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,48 +49,6 @@ class Imported:
 
     files: CellFiles
     scores: list[dict[str, Any]] = field(default_factory=list)
-
-
-def find_checkpoints(paths: Sequence[Path], title: str | None, seed: int = 0) -> list[Import]:
-    """Sort checkpoints into trainings by their names.
-
-    Files that differ only in the number at the end are a trajectory, each the iteration that the
-    number says; so is a single ``000500.pt``. Of all others each is a row of its own.
-
-    Args:
-        paths: the files, or folders of them.
-        title: of the one training; by default the name of a folder or of a file.
-        seed: of the training.
-
-    Raises:
-        UserError: there is no file, or one ``title`` for several trainings.
-    """
-    files = [file for path in paths for file in _checkpoints(path)]
-    groups: dict[tuple[Path, str, str], dict[int, Path]] = {}
-    single: list[Path] = []
-    for file in dict.fromkeys(files):
-        match = re.fullmatch(r"(.*?)([0-9]{1,9})", file.stem)
-        if match is None:
-            single.append(file)
-            continue
-        group = groups.setdefault((file.parent, match[1], file.suffix), {})
-        if int(match[2]) in group:
-            raise UserError(f"{file} and {group[int(match[2])]} are of one iteration.")
-        group[int(match[2])] = file
-    found = []
-    for (folder, prefix, _), group in groups.items():
-        if len(group) > 1 or _ALONE.fullmatch(prefix.lower()):
-            name = title or prefix.strip("-_. ") or folder.resolve().name
-            found.append(Import(name, dict(sorted(group.items())), seed=seed))
-        else:
-            single += group.values()
-    found += [Import(title or file.stem, {0: file}, seed=seed) for file in single]
-    if title is not None and len(found) > 1:
-        raise UserError(
-            f"--name {title!r}: the files are of {len(found)} trainings, as their names differ in "
-            "more than the number at the end; import one at a time, or leave out --name."
-        )
-    return found
 
 
 def import_cell(task: Task, what: Import, say: Say = lambda _: None) -> Imported:
@@ -190,9 +127,9 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
     suite = task.suite
     most = max(suite.probe_size, suite.frechet_samples or 0)
     total = len(find_images(path, task.resolution))
-    found = read_images(path, task.resolution, most, repeats="keep")
-    images = found.images
-    for note in found.notes:
+    image_set = read_images(path, task.resolution, most, repeats="keep")
+    images = image_set.images
+    for note in image_set.notes:
         say(f"{path}: {note}")
     say(
         f"{path}: nobody knows the latents and seeds of these images; what pairs them with the "
@@ -210,7 +147,7 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
         )
     if len(images) < 2:
         raise UserError(f"{path} has {len(images)} image(s); a score needs at least 2.")
-    digest = hashlib.sha256("\n".join(found.hashes).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(image_set.hashes).encode()).hexdigest()
 
     def write(target: Path, card: dict[str, Any]) -> None:
         target.unlink(missing_ok=True)
@@ -226,7 +163,7 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
 
 
 def _generators(task: Task, what: Import, say: Say) -> _Parts:
-    files = _kimg_as_iterations(task, what.files, say)
+    files = in_iterations(what.files, task.suite.recipe.batch, say)
     hashes = {path.name: file_hash(path) for path in files.values()}
     others = sum(not _from_source(task, read) for read in _loaded(task, files.values()))
     paired = others == 0 and not _lacks_noise(task.source.notes)
@@ -246,11 +183,11 @@ def _generators(task: Task, what: Import, say: Say) -> _Parts:
 def _loaded(task: Task, paths: Iterable[Path]) -> Iterator[Networks]:
     for path in paths:
         read = load_networks(path)
-        own, needed = read.generator.architecture, task.source.generator.architecture
-        if (own.resolution, own.style_dim) != (needed.resolution, needed.style_dim):
+        made, needed = read.generator.architecture, task.source.generator.architecture
+        if (made.resolution, made.style_dim) != (needed.resolution, needed.style_dim):
             raise UserError(
-                f"{path} draws {own.resolution}x{own.resolution} from {own.style_dim} numbers, and "
-                f"the suite '{task.suite.name}' scores {needed.resolution}x{needed.resolution} "
+                f"{path} draws {made.resolution}x{made.resolution} from {made.style_dim} numbers, "
+                f"and the suite '{task.suite.name}' scores {needed.resolution}x{needed.resolution} "
                 f"from the {needed.style_dim} of its probe batch."
             )
         yield read
@@ -280,18 +217,6 @@ def _writer(path: Path) -> Callable[[Path, dict[str, Any]], None]:
         save_modules(target, nn.ModuleDict({"generator": generator}), card)
 
     return write
-
-
-def _kimg_as_iterations(task: Task, files: Mapping[int, Path], say: Say) -> dict[int, Path]:
-    """NVIDIA counts thousands of images; as iterations of the suite's batch they share an axis."""
-    if not all(path.name.startswith(_KIMG) for path in files.values()):
-        return dict(files)
-    batch = task.suite.recipe.batch
-    say(
-        f"{_KIMG}*: their numbers are thousands of images, drawn as iterations of the suite's "
-        f"batch of {batch}."
-    )
-    return {round(1000 * kimg / batch): path for kimg, path in files.items()}
 
 
 def _target(files: CellFiles, what: Import, iteration: int) -> Path:
@@ -344,12 +269,3 @@ def _slug(title: str) -> str:
     if not slug:
         raise UserError(f"--name {title!r} has no letter or digit, so no folder can be named so.")
     return slug
-
-
-def _checkpoints(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
-    if not found:
-        raise UserError(f"{path} holds no checkpoints, which end in {', '.join(CHECKPOINTS)}.")
-    return found

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 
 from fsgan_bench.data.images import Images
+from fsgan_bench.driver.preparation import reference_images
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
@@ -172,7 +173,7 @@ def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str
 def _judge_references(task: Task, judges: Mapping[str, Any]) -> list[dict[str, Any]]:
     noise = np.random.default_rng(task.suite.probe_seed)
     shape = (len(task.probe), task.resolution, task.resolution, 3)
-    references = {name: images for name, (images, _) in task.references().items()}
+    references = {name: images for name, (images, _) in reference_images(task).items()}
     references["noise"] = noise.integers(0, 256, shape, dtype=np.uint8)
     return [
         {"reference": name} | line

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fsgan_bench.driver.task import tensor_hash
+from fsgan_bench.driver.probe import tensor_hash
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.folders import read_task
 from fsgan_bench.results.layout import TaskFiles

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fsgan_bench.driver.preparation import reference_images, task_record
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import Metric
@@ -134,7 +135,7 @@ def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
     files = TaskFiles(task.folder)
     stored = read_lines(files.references)
     lines = list(stored)
-    for name, (images, further) in task.references().items():
+    for name, (images, further) in reference_images(task).items():
         known = [line for line in stored if line["reference"] == name]
         applicable = [metric for metric in metrics if name != "real" or not metric.paired]
         wanted = _unscored(task, applicable, known)
@@ -159,7 +160,7 @@ def _unscored(
 
 def _check_inputs(task: Task) -> None:
     """Refuse a task whose images, latents or source are others than its scores were made with."""
-    stored, now = read_task(TaskFiles(task.folder)), task.description()
+    stored, now = read_task(TaskFiles(task.folder)), task_record(task)
     other = [key for key in _MADE_FROM if getattr(stored, key) != now[key]]
     if stored.source.hash != now["source"]["hash"]:
         other.append("source")

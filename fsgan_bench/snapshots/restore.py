@@ -86,8 +86,8 @@ def look_again(task: Task, cell: CellFields, snapshot: Path, plugins: Sequence[P
         further = (images[size:],) if len(images) > size else ()
         return Seen(images[:size], further, paired, read_manifest(snapshot) or {})
     method, modules, card = stored_sampler(task, cell, snapshot, plugins)
-    images, more = task.generate(method, modules), task.generate_further(method, modules)
-    return Seen(images, more, paired, card)
+    images = task.probe.generate(method, modules)
+    return Seen(images, task.probe.generate_further(method, modules), paired, card)
 
 
 def stored_sampler(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from fsgan_bench.data.images import Images, to_uint8
-from fsgan_bench.driver.task import PIXELS_PER_BATCH
+from fsgan_bench.driver.probe import sample_batch
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.folders import read_cell
@@ -83,7 +83,7 @@ class Sampler:
                 f"{latents.z.shape[1]}: the noise of another cannot be its own."
             )
         mean = self._mean_w() if truncation != 1.0 else None
-        size = max(1, min(50, PIXELS_PER_BATCH // self.resolution**2))
+        size = sample_batch(self.resolution)
         for start in range(0, len(latents.z), size):
             chosen = slice(start, start + size)
             z = latents.z[chosen].to(self.device)

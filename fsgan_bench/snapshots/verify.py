@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from fsgan_bench.driver.preparation import task_record
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.registry import scored_always
@@ -107,7 +108,7 @@ def _verify_task(
     if task is None:
         return
     try:
-        now = task.description()
+        now = task_record(task)
     except (UserError, OSError) as error:
         checked.problems.append(f"{folder}: what it was made from cannot be read: {error}")
         return

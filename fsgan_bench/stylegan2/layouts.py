@@ -11,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.stylegan2.nvidia import check_channels
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)

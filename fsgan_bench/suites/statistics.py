@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fsgan_bench.data.draws import others
 from fsgan_bench.data.entries import images as counted
-from fsgan_bench.data.sources import Fingerprints, find_images
+from fsgan_bench.data.fingerprints import Fingerprints
+from fsgan_bench.data.sources import find_images
 from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.statistics_file import write_statistics

@@ -8,7 +8,7 @@ cadence, random streams, devices, checkpoints and logging.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
@@ -21,26 +21,13 @@ from fsgan_bench.stylegan2.losses import (
     r1_penalty,
 )
 from fsgan_bench.stylegan2.networks import Synthesis
+from fsgan_bench.training.latents import Latents
 from fsgan_bench.training.look import Look
 from fsgan_bench.training.optimisation import Diverged, Losses
+from fsgan_bench.training.path_length import path_length_batch, path_length_penalty
 from fsgan_bench.training.session import Session
 
-__all__ = ["Diverged", "Latents", "Losses", "Method", "NoConfig"]
-
-
-@dataclass(frozen=True)
-class Latents:
-    """What one generator pass starts from.
-
-    Attributes:
-        z: [N, style_dim].
-        mix: [N, style_dim] of a second style, or None.
-        crossover: first layer that takes ``mix``.
-    """
-
-    z: Tensor
-    mix: Tensor | None = None
-    crossover: int | None = None
+__all__ = ["Diverged", "Losses", "Method", "NoConfig"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +138,7 @@ class Method:
         In a micro-batch they are its share of the latents drawn for the whole batch.
         """
         drawn = self.latents(session, batch * session.parts)
-        return self.render(session, share(session, drawn))
+        return self.render(session, drawn.share(session))
 
     def render(self, session: Session, latents: Latents) -> Synthesis:
         """Generate the training images of ``latents`` with fresh noise."""
@@ -273,37 +260,17 @@ class Method:
     def path_lengths(self, session: Session) -> Tensor:
         """Path lengths of fresh images, of the current micro-batch."""
         batch = path_length_batch(session)
-        fakes = self.render(session, share(session, self.path_length_latents(session, batch)))
+        fakes = self.render(session, self.path_length_latents(session, batch).share(session))
         noise = session.normal("path_length", batch, *fakes.image.shape[1:])
         return path_lengths(fakes.image, fakes.w, session.share(noise))
-
-
-def path_length_batch(session: Session) -> int:
-    """Images of a batch of path-length regularisation."""
-    return max(1, session.recipe.batch // session.recipe.path_length_batch_shrink)
-
-
-def path_length_penalty(session: Session, lengths: Tensor) -> Tensor:
-    """Penalty on path lengths of any shape; moves the session's target towards them."""
-    recipe = session.recipe
-    mean = torch.lerp(session.path_length_mean, lengths.mean(), recipe.path_length_decay)
-    session.path_length_mean = mean.detach()
-    penalty = (lengths - mean).square().mean()
-    return recipe.path_length_weight * recipe.path_length_every * penalty
-
-
-def share(session: Session, latents: Latents) -> Latents:
-    """The current micro-batch's share of ``latents``."""
-    mix = None if latents.mix is None else session.share(latents.mix)
-    return replace(latents, z=session.share(latents.z), mix=mix)
 
 
 def check_sample(images: object, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless ``images`` are float32 of this shape, as a sampler must give."""
     if not isinstance(images, Tensor):
-        found = type(images).__name__
+        given = type(images).__name__
     elif tuple(images.shape) == shape and images.dtype == torch.float32:
         return
     else:
-        found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
-    raise ValueError(f"sample must give float32 {list(shape)}, not {found}")
+        given = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    raise ValueError(f"sample must give float32 {list(shape)}, not {given}")

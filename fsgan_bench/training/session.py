@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from fsgan_bench.data.images import to_tensor
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.averages import follow, frozen_copy, load_plain
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.optimisation import Losses, adam, minimise

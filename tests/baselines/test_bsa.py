@@ -12,7 +12,8 @@ from torch import Tensor
 from baselines.bsa import Codes, matching_distance
 from fsgan_bench.data.images import Images
 from fsgan_bench.features.networks import load_backbone
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams

@@ -16,7 +16,8 @@ from torch import Tensor
 import baselines.dcl
 from baselines.dcl import DCL, discriminator_contrast, generator_contrast
 from fsgan_bench.data.images import to_tensor
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator, Layer
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator, Layer
 from fsgan_bench.training.session import Session
 
 Start = Callable[..., Session]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from baselines.freezed import FreezeD, FreezeDConfig
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 

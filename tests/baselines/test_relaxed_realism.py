@@ -15,8 +15,9 @@ from baselines.cdc import CDC, CDCConfig
 from baselines.relaxed_realism import PatchHeads, RelaxedRealism, RelaxedRealismConfig
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.settings import build_config
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.layers import ResBlock
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 

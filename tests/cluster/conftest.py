@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
 from .slurm_cluster import Cluster, why_not

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
 SUITE = """
@@ -65,6 +66,7 @@ def adapted(suite: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFac
     """The task folder of finished cells of CDC and MineGAN; not to be written to."""
     from fsgan_bench.driver.adaptation import Adaptation
     from fsgan_bench.driver.plan import RunRequest, make_plan
+    from fsgan_bench.driver.preparation import prepare
 
     out = tmp_path_factory.mktemp("adapted")
     request = RunRequest(
@@ -76,7 +78,7 @@ def adapted(suite: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFac
     )
     plan = make_plan(request)
     (task,) = plan.tasks
-    task.prepare()
+    prepare(task)
     for _, cell in plan.cells:
         method = plan.methods[cell.method]
         config = method.Config(**cell.config)

@@ -23,8 +23,9 @@ from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.layout import KEEPS, CellFiles, Keep
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import check_writable
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import resident

@@ -23,8 +23,9 @@ from fsgan_bench.results.folders import read_cell, read_scores
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.notes import elsewhere
 from fsgan_bench.results.reader import load
+from fsgan_bench.snapshots.checkpoint_files import Import, find_checkpoints
 from fsgan_bench.snapshots.generate import Drawing, draw
-from fsgan_bench.snapshots.imports import Import, find_checkpoints, import_cell
+from fsgan_bench.snapshots.imports import import_cell
 from fsgan_bench.stylegan2.checkpoint import load_networks
 from fsgan_bench.tables.rendering import markdown
 from fsgan_bench.tables.scores import tables

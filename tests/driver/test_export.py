@@ -52,7 +52,7 @@ def test_a_plain_generator(
     request = RunRequest("tgan", ("ink",), str(suite), out=tmp_path, iterations=2)
     [(task, _)] = make_plan(request).cells
     method, modules, _ = stored_sampler(task, read_cell(files).cell, files.snapshot(2))
-    z = task.probe[:4]
+    z = task.probe.latents[:4]
     with torch.inference_mode():
         assert torch.equal(loaded.generator(z).image, method.sample(modules, z))
     if suffix == ".pt":

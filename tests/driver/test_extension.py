@@ -10,6 +10,7 @@ import torch
 
 from fsgan_bench.driver.adaptation import Adaptation
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.layout import CellFiles, Keep
@@ -33,7 +34,7 @@ def plan(suite: Path, out: Path, iterations: int, method: str = "tgan") -> Plan:
 
 def carry_out(made: Plan, keep: Keep = "all") -> CellFiles:
     [(task, cell)] = made.cells
-    task.prepare()
+    prepare(task)
     loaded = method_entries()[cell.method].load()
     method = loaded(build_config(loaded, cell.config))
     Adaptation(cell, task, method, report=lambda _: None, keep=keep).run()

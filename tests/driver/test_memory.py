@@ -24,7 +24,8 @@ from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.machine import free_memory, peak_resident, resident
 from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.numerics import Numerics
@@ -152,7 +153,8 @@ from fsgan_bench.system.machine import peak_resident, prepare, resident
 from fsgan_bench.driver.memory import rehearse
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.results.cell import Cell
 from baselines.tgan import TGAN
 import numpy as np

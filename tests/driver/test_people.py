@@ -18,6 +18,7 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.data.images import save_png
 from fsgan_bench.driver import pace
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare, task_record
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.suites.file import get_suite
 
@@ -73,7 +74,7 @@ def test_few_real_images_leave_realisticness_out(home: Path, count: int) -> None
     text = OWN.replace("[recipe]", 'source_images = "source-images"\n[recipe]')
     (home / "own.toml").write_text(text)
     task = Task(TaskRequest("own.toml", "t", 4, home / "out"))
-    task.prepare()
+    prepare(task)
     assert task.classifier is None
     [note] = [note for note in task.notes if note.startswith("realisticness is left out")]
     assert f"of {count} real images" in note
@@ -245,7 +246,7 @@ def test_statistics_in_place_of_real_images(home: Path, monkeypatch: pytest.Monk
         values[part] = reference, frechet.pooled(task.source_images)
         if "npz" in part:
             assert "fd_lite0 compares with the statistics in real.npz." in task.notes
-            assert task.description()["statistics_hash"]
+            assert task_record(task)["statistics_hash"]
     (_, _), (reference, fakes) = values.values()
     from fsgan_bench.data.sources import load_images
     from fsgan_bench.metrics.frechet import FrechetReference

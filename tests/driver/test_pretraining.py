@@ -17,8 +17,8 @@ from fsgan_bench.data.near import copies, thumbnails
 from fsgan_bench.driver.pretraining.adversarial import PretrainConfig, pretrain
 from fsgan_bench.driver.pretraining.options import divided
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import load_source
-from fsgan_bench.stylegan2.networks import Architecture
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.states import load_state
 from fsgan_bench.training.recipe import Recipe

@@ -18,8 +18,9 @@ from fsgan_bench.driver.pretraining.reading import Reading, ReadingConfig, spoil
 from fsgan_bench.driver.pretraining.stage import Lesson, render
 from fsgan_bench.driver.pretraining.staged import STAGES, StagedConfig, pretrain_in_stages
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import load_source
-from fsgan_bench.stylegan2.networks import Architecture, Generator
+from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.stylegan2.ops import MinibatchStddev
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.states import load_state

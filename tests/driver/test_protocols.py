@@ -12,6 +12,7 @@ import pytest
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.adaptation import Adaptation
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.figures.drawing import draw
 from fsgan_bench.plugins.methods import method_entries
@@ -33,16 +34,16 @@ def test_the_frechet_distance_takes_further_images(suite: Path, tmp_path: Path) 
         Task(TaskRequest(str(file), "sketches", 4, tmp_path, allow_weak_classifier=True))
         for file in (more, suite)
     )
-    task.prepare()
+    prepare(task)
     description = json.loads((task.folder / "task.json").read_text())
     assert description["lpips_protocol"] == "cdc2021"
     assert description["notes"] == task.scorer.notes
-    assert np.array_equal(task.probe, plain.probe)
+    assert np.array_equal(task.probe.latents, plain.probe.latents)
     method, modules = Method(), {"generator": task.source.generator}
-    further: list[Images] = list(task.generate_further(method, modules))
+    further: list[Images] = list(task.probe.generate_further(method, modules))
     assert sum(map(len, further)) == 20
     assert list(plain.generate_further(method, modules)) == []
-    probe = task.generate(method, modules)
+    probe = task.probe.generate(method, modules)
     assert len(np.unique(np.concatenate([probe, *further]), axis=0)) == 60
     stored = {
         (str(line["reference"]), str(line["metric"])): line
@@ -66,7 +67,7 @@ def test_a_cell_of_a_target_that_lacks_parts_is_scored_and_drawn(
     empty = task.splits.reference[:0]
     lacking = replace(task.splits, reference=empty, classifier=empty, held_out=empty)
     task.__dict__["splits"] = lacking
-    task.prepare()
+    prepare(task)
     method = method_entries()["tgan"].load()
     Adaptation(cell, task, method(build_config(method, {})), report=lambda _: None).run()
     names = {"intra_lpips", "intra_lpips_cdc2021", "structure"}
@@ -86,7 +87,7 @@ def test_a_cell_of_a_target_that_lacks_parts_is_scored_and_drawn(
 @pytest.mark.slow
 def test_reference_lines_of_the_reference_run_have_not_changed(tmp_path: Path) -> None:
     task = Task(TaskRequest("avatars", "sketches", 10, tmp_path))
-    task.prepare()
+    prepare(task)
     ours, theirs = (lines(folder / "references.jsonl") for folder in (task.folder, REFERENCE_RUN))
     description, stored = (
         json.loads((folder / "task.json").read_text()) for folder in (task.folder, REFERENCE_RUN)

@@ -13,6 +13,7 @@ import pytest
 
 from fsgan_bench.driver.adaptation import Adaptation
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
@@ -37,7 +38,7 @@ def files(own_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> CellFile
         "tgan", ("sketches",), suite=str(own_suite), out=out, allow_weak_classifier=True
     )
     task, cell = make_plan(request).cells[0]
-    task.prepare()
+    prepare(task)
     Adaptation(cell, task, Method(), lambda news: None).run()
     return CellFiles(cell.folder(task.folder))
 

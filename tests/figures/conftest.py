@@ -19,7 +19,7 @@ from PIL import Image
 from fsgan_bench.metrics.description import SCORE_SCHEMA
 from fsgan_bench.results.descriptions import describe
 from fsgan_bench.results.looks import installed_look
-from fsgan_bench.results.records import ScoreRecord
+from fsgan_bench.results.score_records import ScoreRecord
 
 METHODS = {
     "tgan": "TGAN",

@@ -16,8 +16,8 @@ from fsgan_bench.figures.drawing import draw, table_texts
 from fsgan_bench.metrics.registry import OURS
 from fsgan_bench.results.descriptions import describe
 from fsgan_bench.results.reader import LONG_COLUMNS, load, load_results
-from fsgan_bench.results.records import ScoreRecord
 from fsgan_bench.results.scales import metric_scales
+from fsgan_bench.results.score_records import ScoreRecord
 from fsgan_bench.tables.scores import tables
 
 SNAPSHOTS = (0, 50, 100, 200)

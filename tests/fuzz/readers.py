@@ -101,7 +101,8 @@ def seeds() -> dict[str, list[bytes]]:
     import torch
     from safetensors.torch import save
 
-    from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+    from fsgan_bench.stylegan2.architecture import Architecture
+    from fsgan_bench.stylegan2.networks import Discriminator, Generator
     from fsgan_bench.training.streams import Streams
 
     shape = Architecture(8, style_dim=2, mapping_layers=1, channels={4: 1, 8: 1})

@@ -542,7 +542,7 @@ def no_training() -> Iterator[None]:
         raise AssertionError("it was carried out")
 
     with (
-        patch("fsgan_bench.driver.task.Task.prepare", stop),
+        patch("fsgan_bench.driver.preparation.prepare", stop),
         patch("fsgan_bench.driver.pretraining.options.pretrain", stop),
         patch("fsgan_bench.driver.pretraining.options.pretrain_in_stages", stop),
     ):

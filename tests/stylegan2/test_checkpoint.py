@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import (
     convert,
     load_source,
@@ -23,7 +24,7 @@ from fsgan_bench.stylegan2.checkpoint import (
     save_rosinality,
     save_source,
 )
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash
 

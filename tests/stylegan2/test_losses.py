@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.losses import (
     discriminator_adversarial,
     generator_adversarial,
     path_lengths,
     r1_penalty,
 )
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
 TINY = Architecture(8, style_dim=4, mapping_layers=1, channels={4: 3, 8: 3})

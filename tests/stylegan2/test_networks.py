@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.layers import ResBlock
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
 ODD_WIDTHS = {4: 5, 8: 7, 16: 3, 32: 6, 64: 2}

@@ -16,7 +16,8 @@ from PIL import Image
 
 from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
 
 SIDE = 32

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fsgan_bench.driver.events import Elsewhere, Event, Failed, Stopped
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import TaskRequest, load_task
 from fsgan_bench.driver.worker import Job, fail, work
 from fsgan_bench.errors import UserError, what_happened
@@ -122,7 +123,7 @@ class Preparation:
         try:
             with owned(files.folder, patience=-1):
                 files.failed.unlink(missing_ok=True)
-                load_task(self.request).prepare()
+                prepare(load_task(self.request))
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else what_happened(error)
             fail(files, reason, traceback.format_exc())

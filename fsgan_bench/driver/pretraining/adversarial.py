@@ -15,8 +15,9 @@ from fsgan_bench import __version__
 from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
 from fsgan_bench.driver.pretraining.card import save_comparison
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import write_json
 from fsgan_bench.system.provenance import commit
 from fsgan_bench.system.states import recover_state, save_state

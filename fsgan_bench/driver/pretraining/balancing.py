@@ -17,7 +17,8 @@ from fsgan_bench.driver.pretraining.rebel import Rebel
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
-from fsgan_bench.training.method import Latents, Losses, Method
+from fsgan_bench.training.latents import Latents
+from fsgan_bench.training.method import Losses, Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams

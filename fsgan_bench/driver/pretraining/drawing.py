@@ -15,7 +15,8 @@ from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights, render
 from fsgan_bench.features.lite0 import build_lite0
-from fsgan_bench.stylegan2.networks import Architecture, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
 
 STRIDES = 4

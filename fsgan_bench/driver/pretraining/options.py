@@ -11,8 +11,9 @@ import torch
 from fsgan_bench.data.attributes import attribute_table, attributes_of, has_attributes
 from fsgan_bench.data.avatars import DOMAINS, draw, get_domain
 from fsgan_bench.data.draws import draw_distinct, others
+from fsgan_bench.data.fingerprints import fingerprints_of
 from fsgan_bench.data.images import Images
-from fsgan_bench.data.sources import find_images, fingerprints_of
+from fsgan_bench.data.sources import find_images
 from fsgan_bench.driver.pretraining.adversarial import PretrainConfig, pretrain
 from fsgan_bench.driver.pretraining.balancing import BalancingConfig
 from fsgan_bench.driver.pretraining.drawing import DrawingConfig
@@ -21,8 +22,8 @@ from fsgan_bench.driver.pretraining.reading import ReadingConfig
 from fsgan_bench.driver.pretraining.stage import Lesson
 from fsgan_bench.driver.pretraining.staged import StagedConfig, pretrain_in_stages
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import load_source
-from fsgan_bench.stylegan2.networks import Architecture
 from fsgan_bench.system import machine
 from fsgan_bench.system.paths import exists
 from fsgan_bench.training.recipe import Recipe

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fsgan_bench.data.attributes import Attribute
 from fsgan_bench.data.images import Images, to_uint8
-from fsgan_bench.stylegan2.networks import Architecture, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
 
 Weights: TypeAlias = Mapping[str, Any]

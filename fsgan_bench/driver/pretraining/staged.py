@@ -33,8 +33,9 @@ from fsgan_bench.driver.pretraining.mapping import MappingConfig, MappingStage
 from fsgan_bench.driver.pretraining.reading import Reading, ReadingConfig
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import write_json
 from fsgan_bench.system.provenance import commit
 from fsgan_bench.system.states import recover_state, save_state

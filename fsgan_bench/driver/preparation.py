@@ -1,0 +1,108 @@
+"""What is known of a task before any training, written: task.json, the card, reference lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fsgan_bench.data.file_splits import FileSplits
+from fsgan_bench.data.images import Images
+from fsgan_bench.driver.strips import save_strip
+from fsgan_bench.driver.task import Task
+from fsgan_bench.metrics.metric import PROTOCOL
+from fsgan_bench.results.layout import TaskFiles
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import TaskRecord
+from fsgan_bench.system.files import file_hash, write_json, write_lines
+from fsgan_bench.system.json_files import read_lines
+from fsgan_bench.training.method import Method
+
+
+def prepare(task: Task) -> None:
+    """Write ``task.json``, the classifier's card, reference lines and strips of images."""
+    record, files = task_record(task), TaskFiles(task.folder)
+    write_json(files.task, {SCHEMA: TaskRecord.version_written, **record})
+    if task.classifier is not None:
+        write_json(files.classifier, task.classifier.card)
+    stored = read_lines(files.references)
+    decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
+    stamp = (
+        {key: record[key] for key in decisive}
+        | _statistics_record(task)
+        | {
+            "source_hash": task.source.hash,
+            "networks": [version for _, version in task.scorer.networks.values()],
+            "frechet_samples": task.probe.sampled,
+            **({} if task.suite.reference == "held-out" else {"reference": "all"}),
+        }
+    )
+    if stored and all(line.get("stamp") == stamp for line in stored):
+        return
+    lines: list[dict[str, Any]] = []
+    for name, (images, further) in reference_images(task).items():
+        save_strip(images, files.strip(name))
+        scored = task.scorer.score(images, further, paired=name != "real")
+        if scored.probe is not None:
+            scored.probe.save(files.probe(name))
+        lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
+    save_strip(task.splits.few_shot, files.few_shot)
+    write_lines(files.references, lines)
+
+
+def reference_images(task: Task) -> dict[str, tuple[Images, Iterable[Images]]]:
+    """Images of each reference line, and further ones for the Frechet distance."""
+    method, modules = Method(), {"generator": task.source.generator}
+    source = task.probe.generate(method, modules)
+    references: dict[str, tuple[Images, Iterable[Images]]] = {
+        "source": (source, task.probe.generate_further(method, modules))
+    }
+    if len(task.splits.held_out) > 0:
+        references["real"] = (task.splits.held_out, ())
+    ideal = task.target.images.ideal
+    if ideal is not None:
+        further = map(ideal, task.probe.generate_further(method, modules))
+        references["ideal"] = ideal(source), further
+    return references
+
+
+def task_record(task: Task) -> dict[str, Any]:
+    """What ``task.json`` holds; every hash is taken anew from what the task is made of."""
+    request = task.request
+    return {
+        "suite": task.suite.name,
+        "target": request.target,
+        "target_title": task.target.title,
+        "source_title": task.suite.source_title,
+        "shots": request.shots,
+        "resolution": task.resolution,
+        "source": {"hash": task.source.hash, "card": dict(task.source.card)},
+        "few_shot_hash": task.splits.few_shot_hash,
+        **_few_shot_record(task),
+        "reference_hash": task.splits.reference_hash,
+        **_statistics_record(task),
+        "probe_hash": task.probe.hash,
+        "classifier_hash": task.classifier_hash,
+        "protocol": PROTOCOL,
+        "lpips_protocol": task.suite.lpips_protocol,
+        "notes": list(task.notes),
+        "attribution": task.target.images.attribution,
+    }
+
+
+def _statistics_record(task: Task) -> dict[str, str]:
+    """The file of statistics that the Frechet distance is to, where the target has one."""
+    location = task.target.images.statistics
+    file = None if location is None else location.found
+    return {} if file is None else {"statistics_hash": file_hash(file)}
+
+
+def _few_shot_record(task: Task) -> dict[str, Any]:
+    """Which files the few-shot images are, where they are files."""
+    splits = task.splits
+    if not isinstance(splits, FileSplits):
+        return {}
+    return {
+        "few_shot": list(splits.few_shot_names),
+        "few_shot_pool": splits.pool_size,
+        "real_images": splits.real_size,
+    }
