@@ -17,11 +17,15 @@ from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import what_happened
 from fsgan_bench.results.cell import Cell
+from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.system.files import write_json
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
 PLAIN = "plain"
+
+FORM = 1
+"""Version of the file of paces; of one of another version nothing is taken."""
 
 
 class NoEstimate(Exception):
@@ -49,7 +53,7 @@ def known_paces() -> dict[str, dict[str, float]]:
         stored: Any = json.loads(pace_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(stored, dict):
+    if not isinstance(stored, dict) or stored.get(SCHEMA, FORM) != FORM:
         return {}
     return {key: pace for key, pace in stored.items() if _is_pace(pace)}
 
@@ -103,7 +107,7 @@ def expected(cell: Cell, task: Task, device: str, threads: int) -> tuple[Pace | 
 def _store(paces: dict[str, dict[str, float]]) -> None:
     """Put paces on record; a folder that cannot be written to only costs a worse estimate."""
     with contextlib.suppress(OSError):
-        write_json(pace_file(), paces)
+        write_json(pace_file(), {SCHEMA: FORM, **paces})
 
 
 def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -36,8 +37,9 @@ def draw(
 
     ``task_folders`` is one path or several, each a task folder or any folder above or below one
     (see :func:`load`). The files go into each task's ``figures`` folder, or into ``out``: directly
-    if there is one task, else into ``out/<suite>/<target>-<k>shot``. Figures are written as PNG and
-    PDF, as far as the scores and images for them are there:
+    if there is one task, else into ``out/<suite>/<target>-<k>shot``; where two roots have the same
+    task, into folders that are called as theirs from where they part. Figures are written as PNG
+    and PDF, as far as the scores and images for them are there:
 
     * trajectories: ``realisticness``, ``intra_lpips``, ``trajectories``, ``quality_diversity``,
       ``correspondence``, every distance between distributions, every further metric, and
@@ -59,11 +61,8 @@ def draw(
         raise UserError(_nothing(tasks))
     _check_scored(metrics, tasks)
     written: list[Path] = []
-    for results in tasks:
-        folder = results.files.figures
-        if out is not None:
-            below = Path(results.task.suite) / results.folder.name
-            folder = Path(out) if len(tasks) == 1 else Path(out) / below
+    places = [results.files.figures for results in tasks] if out is None else _below(out, tasks)
+    for results, folder in zip(tasks, places, strict=True):
         # Nothing is written before everything has been read and drawn.
         with canvas.style():
             if metrics:
@@ -79,6 +78,18 @@ def draw(
             write_text(folder / name, text)
             written.append(folder / name)
     return written
+
+
+def _below(out: Path, tasks: Sequence[TaskResults]) -> list[Path]:
+    """A folder in ``out`` for each task, no two the same."""
+    if len(tasks) == 1:
+        return [out]
+    places = [out / results.task.suite / results.folder.name for results in tasks]
+    if len(set(places)) == len(places):
+        return places
+    folders = [results.folder.resolve() for results in tasks]
+    shared = os.path.commonpath(folders)
+    return [out / folder.relative_to(shared) for folder in folders]
 
 
 def _named_scales(results: TaskResults, names: Sequence[str]) -> list[Scale]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.data.images import Images
+from fsgan_bench.errors import UserError, what_happened, where_blamed, where_raised_in
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
 from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
@@ -22,6 +23,8 @@ from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpip
 from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Reference, Role, Yardstick
 from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
+
+_OURS = ("fsgan_bench", "classifiers")
 
 HELD_BYTES = 2**29
 """LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
@@ -54,10 +57,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of a batch of images, and what they say of each of them, if it was clustered."""
+    """The scores of a batch of images, and what they say of each of them, if it was clustered.
+
+    ``broken`` says of each metric of another package that failed where and how it did.
+    """
 
     scores: list[Score]
     probe: ProbeValues | None
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 class Scorer:
@@ -103,6 +110,11 @@ class Scorer:
         memory holds pooled features, 4 d bytes for each image and further image, and LPIPS
         features: 4 N D bytes up to ``HELD_BYTES``; where they are larger they are streamed and
         memory does not depend on N, see ``metrics.intra_lpips.streamed_intra_lpips``.
+
+        A metric of another package that fails is left out and named in ``broken``.
+
+        Raises:
+            UserError: a classifier of another package fails.
         """
         wanted = EVERY_SNAPSHOT.values() if metrics is None else metrics
         possible = [
@@ -115,9 +127,14 @@ class Scorer:
         measured, seconds = self._measure(images, further, possible)
         scores = []
         each: dict[str, NDArray[Any]] = {}
+        broken: dict[str, str] = {}
         for metric in possible:
             began = time.perf_counter()
-            value = metric(measured, self.yardstick)
+            try:
+                value = metric(measured, self.yardstick)
+            except Exception as error:
+                broken[metric.name] = self._sentence(metric, error)
+                continue
             name, backbone, version = self.identity(metric)
             network = self.networks[metric.role][1]
             scores.append(
@@ -139,10 +156,11 @@ class Scorer:
             if metric.role == "frechet" and metric in EVERY_SNAPSHOT.values():
                 scores += self._on_others(metric, measured)
         if measured.clusters is None:
-            return Scored(scores, None)
+            return Scored(scores, None, broken)
         versions = {score.metric: score.version for score in scores if score.metric in each}
         each[NEAREST], versions[NEAREST] = measured.clusters.nearest, self.lpips.version
-        return Scored(scores, ProbeValues(np.int16(measured.clusters.index), each, versions))
+        probe = ProbeValues(np.int16(measured.clusters.index), each, versions)
+        return Scored(scores, probe, broken)
 
     def _on_others(self, metric: Metric, measured: Measured) -> Iterator[Score]:
         """The Frechet distance on each of ``also``."""
@@ -168,6 +186,26 @@ class Scorer:
         backbone, network = self.networks[metric.role]
         version = f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
         return metric.stored_as(backbone), backbone, version
+
+    def _sentence(self, metric: Metric, error: Exception) -> str:
+        """How a metric of another package failed; an error of our own is raised on.
+
+        A classifier's failure ends the scoring: nothing else stands for realisticness.
+        """
+        if isinstance(error, UserError | MemoryError):
+            raise error
+        classifier = self.yardstick.classifier
+        if classifier is not None and _of_others(classifier):
+            where = where_raised_in(error, type(classifier))
+            if where is not None:
+                raise UserError(
+                    f"The classifier '{classifier.card['name']}' fails: {where}: "
+                    f"{what_happened(error)}."
+                ) from error
+        if not _of_others(metric):
+            raise error
+        where = where_blamed(error, type(metric), Metric)
+        return f"The metric '{metric.name}' fails: {where}: {what_happened(error)}."
 
     @property
     def notes(self) -> list[str]:
@@ -253,6 +291,11 @@ class Scorer:
         trunk = getattr(classifier, "trunk", "")
         name = trunk.partition("/")[0] or classifier.card["name"]
         return name, trunk or classifier.card["backbone"]
+
+
+def _of_others(thing: object) -> bool:
+    """Whether it is of neither of the packages that come with fsgan-bench."""
+    return type(thing).__module__.partition(".")[0] not in _OURS
 
 
 def _finite(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ from fsgan_bench.system.locks import Taken, owned
 
 Say = Callable[[str], None]
 
+
+@dataclass
+class Additions:
+    """How many lines a scoring added, and how a metric of another package failed, by its name.
+
+    A metric that has failed is not tried again.
+    """
+
+    count: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def left(self, metrics: Sequence[Metric]) -> list[Metric]:
+        """The metrics that have not failed."""
+        return [metric for metric in metrics if metric.name not in self.broken]
+
+
 _MADE_FROM = ("few_shot_hash", "reference_hash", "probe_hash")
 
 
@@ -32,7 +49,7 @@ def score_runs(
     data: Path | None = None,
     plugins: Sequence[Path] = (),
     device: str = "cpu",
-) -> int:
+) -> Additions:
     """Score the stored snapshots of all finished cells below ``runs``, and the reference lines.
 
     What was scored already, in the same version, is passed over.
@@ -46,14 +63,11 @@ def score_runs(
         plugins: plugin files with methods of the runs.
         device: ``cpu`` or ``cuda``.
 
-    Returns:
-        How many lines were added.
-
     Raises:
         UserError: no runs, or a task that was made from other images or another
             source than are there.
     """
-    added = 0
+    added = Additions()
     for folder, cells in find_cells(runs).items():
         finished = [files for files in map(CellFiles, cells) if files.done.exists()]
         if len(finished) < len(cells):
@@ -73,9 +87,9 @@ def score_runs(
                 possible.append(metric)
             else:
                 say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
-        added += _score_references(task, possible)
+        added.count += _score_references(task, possible, added)
         for files in finished:
-            added += _score_cell(task, files, stored[files], possible, plugins, say)
+            added.count += _score_cell(task, files, stored[files], possible, plugins, say, added)
     return added
 
 
@@ -86,6 +100,7 @@ def _score_cell(
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
     say: Say,
+    additions: Additions,
 ) -> int:
     if cell.source_hash != task.source.hash or cell.few_shot_hash != task.splits.few_shot_hash:
         say(f"{files.folder}: passed over, made with another source or few-shot set")
@@ -99,7 +114,7 @@ def _score_cell(
         with owned(files.folder):
             manifest = files.read_manifest()
             for iteration in present:
-                added += _score_snapshot(task, files, cell, iteration, metrics, plugins)
+                added += _score_snapshot(task, files, cell, iteration, metrics, plugins, additions)
             if added and manifest is not None and manifest.keep is not None:
                 files.write_manifest(cell.snapshots, manifest.keep)
     except Taken as taken:
@@ -117,13 +132,16 @@ def _score_snapshot(
     iteration: int,
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
+    additions: Additions,
 ) -> int:
     stored = read_lines(files.scores)
-    wanted = _unscored(task, metrics, [line for line in stored if line["iteration"] == iteration])
+    known = [line for line in stored if line["iteration"] == iteration]
+    wanted = _unscored(task, additions.left(metrics), known)
     if not wanted:
         return 0
     seen = look_again(task, cell, files.snapshot(iteration), plugins)
     scored = task.scorer.score(seen.images, seen.further, wanted, paired=seen.paired)
+    additions.broken.update(scored.broken)
     if scored.probe is not None:
         scored.probe.add_to(files.probe(iteration))
     lines = [*stored, *(score.to_json(iteration=iteration) for score in scored.scores)]
@@ -131,17 +149,19 @@ def _score_snapshot(
     return len(scored.scores)
 
 
-def _score_references(task: Task, metrics: Sequence[Metric]) -> int:
+def _score_references(task: Task, metrics: Sequence[Metric], additions: Additions) -> int:
     files = TaskFiles(task.folder)
     stored = read_lines(files.references)
     lines = list(stored)
     for name, (images, further) in reference_images(task).items():
         known = [line for line in stored if line["reference"] == name]
-        applicable = [metric for metric in metrics if name != "real" or not metric.paired]
+        left = additions.left(metrics)
+        applicable = [metric for metric in left if name != "real" or not metric.paired]
         wanted = _unscored(task, applicable, known)
         if not wanted or not known:
             continue
         scored = task.scorer.score(images, further, wanted)
+        additions.broken.update(scored.broken)
         if scored.probe is not None:
             scored.probe.add_to(files.probe(name))
         stamp = {"stamp": known[0]["stamp"]}

@@ -52,6 +52,36 @@ class Checked:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class FinishedCell:
+    """A finished cell: where its files are and what ``cell.json`` says."""
+
+    files: CellFiles
+    record: CellRecord
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The snapshot of a cell whose scores are made again."""
+
+    cell: FinishedCell
+    iteration: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.cell.files.folder}, iteration {self.iteration}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the runs are verified with; see :func:`verify_runs`."""
+
+    suite: str | None = None
+    data: Path | None = None
+    seed: int = 0
+    plugins: Sequence[Path] = ()
+
+
 def verify_runs(
     runs: Sequence[Path],
     *,
@@ -72,12 +102,12 @@ def verify_runs(
     Raises:
         UserError: a folder does not exist or holds no runs.
     """
-    checked = Checked()
+    checked, options = Checked(), Options(suite, data, seed, plugins)
     for run in runs:
         with unpacked(run) as place:
             here = Checked()
             for folder, cells in find_cells(place).items():
-                _verify_task(folder, cells, here, (suite, data), seed, plugins)
+                _verify_task(folder, cells, here, options)
         checked.cells += here.cells
         checked.rescored += here.rescored
         checked.problems += [text.replace(str(place), str(run)) for text in here.problems]
@@ -89,11 +119,9 @@ def _verify_task(
     folder: Path,
     cells: Sequence[Path],
     checked: Checked,
-    suite: tuple[str | None, Path | None],
-    seed: int,
-    plugins: Sequence[Path],
+    options: Options,
 ) -> None:
-    finished: list[tuple[CellFiles, CellRecord]] = []
+    finished: list[FinishedCell] = []
     for files in map(CellFiles, cells):
         if not files.done.exists():
             checked.notes.append(f"{files.folder} is not finished and was passed over")
@@ -101,10 +129,10 @@ def _verify_task(
         checked.cells += 1
         record = _verify_files(files, checked)
         if record is not None:
-            finished.append((files, record))
+            finished.append(FinishedCell(files, record))
     if not finished:
         return
-    task = _load(folder, finished[0][1].cell, checked, suite)
+    task = _load(folder, finished[0].record.cell, checked, options)
     if task is None:
         return
     try:
@@ -114,17 +142,17 @@ def _verify_task(
         return
     _verify_inputs(folder, finished, now, checked)
     choices = [
-        (files, record, iteration)
-        for files, record in finished
-        for iteration in record.cell.snapshots
-        if files.snapshot(iteration).exists()
+        Choice(cell, iteration)
+        for cell in finished
+        for iteration in cell.record.cell.snapshots
+        if cell.files.snapshot(iteration).exists()
     ]
     if not choices:
         checked.notes.append(f"{folder} has no snapshots, so no scores could be made again")
         return
-    hashes = "".join(sorted(record.hash for _, record in finished))
-    files, record, iteration = random.Random(f"{seed}/{hashes}").choice(choices)
-    _rescore(task, files, record, iteration, plugins, checked)
+    hashes = "".join(sorted(cell.record.hash for cell in finished))
+    choice = random.Random(f"{options.seed}/{hashes}").choice(choices)
+    _rescore(task, choice, options.plugins, checked)
 
 
 def _verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
@@ -150,9 +178,9 @@ def _verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
         if manifest is None:
             checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
         else:
-            there = {n: s for n, s in manifest.left_out.items() if (files.folder / n).is_file()}
-            sums = {**manifest.sha256, **there}
-            if left_out := len(manifest.left_out) - len(there):
+            kept = {n: s for n, s in manifest.left_out.items() if (files.folder / n).is_file()}
+            sums = {**manifest.sha256, **kept}
+            if left_out := len(manifest.left_out) - len(kept):
                 checked.notes.append(
                     f"{files.folder}: {left_out} file(s), of which the manifest has the checksums, "
                     "were left out of the pack"
@@ -194,14 +222,9 @@ def _verify_lines(files: CellFiles, cell: CellFields, problem: Callable[[str], N
         problem(f"{files.log.name} does not lead to iteration {cell.iterations}")
 
 
-def _load(
-    folder: Path,
-    cell: CellFields,
-    checked: Checked,
-    suite: tuple[str | None, Path | None],
-) -> Task | None:
+def _load(folder: Path, cell: CellFields, checked: Checked, options: Options) -> Task | None:
     try:
-        return stored_task(folder, cell, *suite)
+        return stored_task(folder, cell, options.suite, options.data)
     except UserError as error:
         checked.problems.append(f"{folder}: {error}")
         return None
@@ -209,7 +232,7 @@ def _load(
 
 def _verify_inputs(
     folder: Path,
-    finished: Sequence[tuple[CellFiles, CellRecord]],
+    finished: Sequence[FinishedCell],
     now: Mapping[str, Any],
     checked: Checked,
 ) -> None:
@@ -240,23 +263,17 @@ def _verify_inputs(
         checked.problems.append(
             f"{folder}: {shared.task.name} or {shared.references.name} is damaged: {error}"
         )
-    for files, record in finished:
-        compare(files.folder, "source model", record.cell.source_hash, now["source"]["hash"])
-        compare(files.folder, "few-shot set", record.cell.few_shot_hash, now["few_shot_hash"])
-        before = record.provenance.classifier_hash
-        compare(files.folder, "classifier", before, now["classifier_hash"])
+    for cell in finished:
+        where, fields = cell.files.folder, cell.record.cell
+        compare(where, "source model", fields.source_hash, now["source"]["hash"])
+        compare(where, "few-shot set", fields.few_shot_hash, now["few_shot_hash"])
+        before = cell.record.provenance.classifier_hash
+        compare(where, "classifier", before, now["classifier_hash"])
 
 
-def _rescore(
-    task: Task,
-    files: CellFiles,
-    record: CellRecord,
-    iteration: int,
-    plugins: Sequence[Path],
-    checked: Checked,
-) -> None:
-    provenance = record.provenance.model_dump()
-    where = f"{files.folder}, iteration {iteration}"
+def _rescore(task: Task, choice: Choice, plugins: Sequence[Path], checked: Checked) -> None:
+    files, record, iteration = choice.cell.files, choice.cell.record, choice.iteration
+    provenance, where = record.provenance.model_dump(), choice.where
     # Features of the few-shot images that other threads have made may differ in the last bit.
     torch.set_num_threads(provenance.get("threads") or torch.get_num_threads())
     task = Task(task.request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from fsgan_bench.cli.main import main
 from fsgan_bench.metrics.per_image import ProbeValues
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+FAILS = """from fsgan_bench import Metric
+
+class Waning(Metric):
+    name = "waning"
+    title = "waning"
+    version = "1"
+    higher_is_better = True
+    definition = "nothing"
+    role = "lpips"
+    kind = "further"
+
+    def __call__(self, measured, yardstick):
+        return {}["lost"]
+"""
 
 NEW = ["kid_lite0", "precision", "recall", "density", "coverage", "nn_lpips"]
 
@@ -94,6 +112,31 @@ def test_metrics_are_added_once_and_nothing_is_taken_away(
     verified = fsgan_bench("verify", task, "--suite", suite)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert fsgan_bench("figures", task).returncode == 0
+
+
+def test_a_metric_of_others_that_fails_is_named_and_the_rest_is_stored(
+    task: Path, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "theirs-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[fsgan_bench.metrics]\nwaning = theirs_fails:Waning")
+    (tmp_path / "theirs_fails.py").write_text(FAILS)
+    monkeypatch.syspath_prepend(tmp_path)
+    copy = tmp_path / "results" / "tiny" / task.name
+    shutil.copytree(task, copy)
+    ask = ["score", str(copy), "--suite", str(suite), "--metrics", "waning,kid"]
+    result = CliRunner().invoke(main, ask)
+    assert result.exit_code == 2, result.output
+    assert f"The metric 'waning' fails: {tmp_path / 'theirs_fails.py'}, line 13: KeyError" in (
+        " ".join(result.stderr.split())
+    )
+    assert "Traceback" not in result.output
+    assert {line["iteration"] for line in lines(cell(copy) / "scores.jsonl")} == {
+        line["iteration"]
+        for line in lines(cell(copy) / "scores.jsonl")
+        if line["metric"] == "kid_lite0"
+    }
 
 
 def test_what_cannot_be_scored_is_one_sentence(

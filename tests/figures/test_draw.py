@@ -87,6 +87,18 @@ def test_everything_is_drawn(writer: Any) -> None:
             assert file.read_bytes().startswith(b"%PDF")
 
 
+def test_two_roots_with_one_task_are_drawn_side_by_side(writer: Any, tmp_path: Path) -> None:
+    writer.task()
+    writer.cell("tgan", snapshots=[100])
+    roots = [tmp_path / name for name in ("before", "after")]
+    for root in roots:
+        shutil.copytree(writer.folder, root / "suite" / writer.folder.name)
+    files = draw(roots, tmp_path / "out", kinds=["tables"])
+    assert len(set(files)) == len(files)
+    below = Path("suite") / writer.folder.name / "table.md"
+    assert {tmp_path / "out" / name / below for name in ("before", "after")} < set(files)
+
+
 def save_two(writer: Any, folder: Path) -> list[Path]:
     [results] = load(writer.folder)
     with canvas.style():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
@@ -20,8 +23,8 @@ from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.kernel import kernel_distance
 from fsgan_bench.metrics.manifold import Manifolds
-from fsgan_bench.metrics.metric import Metric, Value, Yardstick
-from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
+from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
+from fsgan_bench.metrics.registry import EVERY_SNAPSHOT, OURS
 from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.metrics import choose_metrics, find_metrics
 
@@ -244,3 +247,47 @@ def test_metrics_of_other_packages(scorer: Scorer, monkeypatch: pytest.MonkeyPat
         choose_metrics("other")
     with pytest.raises(UserError, match="Did you mean 'brightness'"):
         choose_metrics("brightnes")
+
+
+class Failing(Mean):
+    """A metric that is broken, as one sees when it scores."""
+
+    name = "failing"
+
+    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+        raise ZeroDivisionError("no brightness")
+
+
+class FailingClassifier:
+    """One that cannot read these images."""
+
+    card: ClassVar[dict[str, str]] = {"name": "theirs", "backbone": "none", "hash": "0"}
+
+    def scores(self, images: Images) -> NDArray[np.float64]:
+        raise KeyError("lost")
+
+
+def test_a_metric_of_others_that_fails_takes_nothing_else_away(scorer: Scorer) -> None:
+    scored = scorer.score(REAL, metrics=[Failing(), Mean()])
+    assert [score.metric for score in scored.scores] == ["brightness"]
+    assert re.fullmatch(
+        rf"The metric 'failing' fails: {re.escape(__file__)}, line \d+: "
+        r"ZeroDivisionError: no brightness\.",
+        scored.broken["failing"],
+    )
+
+
+def test_a_classifier_of_others_that_fails_is_one_sentence(scorer: Scorer) -> None:
+    yardstick = replace(scorer.yardstick, classifier=FailingClassifier())
+    failing = Scorer(scorer.lpips, scorer.frechet, yardstick)
+    with pytest.raises(UserError, match=r"'theirs' fails: .*test_further.py, line \d+: KeyError"):
+        failing.score(REAL, metrics=[OURS["realisticness"]])
+
+
+def test_an_error_of_our_own_is_not_hidden(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Value:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(OURS["kid"]), "__call__", fail)
+    with pytest.raises(ZeroDivisionError):
+        scorer.score(REAL, metrics=[OURS["kid"]])

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fsgan_bench import __version__
-from fsgan_bench.data.images import Images, save_grid, set_hash, to_uint8
+from fsgan_bench.data.images import Images, save_grid
 from fsgan_bench.driver.pretraining.card import save_comparison
-from fsgan_bench.errors import UserError
+from fsgan_bench.driver.pretraining.runs import (
+    Say,
+    progress_line,
+    recover_run,
+    run_card,
+    sample_images,
+)
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_source
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import write_json
 from fsgan_bench.system.provenance import commit
-from fsgan_bench.system.states import recover_state, save_state
+from fsgan_bench.system.states import save_state
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
-
-Say = Callable[[str], None]
 
 
 class Pretraining(Method):
@@ -98,15 +100,11 @@ def pretrain(
 
     backbone = load_backbone("lite0")
     reference = FrechetReference(backbone.pooled(held_out))
-    card = _card(config, images, held_out)
+    card = run_card(asdict(config), images, held_out, free=("iterations", "save_every"))
     session = _new_session(images, config, init, device)
     state_path, best_path = out / "state.pt", out / "best.safetensors"
     records: list[dict[str, float]] = []
-    if state := recover_state(state_path, say):
-        if state["fingerprint"] != card["fingerprint"]:
-            raise UserError(
-                f"{out} holds a run with other images or another config; choose another folder."
-            )
+    if state := recover_run(out, card["fingerprint"], say):
         session.load_state_dict(state["session"])
         records = state["records"]
         say(f"continuing at iteration {session.iteration}")
@@ -133,9 +131,7 @@ def pretrain(
                 save_comparison(fakes, held_out, out / "best.png")
         if done % config.save_every == 0 or done == config.iterations:
             pace = (time.monotonic() - began) / (done - first)
-            left = timedelta(seconds=round(pace * (config.iterations - done)))
-            terms = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            say(f"iteration {done}/{config.iterations}  {pace:.2f} s/it  left {left}  {terms}")
+            say(progress_line("iteration", done, config.iterations, pace, losses))
             state = {
                 "fingerprint": card["fingerprint"],
                 "session": session.state_dict(),
@@ -145,15 +141,10 @@ def pretrain(
     return best_path
 
 
-@torch.inference_mode()
-def sample(session: Session, z: torch.Tensor, batch: int = 50) -> Images:
+def sample(session: Session, z: torch.Tensor) -> Images:
     """Images of the averaged generator for ``z``, uint8 [N, R, R, 3]."""
     modules: Mapping[str, Any] = dict(session.averaged.items())
-    return to_uint8(
-        torch.cat(
-            [session.method.sample(modules, part.to(session.device)) for part in z.split(batch)]
-        )
-    )
+    return sample_images(lambda part: session.method.sample(modules, part), z, session.device)
 
 
 def _new_session(
@@ -173,20 +164,3 @@ def _new_session(
         iterations=config.iterations,
         device=device,
     )
-
-
-def _card(config: PretrainConfig, images: Images, held_out: Images) -> dict[str, Any]:
-    settings = asdict(config)
-    data = {
-        "training_images": len(images),
-        "training_set": set_hash(images),
-        "held_out_images": len(held_out),
-        "held_out_set": set_hash(held_out),
-    }
-    fixed = {k: v for k, v in settings.items() if k not in ("iterations", "save_every")}
-    return {
-        "fsgan_bench": __version__,
-        "config": settings,
-        "data": data,
-        "fingerprint": repr((fixed, data)),
-    }

@@ -245,8 +245,7 @@ class BalancingStage(Stage):
         return losses
 
     def sample(self, count: int) -> Images:
-        stream = Streams(self.streams.seed)["probe"]
-        z = torch.randn(count, self.lesson.architecture.style_dim, generator=stream)
+        z = self.probe_latents(count)
         modules: Mapping[str, Any] = dict(self.session.averaged.items())
         return self.images_of(lambda part: self.session.method.sample(modules, part), z)
 

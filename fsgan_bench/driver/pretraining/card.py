@@ -128,12 +128,6 @@ def save_comparison(fakes: Images, real: Images, path: Path, most: int = 48) -> 
     save_grid(tiles.reshape(-1, *fakes.shape[1:]), path, columns=2 * columns + 1)
 
 
-@torch.inference_mode()
-def sample_images(generator: Generator, z: torch.Tensor, batch: int = 50) -> Images:
-    """Images of a generator for ``z`` [N, style_dim], uint8 [N, R, R, 3]."""
-    return to_uint8(torch.cat([generator(part).image for part in z.split(batch)]))
-
-
 @torch.no_grad()
 def _faces(session: Session, z: torch.Tensor) -> Images:
     modules: dict[str, Any] = dict(session.generator_side.items())

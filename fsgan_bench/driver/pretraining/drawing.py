@@ -149,10 +149,7 @@ class Drawing(Stage):
 
     def sample(self, count: int) -> Images:
         """Drawings of people that are drawn as the domain's are."""
-        z = torch.randn(
-            count, self.lesson.architecture.style_dim, generator=Streams(self.streams.seed)["probe"]
-        )
-        values = Codes.in_order(self.lesson.attributes).decode(z)
+        values = Codes.in_order(self.lesson.attributes).decode(self.probe_latents(count))
         generator = cast(Generator, self.averaged["generator"])
         return self.images_of(
             lambda part: render(generator, self.averaged["embeddings"](part)), values

@@ -94,8 +94,7 @@ class MappingStage(Stage):
         }
 
     def sample(self, count: int) -> Images:
-        stream = Streams(self.streams.seed)["probe"]
-        z = torch.randn(count, self.lesson.architecture.style_dim, generator=stream)
+        z = self.probe_latents(count)
         return self.images_of(lambda part: self.generator(part).image, z)
 
     def hand_on(self) -> dict[str, Any]:

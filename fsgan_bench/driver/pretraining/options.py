@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fsgan_bench.driver.pretraining.balancing import BalancingConfig
 from fsgan_bench.driver.pretraining.drawing import DrawingConfig
 from fsgan_bench.driver.pretraining.mapping import MappingConfig
 from fsgan_bench.driver.pretraining.reading import ReadingConfig
+from fsgan_bench.driver.pretraining.runs import Say
 from fsgan_bench.driver.pretraining.stage import Lesson
 from fsgan_bench.driver.pretraining.staged import StagedConfig, pretrain_in_stages
 from fsgan_bench.errors import UserError
@@ -28,10 +29,8 @@ from fsgan_bench.system import machine
 from fsgan_bench.system.paths import exists
 from fsgan_bench.training.recipe import Recipe
 
-Say = Callable[[str], None]
-
-HELD_OUT_START = 1_000_000
-"""First index of the held-out images of a built-in domain."""
+PRETRAINING_HELD_OUT_START = 1_000_000
+"""First index of the held-out images of a built-in domain; no task draws any of them."""
 
 LENGTHS = {"coarse": 2000, "drawing": 4000, "reading": 2000, "mapping": 1000}
 """Iterations of the stages before the last, where nothing else is asked for."""
@@ -121,7 +120,7 @@ def pretrain_from_options(
         training, kept = divided(Path(data), resolution, held_out, say)
     else:
         training = draw(data, 0, n_images, resolution)
-        kept = draw(data, HELD_OUT_START, held_out, resolution)
+        kept = draw(data, PRETRAINING_HELD_OUT_START, held_out, resolution)
     config = PretrainConfig(
         architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
     )
@@ -175,7 +174,7 @@ def _in_stages(
         replace(balancing, recipe=recipe),
         seed,
     )
-    kept = draw(domain, HELD_OUT_START, 2 * held_out, side)
+    kept = draw(domain, PRETRAINING_HELD_OUT_START, 2 * held_out, side)
     values = torch.from_numpy(attribute_table(domain, 0, n_images))
     lesson = Lesson(draw(domain, 0, n_images, side), values, attributes_of(domain), architecture)
     return pretrain_in_stages(

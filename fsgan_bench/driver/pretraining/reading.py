@@ -144,7 +144,8 @@ class Reading(Stage):
 
     def sample(self, count: int) -> Images:
         """The generator's drawings: it stays as it is in this stage."""
-        return self._people(count, Streams(self.streams.seed)["probe"])
+        values = Codes.in_order(self.lesson.attributes).decode(self.probe_latents(count))
+        return self.images_of(lambda part: render(self.generator, self.embeddings(part)), values)
 
     def hand_on(self) -> dict[str, Any]:
         return {name: network.state_dict() for name, network in self.networks.items()}
@@ -166,11 +167,6 @@ class Reading(Stage):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-
-    def _people(self, count: int, generator: torch.Generator) -> Images:
-        z = torch.randn(count, self.lesson.architecture.style_dim, generator=generator)
-        values = Codes.in_order(self.lesson.attributes).decode(z)
-        return self.images_of(lambda part: render(self.generator, self.embeddings(part)), values)
 
     def _from_pool(self, count: int) -> Tensor:
         chosen = torch.randint(len(self.pool), (count,), generator=self.streams["pool"])

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from fsgan_bench.data.attributes import Attribute
-from fsgan_bench.data.images import Images, to_uint8
+from fsgan_bench.data.images import Images
+from fsgan_bench.driver.pretraining.runs import sample_images
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
@@ -80,13 +81,14 @@ class Stage(ABC):
         """Indices [count] of training images, drawn with replacement."""
         return torch.randint(len(self.lesson.images), (count,), generator=self.streams["images"])
 
-    @torch.inference_mode()
-    def images_of(
-        self, network: Callable[[Tensor], Tensor], inputs: Tensor, batch: int = 50
-    ) -> Images:
+    def images_of(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> Images:
         """What ``network`` makes of ``inputs``, uint8 [N, R, R, 3]."""
-        parts = [network(part.to(self.device)) for part in inputs.split(batch)]
-        return to_uint8(torch.cat(parts))
+        return sample_images(network, inputs, self.device)
+
+    def probe_latents(self, count: int) -> Tensor:
+        """Always the same latents [count, style_dim]."""
+        stream = Streams(self.streams.seed)["probe"]
+        return torch.randn(count, self.lesson.architecture.style_dim, generator=stream)
 
 
 def render(generator: Generator, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:

@@ -9,39 +9,40 @@ and at last both networks train against each other, until nothing but StyleGAN2'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fsgan_bench import __version__
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.data.images import Images, save_grid, set_hash
+from fsgan_bench.data.images import Images, save_grid
 from fsgan_bench.driver.pretraining.balancing import BalancingConfig, BalancingStage
 from fsgan_bench.driver.pretraining.card import (
     MOMENTS,
     Standard,
-    sample_images,
     save_adaptation,
     save_comparison,
 )
 from fsgan_bench.driver.pretraining.drawing import Drawing, DrawingConfig
 from fsgan_bench.driver.pretraining.mapping import MappingConfig, MappingStage
 from fsgan_bench.driver.pretraining.reading import Reading, ReadingConfig
+from fsgan_bench.driver.pretraining.runs import (
+    Say,
+    progress_line,
+    recover_run,
+    run_card,
+    sample_images,
+)
 from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
-from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.system.files import write_json
 from fsgan_bench.system.provenance import commit
-from fsgan_bench.system.states import recover_state, save_state
+from fsgan_bench.system.states import save_state
 from fsgan_bench.training.streams import Streams
-
-Say = Callable[[str], None]
 
 SAVE_EVERY_SECONDS = 120.0
 SAY_EVERY_SECONDS = 30.0
@@ -149,16 +150,18 @@ class _Run:
         self.device, self.say = device, say
         self.path = out / "source.safetensors"
         self.standard = Standard(held_out, others)
-        self.card = _card(config, lesson, held_out)
+        self.card = run_card(
+            asdict(config),
+            lesson.images,
+            held_out,
+            origin=ORIGIN,
+            attributes={a.name: len(a.values) for a in lesson.attributes},
+        )
         self.weights: Weights = {}
         self.done: list[str] = []
         self.records: list[dict[str, Any]] = []
         self.state: dict[str, Any] | None = None
-        if state := recover_state(out / "state.pt", say):
-            if state["fingerprint"] != self.card["fingerprint"]:
-                raise UserError(
-                    f"{out} holds a run with other images or another config; choose another folder."
-                )
+        if state := recover_run(out, self.card["fingerprint"], say):
             self.weights, self.done = state["weights"], state["done"]
             self.records, self.state = state["records"], state["stage"]
 
@@ -181,22 +184,18 @@ class _Run:
         """Take a stage to its end."""
         began = saved = said = time.monotonic()
         first = stage.iteration
-        every = max(1, stage.iterations // self.config.evaluations)
+        period = max(1, stage.iterations // self.config.evaluations)
         while stage.iteration < stage.iterations:
             losses = stage.step()
             stage.iteration += 1
             done = stage.iteration
             now = time.monotonic()
-            if done % every == 0 or done == stage.iterations:
+            if done % period == 0 or done == stage.iterations:
                 self.evaluate(stage, losses)
             if now - said > SAY_EVERY_SECONDS:
                 said = now
                 pace = (now - began) / (done - first)
-                left = timedelta(seconds=round(pace * (stage.iterations - done)))
-                terms = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-                self.say(
-                    f"{stage.name} {done}/{stage.iterations}  {pace:.2f} s/it  left {left}  {terms}"
-                )
+                self.say(progress_line(stage.name, done, stage.iterations, pace, losses))
             if now - saved > SAVE_EVERY_SECONDS:
                 saved = now
                 self.save(stage)
@@ -250,27 +249,9 @@ class _Run:
             self.config.architecture.style_dim,
             generator=Streams(self.config.seed)["card"],
         )
-        fakes = sample_images(generator, z)
+        fakes = sample_images(lambda part: generator(part).image, z)
         scores = self.standard.scores(fakes)
         self.save_pair(self.weights, scores)
         card = self.card | scores | {"commit": commit(), "history": self.records}
         write_json(self.path.with_suffix(".json"), card)
         save_comparison(fakes, self.held_out, self.path.with_suffix(".png"))
-
-
-def _card(config: StagedConfig, lesson: Lesson, held_out: Images) -> dict[str, Any]:
-    settings = asdict(config)
-    data = {
-        "training_images": len(lesson.images),
-        "training_set": set_hash(lesson.images),
-        "held_out_images": len(held_out),
-        "held_out_set": set_hash(held_out),
-        "attributes": {a.name: len(a.values) for a in lesson.attributes},
-    }
-    return {
-        "fsgan_bench": __version__,
-        "origin": ORIGIN,
-        "config": settings,
-        "data": data,
-        "fingerprint": repr((settings, data)),
-    }
