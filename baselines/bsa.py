@@ -79,7 +79,7 @@ class BSA(Method):
         if self.config.objective == "adversarial":
             return {}
         start = session.normal("codes", len(session.images), session.architecture.style_dim)
-        return {"codes": Codes(start)}
+        return {"codes": ImageCodes(start)}
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
         for name, parameter in session.generator.named_parameters():
@@ -98,7 +98,7 @@ class BSA(Method):
         if self.config.objective == "adversarial":
             return super().generator_loss(session)
         config, recipe = self.config, session.recipe
-        codes = cast(Codes, session.generator_side["codes"]).z
+        codes = cast(ImageCodes, session.generator_side["codes"]).z
         drawn = session.draw_images().to(session.device)
         chosen = session.share(drawn)
         real = session.few_shot[chosen]
@@ -128,7 +128,7 @@ class BSA(Method):
         return log
 
 
-class Codes(nn.Module):
+class ImageCodes(nn.Module):
     """One learnable latent for each few-shot image, ``z`` [M, style_dim]."""
 
     def __init__(self, z: Tensor) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.features.lite0 import build_lite0
-from fsgan_bench.features.weights import WEIGHTS, Weights, find
+from fsgan_bench.features.weights import WEIGHTS, Weights, find_weights
 
 SHIPPED = "tf_efficientnet_lite0"
 
@@ -56,7 +56,7 @@ def pretrained_network(name: str) -> tuple[nn.Module, InputFormat]:
             network = build_lite0()
             network.reset_classifier(1)
         else:
-            file = str(find(model_weights(name)))
+            file = str(find_weights(model_weights(name)))
             network = timm.create_model(
                 name, pretrained=True, num_classes=1, pretrained_cfg_overlay={"file": file}
             )

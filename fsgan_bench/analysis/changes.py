@@ -33,7 +33,7 @@ MARGIN = 0.05
 LEVEL = 0.95
 """Of the confidence interval outside of which no difference must lie to count."""
 
-Judgement: TypeAlias = Literal[
+ChangeOutcome: TypeAlias = Literal[
     "same", "within the error", "better", "worse", "differs", "regressed"
 ]
 
@@ -60,7 +60,7 @@ class ScoreChange:
     margin: float
 
     @property
-    def judgement(self) -> Judgement:
+    def outcome(self) -> ChangeOutcome:
         """``regressed`` is worse by more than the error and by more than the margin."""
         value = self.difference.value
         if value == 0:
@@ -89,7 +89,7 @@ class Changes:
 
     @property
     def regressions(self) -> list[ScoreChange]:
-        return [change for change in self.scores if change.judgement == "regressed"]
+        return [change for change in self.scores if change.outcome == "regressed"]
 
 
 def changes(

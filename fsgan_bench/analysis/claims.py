@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from fsgan_bench.analysis.comparison import Comparison
-from fsgan_bench.analysis.estimates import Estimate, PairTest, compare, kendalls_w, pooled_tau
+from fsgan_bench.analysis.estimates import Estimate, PairTest, compare_pairs, kendalls_w, pooled_tau
 from fsgan_bench.results.resampling import Floats
 
-Judgement: TypeAlias = Literal["supported", "not supported", "undecided"]
+Answer: TypeAlias = Literal["supported", "not supported", "undecided"]
 
 MARGIN = 0.05
 """What counts as no difference, of realisticness and of diversity relative to the source's."""
@@ -33,7 +33,7 @@ class Finding:
     """What one task, or all of them together, say of a claim; ``pairs`` are the tests behind it."""
 
     where: str
-    judgement: Judgement
+    answer: Answer
     why: str
     pairs: tuple[PairTest, ...] = ()
 
@@ -46,8 +46,8 @@ class Claim:
     findings: tuple[Finding, ...]
 
     @property
-    def judgement(self) -> Judgement:
-        return combined(finding.judgement for finding in self.findings)
+    def answer(self) -> Answer:
+        return combined(finding.answer for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Observation:
     claims: tuple[Claim, ...]
 
     @property
-    def judgement(self) -> Judgement:
-        return combined(claim.judgement for claim in self.claims)
+    def answer(self) -> Answer:
+        return combined(claim.answer for claim in self.claims)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +73,15 @@ class Verdict:
     notes: tuple[str, ...]
 
 
-def combined(judgements: Iterable[Judgement]) -> Judgement:
+def combined(answers: Iterable[Answer]) -> Answer:
     """Of several that must all hold: one counterexample refutes, and all must be supported."""
-    answers = set(judgements)
-    if "not supported" in answers:
+    given = set(answers)
+    if "not supported" in given:
         return "not supported"
-    return "supported" if answers == {"supported"} else "undecided"
+    return "supported" if given == {"supported"} else "undecided"
 
 
-def judge(
+def observations(
     compared: Sequence[Comparison], margin: float = MARGIN
 ) -> tuple[Observation, Observation]:
     """Both observations, from the comparisons of all tasks."""
@@ -136,12 +136,12 @@ def judge(
 def _similar(each: Comparison, margin: float) -> Finding:
     converged = {m.label: m.final for m in each.methods if m.converged == "yes"}
     seeded = _seeded(converged)
-    tests = tuple(compare(seeded, margin))
+    tests = tuple(compare_pairs(seeded, margin))
     apart = [t for t in tests if t.beyond <= ALPHA]
     underway = [m.label for m in each.methods if m.converged != "yes"]
-    judgement: Judgement = "undecided"
+    answer: Answer = "undecided"
     if apart:
-        judgement, why = "not supported", f"{_pair(apart[0])}, more than the margin"
+        answer, why = "not supported", f"{_pair(apart[0])}, more than the margin"
     elif underway:
         why = f"not shown to have converged: {', '.join(underway)}"
     elif len(seeded) < len(converged) or len(converged) < 2:
@@ -149,8 +149,8 @@ def _similar(each: Comparison, margin: float) -> Finding:
     elif open_ := [t for t in tests if not t.within <= ALPHA]:
         why = f"{len(open_)} of {len(tests)} pairs could differ by more"
     else:
-        judgement, why = "supported", f"all {len(tests)} pairs are equivalent (TOST)"
-    return Finding(each.title, judgement, why, tests)
+        answer, why = "supported", f"all {len(tests)} pairs are equivalent (TOST)"
+    return Finding(each.title, answer, why, tests)
 
 
 def _different(
@@ -158,18 +158,18 @@ def _different(
 ) -> Finding:
     """The opposite question: supported if a pair differs by more, refuted if none can."""
     seeded = _seeded({k: v for k, v in estimates.items() if math.isfinite(v.value)})
-    tests = tuple(compare(seeded, margin))
+    tests = tuple(compare_pairs(seeded, margin))
     apart = [t for t in tests if t.beyond <= ALPHA]
-    judgement: Judgement = "undecided"
+    answer: Answer = "undecided"
     if apart:
-        judgement, why = "supported", f"{len(apart)} of {len(tests)} pairs, e.g. {_pair(apart[0])}"
+        answer, why = "supported", f"{len(apart)} of {len(tests)} pairs, e.g. {_pair(apart[0])}"
     elif len(seeded) < len(estimates) or len(estimates) < 2:
         why = _too_few(estimates)
     elif all(t.within <= ALPHA for t in tests):
-        judgement, why = "not supported", f"all {len(tests)} pairs are equivalent (TOST)"
+        answer, why = "not supported", f"all {len(tests)} pairs are equivalent (TOST)"
     else:
         why = f"no pair is shown to differ in {what} by more than {margin:.3g}, nor all by less"
-    return Finding(each.title, judgement, why, tests)
+    return Finding(each.title, answer, why, tests)
 
 
 def _matched(each: Comparison, margin: float) -> Finding:
@@ -195,7 +195,7 @@ def _ordered(
     ]
     tau, greater, less = pooled_tau(pairs)
     why = f"Kendall's tau {tau:.2f}, p {min(greater, less):.3g}"
-    judgement: Judgement = "undecided"
+    answer: Answer = "undecided"
     if not math.isfinite(tau):
         why = "needs at least three methods"
     elif underway:
@@ -203,10 +203,10 @@ def _ordered(
     elif any(m.seeds < MINIMUM_SEEDS for each in compared for m in each.methods):
         why += f"; needs at least {MINIMUM_SEEDS} seeds of every method"
     elif greater <= ALPHA:
-        judgement = "supported"
+        answer = "supported"
     elif less <= ALPHA:
-        judgement = "not supported"
-    return Finding(_together(compared), judgement, why)
+        answer = "not supported"
+    return Finding(_together(compared), answer, why)
 
 
 def _agreement(compared: Sequence[Comparison]) -> Finding:

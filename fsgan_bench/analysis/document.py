@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fsgan_bench.analysis import claims as judging
+from fsgan_bench.analysis import claims
 from fsgan_bench.analysis.claims import Observation, Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
 from fsgan_bench.analysis.estimates import Estimate
@@ -19,11 +19,11 @@ def to_json(result: Verdict) -> dict[str, Any]:
     content = {
         "thresholds": {
             "margin": result.margin,
-            "alpha": judging.ALPHA,
+            "alpha": claims.ALPHA,
             "confidence": LEVEL,
             "fraction_of_final_realisticness": FRACTION,
-            "kendalls_w": judging.AGREEMENT,
-            "minimum_seeds": judging.MINIMUM_SEEDS,
+            "kendalls_w": claims.AGREEMENT,
+            "minimum_seeds": claims.MINIMUM_SEEDS,
             "bootstrap_replicates": REPLICATES,
             "plateau": convergence.PLATEAU_TEST,
         },
@@ -38,15 +38,15 @@ def _observation_json(observation: Observation) -> dict[str, Any]:
     return {
         "name": observation.name,
         "statement": observation.statement,
-        "verdict": observation.judgement,
+        "verdict": observation.answer,
         "claims": [
             {
                 "statement": claim.statement,
-                "verdict": claim.judgement,
+                "verdict": claim.answer,
                 "findings": [
                     {
                         "where": finding.where,
-                        "verdict": finding.judgement,
+                        "verdict": finding.answer,
                         "why": finding.why,
                         "pairs": [
                             {

@@ -132,7 +132,7 @@ class PairTest:
     beyond: float
 
 
-def compare(estimates: dict[str, Estimate], margin: float) -> list[PairTest]:
+def compare_pairs(estimates: dict[str, Estimate], margin: float) -> list[PairTest]:
     """All pairs, in order."""
     pairs = list(combinations(estimates, 2))
     differences = [difference(estimates[one], estimates[other]) for one, other in pairs]

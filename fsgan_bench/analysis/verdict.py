@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsgan_bench.analysis import claims as judging
+from fsgan_bench.analysis import claims
 from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, MethodSummary, comparisons
 from fsgan_bench.analysis.document import to_json
@@ -37,7 +37,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-def verdict(tasks: Sequence[TaskResults], margin: float = judging.MARGIN) -> Verdict:
+def verdict(tasks: Sequence[TaskResults], margin: float = claims.MARGIN) -> Verdict:
     """Judge the observations by these tasks.
 
     Raises:
@@ -47,14 +47,14 @@ def verdict(tasks: Sequence[TaskResults], margin: float = judging.MARGIN) -> Ver
     if not compared:
         raise UserError(f"There is nothing to judge. {' '.join(notes)}")
     return Verdict(
-        judging.judge(compared, margin),
+        claims.observations(compared, margin),
         tuple(compared),
         margin,
         (*notes, *_caveats(compared)),
     )
 
 
-def write(result: Verdict, out: Path | None = None) -> list[Path]:
+def write_verdict(result: Verdict, out: Path | None = None) -> list[Path]:
     """Write ``verdict.md`` and ``verdict.json`` beside the figures, or into ``out``.
 
     Of several tasks they go into ``figures`` in the folder that these have in common.
@@ -62,7 +62,7 @@ def write(result: Verdict, out: Path | None = None) -> list[Path]:
     folders = list(dict.fromkeys(each.results.folder for each in result.comparisons))
     folder = out or Path(os.path.commonpath(folders)) / "figures"
     paths = [folder / "verdict.md", folder / "verdict.json"]
-    write_text(paths[0], markdown(result))
+    write_text(paths[0], verdict_page(result))
     write_json(paths[1], to_json(result))
     return paths
 
@@ -75,15 +75,15 @@ def sections(result: Verdict) -> list[Section]:
         for claim in observation.claims:
             for number, finding in enumerate(claim.findings):
                 statement = claim.statement if number == 0 else ""
-                rows.append((statement, finding.where, finding.judgement, finding.why))
-        heading = f"{observation.name}: {observation.judgement}"
+                rows.append((statement, finding.where, finding.answer, finding.why))
+        heading = f"{observation.name}: {observation.answer}"
         page.append(Section(heading, (observation.statement,), tuple(rows)))
     for each in result.comparisons:
         page += [_methods(each), *_levels(each)]
     return [*page, Section("How this was judged", (*_rules(result), *result.notes))]
 
 
-def markdown(result: Verdict) -> str:
+def verdict_page(result: Verdict) -> str:
     """The report as a page of Markdown."""
     lines = ["# Verdict", ""]
     for section in sections(result):
@@ -174,7 +174,7 @@ def _levels(each: Comparison) -> list[Section]:
 
 
 def _rules(result: Verdict) -> tuple[str, ...]:
-    margin, alpha = result.margin, judging.ALPHA
+    margin, alpha = result.margin, claims.ALPHA
     return (
         f"Two methods are equivalent if two one-sided tests (TOST) at {alpha:g} put their "
         f"difference within ±{margin:g}; they differ if it is shown to be larger, at {alpha:g} "
@@ -183,7 +183,7 @@ def _rules(result: Verdict) -> tuple[str, ...]:
         "the other is.",
         "± and intervals: standard errors from the seeds and from a bootstrap over the probe "
         f"batch, paired as all methods see the same latents ({REPLICATES:,} replicates), together; "
-        f"Student's t, {100 * LEVEL:.0f} %. Fewer than {judging.MINIMUM_SEEDS} seeds decide "
+        f"Student's t, {100 * LEVEL:.0f} %. Fewer than {claims.MINIMUM_SEEDS} seeds decide "
         "nothing. Orders: Kendall's tau within the tasks and Kendall's W, by permutation.",
         "Bold: most diverse, or not shown to be less; what lies above real images is no candidate. "
         "An observation is supported if all its claims are, and not if one is not, on any task.",

@@ -83,8 +83,8 @@ def _show(found: Changes, console: Console) -> None:
             f"{change.after:.4g}",
             f"{change.difference.value:+.4g}" + (f" ± {error:.2g}" if math.isfinite(error) else ""),
         )
-        judgement = Text(change.judgement, style=STYLES.get(change.judgement, ""))
-        table.add_row(*map(Text, words), judgement)
+        outcome = Text(change.outcome, style=STYLES.get(change.outcome, ""))
+        table.add_row(*map(Text, words), outcome)
     console.print(table)
     for note in found.notes:
         console.print(Text(note))
@@ -124,5 +124,5 @@ def _score(change: ScoreChange) -> dict[str, Any]:
         "score": change.scale.key,
         "seeds": change.seeds,
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
-        "judgement": change.judgement,
+        "judgement": change.outcome,
     }

@@ -41,9 +41,11 @@ def convert(
     from fsgan_bench.stylegan2.checkpoint import convert as write
 
     if (source / "cell.json").is_file() or (source.parent.parent / "cell.json").is_file():
-        from fsgan_bench.snapshots.export import export
+        from fsgan_bench.snapshots.export import export_network
 
-        at = export(source, target, iteration=iteration, suite=suite, data=data, plugins=plugins)
+        at = export_network(
+            source, target, iteration=iteration, suite=suite, data=data, plugins=plugins
+        )
         click.echo(f"{target}: the generator after {at:,} iterations")
         return
     if iteration is not None:

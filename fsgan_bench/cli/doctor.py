@@ -78,7 +78,7 @@ def _accelerators() -> str:
 def _registries() -> Iterator[tuple[str, str]]:
     """Everything that packages bring, by kind, and what of it is broken."""
     from fsgan_bench.plugins.classifiers import CLASSIFIERS
-    from fsgan_bench.plugins.entry_points import find, load_each
+    from fsgan_bench.plugins.entry_points import find_plugins, load_each
     from fsgan_bench.plugins.methods import find_methods, load_methods
     from fsgan_bench.plugins.metrics import find_metrics
 
@@ -88,7 +88,7 @@ def _registries() -> Iterator[tuple[str, str]]:
         yield group.removeprefix(GROUP), ", ".join(names)
     entries, broken = find_methods()
     load_methods(entries, entries, broken)
-    classifiers, broken_classifiers = find(CLASSIFIERS)
+    classifiers, broken_classifiers = find_plugins(CLASSIFIERS)
     load_each(classifiers.values(), broken_classifiers)
     for problem in {**broken, **find_metrics()[1], **broken_classifiers}.values():
         yield "broken", problem

@@ -22,7 +22,7 @@ def export(runs: tuple[Path, ...], out: Path) -> None:
     \b
     Example: fsgan-bench export results --out scores.csv
     """
-    from fsgan_bench.results.export import export as write
+    from fsgan_bench.results.export import export_results
 
-    rows = write(runs, out)
+    rows = export_results(runs, out)
     click.echo(f"{out}: {rows:,} rows")

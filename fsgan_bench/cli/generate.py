@@ -116,7 +116,7 @@ def generate(samplers: tuple[Path, ...], out: Path, **options: Any) -> None:
     \b
     Example: fsgan-bench generate results/avatars/sketches-10shot/cdc/* --grid --out sheet.png
     """
-    from fsgan_bench.snapshots.generate import Drawing, draw
+    from fsgan_bench.snapshots.generate import Drawing, generate_images
     from fsgan_bench.system.machine import check_device
 
     check_device(options["device"])
@@ -134,5 +134,5 @@ def generate(samplers: tuple[Path, ...], out: Path, **options: Any) -> None:
         raise UserError("--iterations all shows every snapshot; leave out --iteration.")
     mode = next((name.lstrip("-") for name, given in modes.items() if given), "images")
     del options["grid"], options["iterations"]
-    written = draw(Drawing(samplers=samplers, out=out, mode=mode, **options))
+    written = generate_images(Drawing(samplers=samplers, out=out, mode=mode, **options))
     click.echo(written)

@@ -14,11 +14,11 @@ from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PLUGIN, show_broken
 
 if TYPE_CHECKING:
-    from fsgan_bench.plugins.entry_points import Kind
+    from fsgan_bench.plugins.entry_points import PluginKind
 
 KINDS = ("methods", "targets", "suites", "metrics", "classifiers", "executors")
 
-Rows = Iterable[Sequence[str]]
+TableRows = Iterable[Sequence[str]]
 
 
 class Offered(Protocol):
@@ -63,7 +63,7 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
     sys.exit(2 if broken else 0)
 
 
-def _methods(files: Sequence[Path]) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _methods(files: Sequence[Path]) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.plugins.methods import find_methods, load_methods
 
     entries, broken = find_methods(files)
@@ -74,7 +74,7 @@ def _methods(files: Sequence[Path]) -> tuple[Sequence[str], Rows, Mapping[str, s
     return ("name", "origin", "paper"), rows, broken
 
 
-def _targets(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _targets(suite: str) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.suites.file import get_suite
 
     rows = [
@@ -89,7 +89,7 @@ def _targets(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
     return ("name", "title", "ideal", "artwork"), rows, {}
 
 
-def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _suites() -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.suites.file import SUITES, get_suite
 
     rows = [
@@ -103,15 +103,15 @@ def _suites() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
     return ("name", "title", "budgets"), rows, {}
 
 
-def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _metrics(suite: str) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.metrics.registry import OURS
-    from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, find
+    from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, find_plugins
     from fsgan_bench.plugins.metrics import METRICS, find_metrics
     from fsgan_bench.suites.file import get_suite
 
     backbone = get_suite(suite).frechet_backbone
     metrics, broken = find_metrics()
-    packages = find(METRICS)[0]
+    packages = find_plugins(METRICS)[0]
     rows = [
         (
             name,
@@ -125,23 +125,23 @@ def _metrics(suite: str) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
     return ("name", "stored as", "better", "origin", "definition"), rows, broken
 
 
-def _classifiers() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _classifiers() -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.plugins.classifiers import CLASSIFIERS
 
     return _installed(CLASSIFIERS)
 
 
-def _executors() -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _executors() -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.driver.executors.engines import EXECUTORS
 
     return _installed(EXECUTORS)
 
 
-def _installed(kind: Kind[Any]) -> tuple[Sequence[str], Rows, Mapping[str, str]]:
+def _installed(kind: PluginKind[Any]) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     """All of a kind that only packages bring."""
-    from fsgan_bench.plugins.entry_points import find, load_each
+    from fsgan_bench.plugins.entry_points import find_plugins, load_each
 
-    plugins, broken = find(kind)
+    plugins, broken = find_plugins(kind)
     rows = [
         (name, _origin(plugins[name]), plugins[name].point.value)
         for name in load_each(plugins.values(), broken)

@@ -20,7 +20,7 @@ from fsgan_bench.driver.events import (
     Event,
     Failed,
     Noted,
-    Scored,
+    SnapshotScored,
     Started,
     Stopped,
     Trained,
@@ -83,14 +83,16 @@ class Display:
     def show(self, label: str, event: Event) -> None:
         """Show one event of the cell ``label``."""
         match event:
-            case Scored():
+            case SnapshotScored():
                 self.scores[label] = event.scores
                 if "realisticness" in event.scores:
                     p_t = event.scores["realisticness"]
                     self.trails.setdefault(label, []).append(float("nan") if p_t is None else p_t)
                 if not self.live:
                     done, total = event.iteration, self.totals[label]
-                    self._print(f"{label}: iteration {done}/{total}  {describe(event.scores)}")
+                    self._print(
+                        f"{label}: iteration {done}/{total}  {scores_in_short(event.scores)}"
+                    )
             case Noted():
                 self._print(f"{label}: {event.note}")
             case Trained():
@@ -128,7 +130,7 @@ class Display:
             case Started():
                 return f"starting on {event.where}" if event.where else "starting"
             case Done():
-                return f"done  {self._trail(label)}{describe(self.scores.get(label, {}))}"
+                return f"done  {self._trail(label)}{scores_in_short(self.scores.get(label, {}))}"
             case Failed():
                 return f"failed: {event.reason}"
             case Stopped():
@@ -142,7 +144,7 @@ class Display:
         left = (self.totals[label] - event.iteration) * event.seconds_per_iteration
         parts = [
             f"{timedelta(seconds=round(left))} left",
-            self._trail(label) + describe(self.scores.get(label, {})),
+            self._trail(label) + scores_in_short(self.scores.get(label, {})),
             losses(event.losses),
             decimal(self.memory[label]) if self.memory[label] else "",
         ]
@@ -180,7 +182,7 @@ def losses(terms: Mapping[str, float]) -> str:
     )
 
 
-def describe(scores: Mapping[str, Any]) -> str:
+def scores_in_short(scores: Mapping[str, Any]) -> str:
     """The two scores that a reader follows."""
     names = {"realisticness": "p_t", "intra_lpips": "intra-LPIPS"}
     return "  ".join(

@@ -38,7 +38,7 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; the name of an HTML file is needed.")
     check_folder("--out", out.parent)
-    click.echo(page.write(load(list(runs)), out))
+    click.echo(page.write_page(load(list(runs)), out))
 
 
 def report_file(plan: Plan) -> Path:
@@ -52,4 +52,4 @@ def write_report(plan: Plan, cells: Sequence[Path]) -> Path | None:
     from fsgan_bench.results.reader import load
 
     begun = [cell for cell in cells if CellFiles(cell).cell.exists()]
-    return page.write(load(begun), report_file(plan)) if begun else None
+    return page.write_page(load(begun), report_file(plan)) if begun else None

@@ -41,7 +41,7 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     if out is not None:
         check_folder("--out", out)
     result = report.verdict(load(runs), MARGIN if margin is None else margin)
-    paths = report.write(result, out)
+    paths = report.write_verdict(result, out)
     if as_json:
         click.echo(json.dumps(document.to_json(result), indent=2))
         return

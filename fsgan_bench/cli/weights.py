@@ -11,7 +11,7 @@ import cloup
 from fsgan_bench.cli.console import make_console
 
 if TYPE_CHECKING:
-    from fsgan_bench.features.weights import Finding, Weights
+    from fsgan_bench.features.weights import Weights, WeightsStatus
     from fsgan_bench.suites.model import Suite
 
 
@@ -69,12 +69,12 @@ def needed_by(suite: Suite) -> dict[str, Sequence[Weights]]:
     }
 
 
-def _state(finding: Finding) -> str:
+def _state(finding: WeightsStatus) -> str:
     carried = finding.state == "found" and finding.weights.package
     return f"comes with {finding.weights.package}" if carried else finding.state
 
 
-def _file(finding: Finding) -> str:
+def _file(finding: WeightsStatus) -> str:
     if finding.path is None or finding.weights.package:
         return finding.weights.file.rpartition("/")[2]
     return str(finding.path)

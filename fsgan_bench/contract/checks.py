@@ -21,10 +21,10 @@ from fsgan_bench.contract.trial import (
     differences,
     samples,
     state_of,
+    tensor_copies,
     train,
-    weights,
 )
-from fsgan_bench.contract.violation import Violation, require, require_same, some
+from fsgan_bench.contract.violation import Violation, first_of, require, require_same
 from fsgan_bench.errors import UserError, suggest
 from fsgan_bench.plugins.method_files import check_class
 from fsgan_bench.plugins.settings import build_config
@@ -86,9 +86,9 @@ def check_training(bench: Bench) -> None:
     trained: dict[str, set[str]] = {side: set() for side in sides}
     for _ in range(ITERATIONS):
         declared = _declared(session)
-        before = weights(session)
+        before = tensor_copies(session)
         log = train(session, 1)[0]
-        after = weights(session)
+        after = tensor_copies(session)
         require(
             any(term.startswith(("generator/", "discriminator/")) for term in log),
             f"the log of an iteration names no loss of either side: {sorted(log)}",
@@ -102,19 +102,19 @@ def check_training(bench: Bench) -> None:
             buffers = moved & {name for name, _ in getattr(session, side).named_buffers()}
             require(
                 not buffers,
-                f"{some(buffers)} of the {side} changed, but buffers must not while training: "
+                f"{first_of(buffers)} of the {side} changed, but buffers must not while training: "
                 "averages follow parameters only",
             )
             stray = moved - declared[side]
-            require(not stray, f"{some(stray)} of the {side} changed without being declared")
+            require(not stray, f"{first_of(stray)} of the {side} changed without being declared")
             declared_ever[side] |= declared[side]
             trained[side] |= moved
         stray = changed(before["averaged"], after["averaged"]) - trained["generator_side"]
-        require(not stray, f"{some(stray)} changed in the average, but never in training")
+        require(not stray, f"{first_of(stray)} changed in the average, but never in training")
     require(any(trained.values()), "nothing trains")
     for side in sides:
         idle = declared_ever[side] - trained[side]
-        require(not idle, f"{some(idle)} of the {side} is declared, but does not train")
+        require(not idle, f"{first_of(idle)} of the {side} is declared, but does not train")
 
 
 def check_source(bench: Bench) -> None:
@@ -132,7 +132,7 @@ def check_source(bench: Bench) -> None:
             bench.networks, (session.source_generator, session.source_discriminator), strict=True
         ):
             stray = changed(given.state_dict(), network.state_dict())
-            require(not stray, f"{some(stray)} of the frozen source changed {stage}")
+            require(not stray, f"{first_of(stray)} of the frozen source changed {stage}")
         same = np.array_equal(session.images, images)
         require(same, f"the few-shot images changed {stage}")
 

@@ -25,7 +25,7 @@ ARCHITECTURE = Architecture(16, style_dim=8, mapping_layers=2, channels={4: 8, 8
 # Both regularisers run, and not in every iteration.
 RECIPE = Recipe(r1_every=2, path_length_every=3, ema_half_life=5)
 
-State = dict[str, dict[str, Tensor]]
+OwnedTensors = dict[str, dict[str, Tensor]]
 """Tensors by the name of a module's owner and by their own."""
 
 
@@ -102,7 +102,7 @@ def samples(session: Session, z: Tensor | None = None) -> Tensor:
         return session.method.sample(modules, latents() if z is None else z)
 
 
-def weights(session: Session) -> State:
+def tensor_copies(session: Session) -> OwnedTensors:
     """Copies of the tensors, buffers included, of both sides and of the averages.
 
     By ``generator_side``, ``discriminator_side`` or ``averaged``, and by the name in there, which

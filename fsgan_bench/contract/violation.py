@@ -23,7 +23,7 @@ def require_same(ours: Any, theirs: Any, otherwise: str) -> None:
         raise Violation(f"{otherwise} (first in {different[0]})")
 
 
-def some(names: set[str]) -> str:
+def first_of(names: set[str]) -> str:
     """``'a' and 2 more``: the first of some names and how many there are."""
     first = f"'{min(names, default='')}'"
     return first + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -28,7 +28,7 @@ ABSENT = -1
 NONE = "none"
 """The value of a part that the drawing is without."""
 
-Table: TypeAlias = NDArray[np.int64]
+AttributeTable: TypeAlias = NDArray[np.int64]
 
 _NAMES: dict[str, dict[str, tuple[str, str, str | None]]] = {
     "avataaars": {
@@ -104,7 +104,7 @@ def attributes_of(domain: Domain) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
-def attribute_table(domain: Domain, start: int, count: int) -> Table:
+def attribute_table(domain: Domain, start: int, count: int) -> AttributeTable:
     """Values of the images ``start`` to ``start + count - 1``: indices [count, attributes].
 
     They are kept in ``cache_dir()``, beside the images.

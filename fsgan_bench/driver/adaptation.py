@@ -46,7 +46,7 @@ SAVE_SHARE = 20.0
 """A cell trains at least so many times as long as its last save took: where hundreds of cells share
 a file server, saving slows down, and must not become what they spend their time on."""
 
-Report = Callable[[Trained | events.Scored | Noted], None]
+Report = Callable[[Trained | events.SnapshotScored | Noted], None]
 
 
 class Interrupted(Exception):
@@ -252,7 +252,7 @@ class Adaptation:
         self.files.prune(iteration, self.keep)
         self.seconds["scoring"] += time.perf_counter() - began
         values = {line["metric"]: line["value"] for line in lines}
-        self.report(events.Scored(self.cell.hash, iteration, values))
+        self.report(events.SnapshotScored(self.cell.hash, iteration, values))
 
 
 def _checked(losses: object) -> Mapping[str, float]:

@@ -39,7 +39,7 @@ class Trained(_Word):
 
 
 @dataclass(frozen=True)
-class Scored(_Word):
+class SnapshotScored(_Word):
     """The scores of a snapshot by metric; None where a value is undefined."""
 
     iteration: int
@@ -92,4 +92,6 @@ class Cached(_LastWord):
     """Another run has finished it."""
 
 
-Event: TypeAlias = Started | Trained | Scored | Noted | Done | Failed | Stopped | Elsewhere | Cached
+Event: TypeAlias = (
+    Started | Trained | SnapshotScored | Noted | Done | Failed | Stopped | Elsewhere | Cached
+)

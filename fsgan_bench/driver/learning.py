@@ -9,7 +9,7 @@ from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.errors import TooFewImages
-from fsgan_bench.metrics.metric import Classifier
+from fsgan_bench.metrics.metric import ScoringClassifier
 from fsgan_bench.metrics.realisticness import NO_CLASSIFIER
 from fsgan_bench.plugins.classifiers import make_classifier
 
@@ -18,7 +18,7 @@ from fsgan_bench.plugins.classifiers import make_classifier
 class Learnt:
     """The classifier of a task; None where there is too little to learn from, and why."""
 
-    classifier: Classifier | None
+    classifier: ScoringClassifier | None
     without: str = ""
 
 

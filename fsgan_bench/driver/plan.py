@@ -16,7 +16,7 @@ from fsgan_bench.driver.placing import Terms, pack_by_task
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Job
 from fsgan_bench.errors import UserError
-from fsgan_bench.features.weights import require
+from fsgan_bench.features.weights import require_weights
 from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
 from fsgan_bench.plugins.settings import build_configs, parse_settings
@@ -221,7 +221,7 @@ def make_plan(request: RunRequest) -> Plan:
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()
         }
     if plan.to_prepare:
-        require(suite.backbones, classifier)
+        require_weights(suite.backbones, classifier)
     for task in plan.to_prepare:
         task.check_resolution()
     return plan

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.backbone import Backbone, Features, weights_digest
-from fsgan_bench.features.weights import WEIGHTS, find
+from fsgan_bench.features.weights import WEIGHTS, find_weights
 
 _SIZE = 299
 
@@ -27,7 +27,7 @@ def build_inception() -> nn.Module:
     file is missing or another (see `weights.find`).
     """
     load: Callable[..., Any] = torch.jit.load
-    network = load(find(WEIGHTS["inception"]), map_location="cpu").eval()
+    network = load(find_weights(WEIGHTS["inception"]), map_location="cpu").eval()
     layers: nn.Module = network.layers
     return layers
 
@@ -73,7 +73,7 @@ def build_inception_legacy(path: Path | None = None) -> nn.Module:
     file of weights; by default the published one. Raises UserError when that file is missing or
     another (see `weights.find`), and without the package.
     """
-    path = find(WEIGHTS["inception_legacy"]) if path is None else path
+    path = find_weights(WEIGHTS["inception_legacy"]) if path is None else path
     try:
         module = import_module("pytorch_fid.inception")
     except ModuleNotFoundError:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fsgan_bench.features.backbone import Backbone, Features, lpips_vector, weights_digest
-from fsgan_bench.features.weights import WEIGHTS, find
+from fsgan_bench.features.weights import WEIGHTS, find_weights
 
 if TYPE_CHECKING:
     from timm.models.efficientnet import EfficientNet
@@ -23,7 +23,7 @@ def build_lite0() -> EfficientNet:
     """
     from timm.models.efficientnet import tf_efficientnet_lite0
 
-    stored = torch.load(find(WEIGHTS["lite0"]), map_location="cpu", weights_only=True)
+    stored = torch.load(find_weights(WEIGHTS["lite0"]), map_location="cpu", weights_only=True)
     with torch.random.fork_rng(devices=[]):
         network: EfficientNet = tf_efficientnet_lite0(pretrained=False)
     expected = network.state_dict()

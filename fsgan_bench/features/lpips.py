@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.backbone import Backbone, Features, lpips_vector, weights_digest
 from fsgan_bench.features.names import LpipsName
-from fsgan_bench.features.weights import backbone_weights, find
+from fsgan_bench.features.weights import backbone_weights, find_weights
 
 LPIPS_NAMES: tuple[LpipsName, ...] = get_args(LpipsName)
 
@@ -33,8 +33,8 @@ def build_lpips(name: LpipsName, seed: int | None = None) -> nn.Module:
     heads are not as published.
     """
     trunk_file, heads_file = backbone_weights([name])
-    path = None if seed is not None else find(trunk_file)
-    find(heads_file)
+    path = None if seed is not None else find_weights(trunk_file)
+    find_weights(heads_file)
     import lpips
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -20,7 +20,7 @@ FOLDER_VARIABLE = "FSGAN_BENCH_WEIGHTS"
 CLEAN_FID_FOLDER = Path("." if os.name == "nt" else "/tmp")
 """Where clean-fid saves the Inception that it downloads."""
 
-State = Literal["found", "missing", "wrong hash", "unreadable"]
+WeightsState = Literal["found", "missing", "wrong hash", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ BACKBONE_WEIGHTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class WeightsStatus:
     """What there is of some weights.
 
     ``path`` is where a file lies, None if there is none. ``problem`` is one sentence that says what
@@ -117,7 +117,7 @@ class Finding:
     """
 
     weights: Weights
-    state: State
+    state: WeightsState
     path: Path | None
     problem: str | None
 
@@ -128,30 +128,30 @@ def backbone_weights(backbones: Iterable[str]) -> list[Weights]:
     return [WEIGHTS[name] for name in dict.fromkeys(names)]
 
 
-def look_for(weights: Weights) -> Finding:
+def look_for(weights: Weights) -> WeightsStatus:
     """Look for ``weights`` and check the first file found against the published SHA-256.
 
     The hash of a file is computed once per process, unless the file changes.
     """
     path = next((place for place in weights.places if place.is_file()), None)
     if path is None:
-        return Finding(weights, "missing", None, _missing(weights))
+        return WeightsStatus(weights, "missing", None, _missing(weights))
     try:
         about = path.stat()
         found = weights.sha256 and _sha256(path, about.st_size, about.st_mtime_ns)
     except OSError as error:
         problem = f"The pretrained weights {path} cannot be read: {error.strerror}."
-        return Finding(weights, "unreadable", path, problem)
+        return WeightsStatus(weights, "unreadable", path, problem)
     if found != weights.sha256:
         problem = (
             f"{path} is not the published file: its SHA-256 is {found} ({about.st_size:,} bytes), "
             f"expected {weights.sha256} ({weights.size:,} bytes); {_remedy(weights)} again."
         )
-        return Finding(weights, "wrong hash", path, problem)
-    return Finding(weights, "found", path, None)
+        return WeightsStatus(weights, "wrong hash", path, problem)
+    return WeightsStatus(weights, "found", path, None)
 
 
-def find(weights: Weights) -> Path:
+def find_weights(weights: Weights) -> Path:
     """The file of ``weights``.
 
     Raises:
@@ -163,7 +163,7 @@ def find(weights: Weights) -> Path:
     return finding.path
 
 
-def require(backbones: Iterable[str], others: Iterable[Weights] = ()) -> None:
+def require_weights(backbones: Iterable[str], others: Iterable[Weights] = ()) -> None:
     """Check that the weights of ``backbones``, and ``others``, can be used.
 
     Raises:

@@ -94,7 +94,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write ``name``.png and ``name``.pdf; the same figure gives the same bytes."""
     metadata = {"CreationDate": None, "Creator": None, "Producer": None}
     writers = {

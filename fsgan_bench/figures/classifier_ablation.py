@@ -16,7 +16,7 @@ from fsgan_bench.figures import legends, palette, trajectories
 from fsgan_bench.figures.canvas import chart
 from fsgan_bench.results import curves
 from fsgan_bench.results.curves import Curve, Variant
-from fsgan_bench.results.folders import read_judgements
+from fsgan_bench.results.folders import read_ablation_scores
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.system.json_files import read_json
 from fsgan_bench.tables.model import Column, Row, Table, TableEntry, table_name
@@ -50,7 +50,7 @@ class Ablation:
     cards: Mapping[str, Mapping[str, Any]]
 
     def curve(self, judge: str, variant: Variant) -> Curve | None:
-        """A variant's mean p_t over its judged seeds."""
+        """A variant's mean p_t over its scored seeds."""
         cells = self.results.cells
         hashes = cells[cells["variant"] == variant.key]["hash"]
         judged = self.scores[(self.scores["judge"] == judge) & self.scores["cell"].isin(hashes)]
@@ -74,21 +74,25 @@ class Ablation:
 
 
 def read_ablation(results: TaskResults, titles: Mapping[str, str]) -> Ablation:
-    """Read what ``fsgan_bench.snapshots.judge_again`` wrote, of the cells in ``results``.
+    """Read what ``fsgan_bench.snapshots.classifier_ablation`` wrote, of the cells in ``results``.
 
     ``titles`` are the classifiers', by key, the suite's own first.
     """
     columns = ["judge", "cell", "iteration", "reference", "value", "stderr"]
-    lines = [line.model_dump(include=set(columns)) for line in read_judgements(results.files)]
-    judgements = pd.DataFrame(lines, columns=pd.Index(columns))
-    scores = judgements[judgements["cell"].isin(results.cells["hash"])]
+    lines = [line.model_dump(include=set(columns)) for line in read_ablation_scores(results.files)]
+    scored = pd.DataFrame(lines, columns=pd.Index(columns))
+    scores = scored[scored["cell"].isin(results.cells["hash"])]
     judged = set(scores["judge"])
     return Ablation(
         results,
         {key: title for key, title in titles.items() if key in judged},
         scores,
-        judgements[judgements["reference"].notna()],
-        {key: read_json(file) for key, file in results.files.judges().items() if key in titles},
+        scored[scored["reference"].notna()],
+        {
+            key: read_json(file)
+            for key, file in results.files.ablation_cards().items()
+            if key in titles
+        },
     )
 
 
@@ -112,7 +116,7 @@ def figure(ablation: Ablation) -> Figure:
         results.task.title,
         [legends.method_handles(variants, looks), legends.reference_handles(compared)],
         [
-            "The same stored snapshots, judged by classifiers that learnt the target against other "
+            "The same stored snapshots, scored by classifiers that learnt the target against other "
             "images; the title says which. Bands: " + band + ".",
         ],
         panels=len(ablation.titles),

@@ -19,18 +19,18 @@ from fsgan_bench.tables import literature, rendering, retention, selection
 from fsgan_bench.tables.latex import latex
 from fsgan_bench.tables.scores import tables as make_tables
 
-__all__ = ["KINDS", "Kind", "draw", "load"]
+__all__ = ["KINDS", "FigureKind", "draw", "load"]
 
 
-Kind: TypeAlias = Literal["trajectories", "grids", "tables"]
+FigureKind: TypeAlias = Literal["trajectories", "grids", "tables"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 
 
 def draw(
     task_folders: Paths,
     out: Path | None = None,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Collection[FigureKind] = KINDS,
     metrics: Sequence[str] = (),
 ) -> list[Path]:
     """Draw figures and tables of the tasks under these folders; the files written.
@@ -73,7 +73,7 @@ def draw(
                 figures |= _grids(results) if "grids" in kinds else {}
                 texts = table_texts(results) if "tables" in kinds else {}
             for name, figure in figures.items():
-                written += canvas.save(figure, folder, name)
+                written += canvas.save_figure(figure, folder, name)
         for name, text in texts.items():
             write_text(folder / name, text)
             written.append(folder / name)
@@ -164,7 +164,7 @@ def table_texts(results: TaskResults) -> dict[str, str]:
         "literature": literature.beside(results, shown),
     }
     everything = [table for part in parts.values() for table in part]
-    texts = {"table.md": rendering.markdown(everything), "table.tex": latex(everything)}
+    texts = {"table.md": rendering.markdown_text(everything), "table.tex": latex(everything)}
     return texts | {f"{name}.csv": rendering.csv_text(part) for name, part in parts.items() if part}
 
 

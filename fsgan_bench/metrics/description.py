@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias, get_args
 SCORE_SCHEMA = 2
 """Version of the form of a stored score; 1 had no description."""
 
-Kind: TypeAlias = Literal["quality", "diversity", "correspondence", "distance", "further"]
+MetricKind: TypeAlias = Literal["quality", "diversity", "correspondence", "distance", "further"]
 """What a metric is drawn and tabulated with, in this order in tables."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
 
 Limits: TypeAlias = tuple[float | None, float | None]
 
@@ -44,7 +44,7 @@ class MetricDescription:
     details: str = ""
     unit: str = ""
     higher_is_better: bool | None = None
-    kind: Kind = "further"
+    kind: MetricKind = "further"
     limits: Limits = (None, None)
     capped: bool = False
     tabulated: bool = True

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsgan_bench.features.names import UNCALIBRATED
-from fsgan_bench.metrics.description import Kind, Limits, MetricDescription
+from fsgan_bench.metrics.description import Limits, MetricDescription, MetricKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ Reading = Literal["ideal", "attributes"]
 """What LPIPS features are read for: their distance to the ideal's, or a drawing's attributes."""
 
 
-class Classifier(Protocol):
+class ScoringClassifier(Protocol):
     """What scoring needs of a classifier.
 
     ``card`` names it (``name``) and its network in full (``backbone``).
@@ -60,7 +60,7 @@ class FeatureClassifier(Protocol):
         """Probability of the target domain for features [N, d], [N] in [0, 1]."""
 
 
-class AttributeHeads(Protocol):
+class AttributeReader(Protocol):
     """Reads attributes off pictures; ``card["attributes"][NAME]["kappa"]`` says how well."""
 
     @property
@@ -79,8 +79,8 @@ class AttributeHeads(Protocol):
 class AttributeReaders:
     """What reads attributes in a task: heads of the target's drawings and of the source's."""
 
-    target: AttributeHeads
-    source: AttributeHeads
+    target: AttributeReader
+    source: AttributeReader
 
 
 class Reference(Protocol):
@@ -111,7 +111,7 @@ class Yardstick:
     """
 
     few_shot: Tensor
-    classifier: Classifier | None
+    classifier: ScoringClassifier | None
     reference: Reference | None
     statistics: str = ""
     no_classifier: str = ""
@@ -198,7 +198,7 @@ class Metric(ABC):
     least: ClassVar[int] = 1
     paired: ClassVar[bool] = False
     reading: ClassVar[Reading | None] = None
-    kind: ClassVar[Kind] = "further"
+    kind: ClassVar[MetricKind] = "further"
     limits: ClassVar[Limits] = (None, None)
     capped: ClassVar[bool] = False
     tabulated: ClassVar[bool] = True

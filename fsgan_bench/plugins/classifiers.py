@@ -10,7 +10,7 @@ import numpy as np
 
 from fsgan_bench.errors import UserError, look_up, what_happened, where_raised
 from fsgan_bench.plugins import entry_points
-from fsgan_bench.plugins.entry_points import Kind, Plugin
+from fsgan_bench.plugins.entry_points import Plugin, PluginKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +87,9 @@ def _check(loaded: Any, label: str) -> ClassifierFactory:
     return factory
 
 
-CLASSIFIERS: Kind[ClassifierFactory] = Kind("classifier", "fsgan_bench.classifiers", _check)
+CLASSIFIERS: PluginKind[ClassifierFactory] = PluginKind(
+    "classifier", "fsgan_bench.classifiers", _check
+)
 
 
 def make_classifier(
@@ -169,4 +171,4 @@ def classifier_weights(name: str) -> tuple[Weights, ...]:
 
 
 def _plugin(name: str) -> Plugin[ClassifierFactory]:
-    return look_up("classifier", name.partition(":")[0], entry_points.find(CLASSIFIERS)[0])
+    return look_up("classifier", name.partition(":")[0], entry_points.find_plugins(CLASSIFIERS)[0])

@@ -20,7 +20,7 @@ OWN_DISTRIBUTION = "fsgan-bench"
 
 
 @dataclass(frozen=True)
-class Kind(Generic[T]):
+class PluginKind(Generic[T]):
     """A kind of thing that a package can bring.
 
     Attributes:
@@ -45,7 +45,7 @@ class Plugin(Generic[T]):
         point: where it is imported from.
     """
 
-    kind: Kind[T]
+    kind: PluginKind[T]
     name: str
     point: metadata.EntryPoint
 
@@ -99,7 +99,9 @@ class Plugin(Generic[T]):
         return (where_raised(error, *files) if files else None) or self.point.value
 
 
-def find(kind: Kind[T], taken: Collection[str] = ()) -> tuple[dict[str, Plugin[T]], dict[str, str]]:
+def find_plugins(
+    kind: PluginKind[T], taken: Collection[str] = ()
+) -> tuple[dict[str, Plugin[T]], dict[str, str]]:
     """What the installed packages bring of a kind, our own first; nothing is imported.
 
     Args:
@@ -125,13 +127,13 @@ def find(kind: Kind[T], taken: Collection[str] = ()) -> tuple[dict[str, Plugin[T
     return plugins, broken
 
 
-def load(kind: Kind[T], name: str) -> T:
+def load_named(kind: PluginKind[T], name: str) -> T:
     """The thing of a kind that is called ``name``.
 
     Raises:
         UserError: there is none (with a suggestion), or it is broken.
     """
-    return look_up(kind.noun, name, find(kind)[0]).load()
+    return look_up(kind.noun, name, find_plugins(kind)[0]).load()
 
 
 def load_each(plugins: Iterable[Plugin[T]], broken: dict[str, str]) -> dict[str, T]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsgan_bench.errors import UserError, look_up, where_defined
 from fsgan_bench.plugins import entry_points
-from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, Kind, Plugin
+from fsgan_bench.plugins.entry_points import OWN_DISTRIBUTION, Plugin, PluginKind
 from fsgan_bench.plugins.method_files import ALL, NONE, check_class, load_plugin
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _check(loaded: Any, label: str) -> type[Method]:
     return check_class(loaded, label.removeprefix("The method "))
 
 
-METHODS: Kind[type[Method]] = Kind("method", "fsgan_bench.methods", _check)
+METHODS: PluginKind[type[Method]] = PluginKind("method", "fsgan_bench.methods", _check)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def find_methods(
     Raises:
         UserError: a plugin file does not exist.
     """
-    installed, broken = entry_points.find(METHODS)
+    installed, broken = entry_points.find_plugins(METHODS)
     named = [MethodEntry(name, plugin.origin, plugin) for name, plugin in installed.items()]
     for plugin in plugins:
         if not plugin.is_file():

@@ -9,7 +9,7 @@ from fsgan_bench.errors import UserError, look_up, where_defined
 from fsgan_bench.metrics.metric import Metric
 from fsgan_bench.metrics.registry import OURS, TOGETHER, metric_names
 from fsgan_bench.plugins import entry_points
-from fsgan_bench.plugins.entry_points import Kind
+from fsgan_bench.plugins.entry_points import PluginKind
 
 _ATTRIBUTES = ("name", "title", "version", "higher_is_better", "definition", "role")
 
@@ -27,12 +27,12 @@ def _check(loaded: Any, label: str) -> Metric:
     return loaded()
 
 
-METRICS: Kind[Metric] = Kind("metric", "fsgan_bench.metrics", _check)
+METRICS: PluginKind[Metric] = PluginKind("metric", "fsgan_bench.metrics", _check)
 
 
 def find_metrics() -> tuple[dict[str, Metric], dict[str, str]]:
     """All metrics by name, ours first, and why an installed one of others is not among them."""
-    plugins, broken = entry_points.find(METRICS, taken=(*OURS, *TOGETHER))
+    plugins, broken = entry_points.find_plugins(METRICS, taken=(*OURS, *TOGETHER))
     return {**OURS, **entry_points.load_each(plugins.values(), broken)}, broken
 
 
@@ -46,7 +46,7 @@ def choose_metrics(names: str) -> tuple[list[Metric], dict[str, str]]:
         UserError: a name is unknown, none is given, or nothing of what is named works.
     """
     wanted = metric_names(names)
-    plugins, _ = entry_points.find(METRICS, taken=(*OURS, *TOGETHER))
+    plugins, _ = entry_points.find_plugins(METRICS, taken=(*OURS, *TOGETHER))
     for name in wanted:
         look_up("metric", name, {**OURS, **plugins})
     broken: dict[str, str] = {}

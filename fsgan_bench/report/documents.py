@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fsgan_bench.analysis import verdict as judging
+from fsgan_bench.analysis import verdict
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.errors import UserError, printable
 from fsgan_bench.results.commands import commands
@@ -110,10 +110,10 @@ def count(every: Sequence[TaskResults]) -> dict[str, int]:
     return {names.get(status, status): statuses.count(status) for status in dict.fromkeys(statuses)}
 
 
-def verdict(every: Sequence[TaskResults]) -> dict[str, Any]:
+def verdict_document(every: Sequence[TaskResults]) -> dict[str, Any]:
     """The verdict on the paper's observations, or why there is none."""
     try:
-        result = judging.verdict(every)
+        result = verdict.verdict(every)
     except UserError as error:
         return {"observations": [], "sections": [], "why": str(error)}
     return {
@@ -130,7 +130,7 @@ def verdict(every: Sequence[TaskResults]) -> dict[str, Any]:
                     for row in section.rows
                 ],
             }
-            for section in judging.sections(result)
+            for section in verdict.sections(result)
         ],
     }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from fsgan_bench.driver.events import Event, Scored
+from fsgan_bench.driver.events import Event, SnapshotScored
 from fsgan_bench.errors import what_happened
 from fsgan_bench.report import page
 from fsgan_bench.report.sprites import Encoder
@@ -63,7 +63,7 @@ class LiveReport:
         self.news.set()
 
     def show(self, label: str, event: Event) -> None:
-        if event.last or isinstance(event, Scored):
+        if event.last or isinstance(event, SnapshotScored):
             self.news.set()
 
     def write(self) -> None:

@@ -31,7 +31,7 @@ _SCRIPTS = (
 )
 
 
-def write(every: Sequence[TaskResults], path: Path) -> Path:
+def write_page(every: Sequence[TaskResults], path: Path) -> Path:
     """Write the page of these tasks to ``path``, atomically; UserError for a damaged file."""
     write_text(path, make(every))
     return path
@@ -57,7 +57,7 @@ def make(every: Sequence[TaskResults], encoder: Encoder | None = None, going: st
             for number, sprite in enumerate(sprites)
         },
         "tasks": [
-            task.describe(results, name)
+            task.task_document(results, name)
             | {
                 "cards": documents.cards(results),
                 "provenance": documents.provenance(results),
@@ -65,7 +65,7 @@ def make(every: Sequence[TaskResults], encoder: Encoder | None = None, going: st
             }
             for name, results in named
         ],
-        "verdict": None if going else documents.verdict(every),
+        "verdict": None if going else documents.verdict_document(every),
     }
     return page(_title(every), content, sprites)
 

@@ -17,7 +17,7 @@ IMAGE_BYTES = 10_400_000
 """Of all sheets of a page together; in base64 they take a third more."""
 
 
-class Level(NamedTuple):
+class Fidelity(NamedTuple):
     """How much of the images is kept: pixels a tile at most, WebP's quality, rows a sheet."""
 
     tile: int
@@ -26,12 +26,12 @@ class Level(NamedTuple):
 
 
 LEVELS = (
-    Level(96, 82, 128),
-    Level(96, 68, 128),
-    Level(64, 68, 64),
-    Level(64, 50, 32),
-    Level(48, 40, 16),
-    Level(32, 30, 8),
+    Fidelity(96, 82, 128),
+    Fidelity(96, 68, 128),
+    Fidelity(64, 68, 64),
+    Fidelity(64, 50, 32),
+    Fidelity(48, 40, 16),
+    Fidelity(32, 30, 8),
 )
 """From the best; the first that fits into ``IMAGE_BYTES`` is taken."""
 
@@ -79,7 +79,7 @@ class Encoder:
         self.cache = {key: sprite for key, sprite in self.cache.items() if key in current}
         return made, self._losses(sheets, made)
 
-    def _while_they_fit(self, sheets: Sequence[Sheet], level: Level) -> list[Sprite]:
+    def _while_they_fit(self, sheets: Sequence[Sheet], level: Fidelity) -> list[Sprite]:
         made: list[Sprite] = []
         total = 0
         for sheet in sheets:
@@ -92,7 +92,7 @@ class Encoder:
             made.append(self.cache[key])
         return made
 
-    def _key(self, sheet: Sheet, level: Level) -> object:
+    def _key(self, sheet: Sheet, level: Fidelity) -> object:
         states = [(path, path.stat().st_mtime_ns, path.stat().st_size) for _, path in sheet.rows]
         return (sheet.name, level, tuple(states))
 
@@ -109,7 +109,7 @@ class Encoder:
         return found
 
 
-def _encoded(sheet: Sheet, level: Level) -> Sprite:
+def _encoded(sheet: Sheet, level: Fidelity) -> Sprite:
     rows = [sheet.rows[i] for i in evenly(len(sheet.rows), level.rows)]
     tile = min(sheet.resolution, level.tile)
     picture = Image.new("RGB", (16 * tile, len(rows) * tile), "white")

@@ -60,7 +60,7 @@ def names(every: Sequence[TaskResults]) -> list[str]:
     ]
 
 
-def describe(results: TaskResults, name: str) -> dict[str, Any]:
+def task_document(results: TaskResults, name: str) -> dict[str, Any]:
     """All of a task but its pictures, which :func:`sheets` lists, as JSON."""
     task, shown = results.task, with_unfinished(results)
     variants, scales = curves.variants(shown), scales_of_kind(shown, *KINDS)

@@ -37,9 +37,9 @@ def draw_sizes(cells: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, name: str, figure: Figure, table: Table) -> list[Path]:
-    written = canvas.save(figure, folder, name)
+    written = canvas.save_figure(figure, folder, name)
     texts = {
-        "md": rendering.markdown([table]),
+        "md": rendering.markdown_text([table]),
         "tex": latex([table]),
         "csv": rendering.csv_text([table]),
     }

@@ -23,7 +23,7 @@ from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.looks import method_order
 from fsgan_bench.results.reader import load
-from fsgan_bench.snapshots.judge_again import JUDGES, judge_again
+from fsgan_bench.snapshots.classifier_ablation import ABLATION, score_again
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.machine import cores
@@ -95,7 +95,7 @@ class Reproduction:
         compared: cells of all methods, by the folder of their task.
         ablated: cells of the ablation of a method, by its name.
         sized: cells of the part data-size.
-        rejudged: cells whose snapshots the part classifier-ablation scores again.
+        scored_again: cells whose snapshots the part classifier-ablation scores again.
         notes: what is left out, and why.
     """
 
@@ -104,7 +104,7 @@ class Reproduction:
     compared: dict[Path, list[Path]] = field(default_factory=dict)
     ablated: dict[str, list[Path]] = field(default_factory=dict)
     sized: list[Path] = field(default_factory=list)
-    rejudged: list[Path] = field(default_factory=list)
+    scored_again: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -135,7 +135,7 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
     if not set(COMPARED).isdisjoint(request.parts):
         for task, cell in plans.add(whole):
             compared.setdefault(task.folder, []).append(cell.folder(task.folder))
-    rejudged = plans.folders(few) if CLASSIFIERS in request.parts else []
+    scored_again = plans.folders(few) if CLASSIFIERS in request.parts else []
     for method in _ours():
         if _ablation(method) in request.parts:
             ablated[method.name] = [
@@ -154,7 +154,7 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
             except UserError as error:
                 notes.append(f"data-size: {shots} shots are left out: {error}")
     task = load_task(whole.task(targets[0], suite.default_shots))
-    return Reproduction(plans.merged(whole), task, compared, ablated, sized, rejudged, notes)
+    return Reproduction(plans.merged(whole), task, compared, ablated, sized, scored_again, notes)
 
 
 def draw_reproduction(
@@ -174,24 +174,24 @@ def draw_reproduction(
             written += draw(finished, task_folder / "figures", kinds)
     everything = _finished(cell for cells in found.compared.values() for cell in cells)
     if "tables" in kinds and everything:
-        written += report.write(report.verdict(load(everything)))
+        written += report.write_verdict(report.verdict(load(everything)))
     for method, cells in found.ablated.items():
         if finished := _finished(cells):
             written += draw(finished, folder / f"{method}_ablation")
     if sized := _finished(found.sized):
         written += drawings.draw_sizes(sized, folder)
-    if judged := _finished(found.rejudged):
+    if again := _finished(found.scored_again):
         at_once = int(min(found.plan.executor.slots, cores()))
-        judge_again(
+        score_again(
             found.task,
-            judged,
+            again,
             plugins=request.run.plugins,
             jobs=at_once,
             threads=max(1, cores() // at_once),
             say=say,
         )
-        titles = {judge.key: judge.title for judge in JUDGES}
-        written += drawings.draw_classifiers(judged, titles)
+        titles = {each.key: each.title for each in ABLATION}
+        written += drawings.draw_classifiers(again, titles)
     return written
 
 

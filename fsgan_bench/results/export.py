@@ -27,58 +27,58 @@ EXPORT_VERSION = 1
 SUFFIXES = (".parquet", ".csv", ".json")
 
 
-class Column(NamedTuple):
+class Field(NamedTuple):
     """A column's type and what it says."""
 
     type: Literal["text", "integer", "number"]
     meaning: str
 
 
-COLUMNS: dict[str, Column] = {
-    "export_version": Column("integer", "version of this schema"),
-    "kind": Column("text", "`method` for a snapshot's score, `reference` for a reference line's"),
-    "provenance": Column(
+COLUMNS: dict[str, Field] = {
+    "export_version": Field("integer", "version of this schema"),
+    "kind": Field("text", "`method` for a snapshot's score, `reference` for a reference line's"),
+    "provenance": Field(
         "text", "`trained` here, `imported` if trained elsewhere, `reference` for a reference line"
     ),
-    "suite": Column("text", "the suite"),
-    "target": Column("text", "the target domain"),
-    "shots": Column("integer", "number of few-shot images"),
-    "method": Column("text", "the method's name; of a reference line `source`, `real`, `ideal`"),
-    "label": Column("text", "what figures and tables call it"),
-    "variant": Column("text", "the method in one configuration; equal for its seeds"),
-    "config": Column("text", "all its settings, as a JSON object"),
-    "seed": Column("integer", "of the training; of an import what its user said"),
-    "iteration": Column("integer", "of the snapshot"),
-    "iterations": Column("integer", "length of the training"),
-    "metric": Column("text", "name of the metric"),
-    "backbone": Column("text", "feature network that it looks through"),
-    "metric_version": Column("text", "versions of protocol, metric and network"),
-    "value": Column("number", "the score; missing where it is undefined"),
-    "stderr": Column("number", "its standard error over the images; missing where unknown"),
-    "n": Column("integer", "images that it is over"),
-    "unit": Column("text", "unit of value and stderr; empty for a pure number"),
-    "better": Column("text", "`higher` or `lower`; empty if neither is"),
-    "cluster_sizes": Column(
+    "suite": Field("text", "the suite"),
+    "target": Field("text", "the target domain"),
+    "shots": Field("integer", "number of few-shot images"),
+    "method": Field("text", "the method's name; of a reference line `source`, `real`, `ideal`"),
+    "label": Field("text", "what figures and tables call it"),
+    "variant": Field("text", "the method in one configuration; equal for its seeds"),
+    "config": Field("text", "all its settings, as a JSON object"),
+    "seed": Field("integer", "of the training; of an import what its user said"),
+    "iteration": Field("integer", "of the snapshot"),
+    "iterations": Field("integer", "length of the training"),
+    "metric": Field("text", "name of the metric"),
+    "backbone": Field("text", "feature network that it looks through"),
+    "metric_version": Field("text", "versions of protocol, metric and network"),
+    "value": Field("number", "the score; missing where it is undefined"),
+    "stderr": Field("number", "its standard error over the images; missing where unknown"),
+    "n": Field("integer", "images that it is over"),
+    "unit": Field("text", "unit of value and stderr; empty for a pure number"),
+    "better": Field("text", "`higher` or `lower`; empty if neither is"),
+    "cluster_sizes": Field(
         "text", "of intra-LPIPS: images by nearest few-shot image, as a JSON list"
     ),
-    "with_empty_as_zero": Column("number", "of intra-LPIPS: the value with empty clusters as zero"),
-    "status": Column("text", "of the cell: `DONE`, `FAILED`, `unfinished`, `outdated`"),
-    "origin": Column("text", "what brings a third-party method; empty for the built-in ones"),
-    "cell_hash": Column("text", "content hash of the cell; joins with its folder and its manifest"),
-    "source_hash": Column("text", "SHA-256 of the source model"),
-    "few_shot_hash": Column("text", "SHA-256 of the few-shot images"),
-    "reference_hash": Column("text", "SHA-256 of the real images of the Frechet distance"),
-    "probe_hash": Column("text", "SHA-256 of the probe batch of latents"),
-    "classifier_hash": Column("text", "of the realisticness classifier"),
-    "training_seconds": Column("number", "what the whole cell took to train"),
-    "scoring_seconds": Column("number", "what it took to score"),
-    "fsgan_bench": Column("text", "version that made the cell"),
-    "commit": Column("text", "its git commit, with + if it had changes"),
-    "platform": Column("text", "operating system"),
-    "processor": Column("text", "processor"),
-    "device": Column("text", "`cpu` or `cuda`"),
-    "threads": Column("integer", "processor threads of the cell"),
-    "packages": Column("text", "versions of the packages that matter, as a JSON object"),
+    "with_empty_as_zero": Field("number", "of intra-LPIPS: the value with empty clusters as zero"),
+    "status": Field("text", "of the cell: `DONE`, `FAILED`, `unfinished`, `outdated`"),
+    "origin": Field("text", "what brings a third-party method; empty for the built-in ones"),
+    "cell_hash": Field("text", "content hash of the cell; joins with its folder and its manifest"),
+    "source_hash": Field("text", "SHA-256 of the source model"),
+    "few_shot_hash": Field("text", "SHA-256 of the few-shot images"),
+    "reference_hash": Field("text", "SHA-256 of the real images of the Frechet distance"),
+    "probe_hash": Field("text", "SHA-256 of the probe batch of latents"),
+    "classifier_hash": Field("text", "of the realisticness classifier"),
+    "training_seconds": Field("number", "what the whole cell took to train"),
+    "scoring_seconds": Field("number", "what it took to score"),
+    "fsgan_bench": Field("text", "version that made the cell"),
+    "commit": Field("text", "its git commit, with + if it had changes"),
+    "platform": Field("text", "operating system"),
+    "processor": Field("text", "processor"),
+    "device": Field("text", "`cpu` or `cuda`"),
+    "threads": Field("integer", "processor threads of the cell"),
+    "packages": Field("text", "versions of the packages that matter, as a JSON object"),
 }
 """Every row has all of them; what a row cannot have is missing, which CSV writes as nothing."""
 
@@ -91,7 +91,7 @@ _RENAMED = {
 _TAKEN_OVER = ("fsgan_bench", "commit", "platform", "processor", "device", "threads")
 
 
-def export(runs: Paths, out: Path) -> int:
+def export_results(runs: Paths, out: Path) -> int:
     """Write the long table of all runs at or below ``runs`` to ``out``; the number of its rows.
 
     The suffix of ``out`` says whether it is Parquet (which takes pyarrow), CSV (UTF-8, numbers in
@@ -124,7 +124,7 @@ def check_out(out: Path) -> None:
 
 
 def long_export(tasks: list[TaskResults]) -> pd.DataFrame:
-    """The table that :func:`export` writes: ``COLUMNS``, a row a number."""
+    """The table that :func:`export_results` writes: ``COLUMNS``, a row a number."""
     parts = [frame for task in tasks for frame in _task_rows(task)]
     every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     every["export_version"] = EXPORT_VERSION

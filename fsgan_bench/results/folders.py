@@ -10,7 +10,7 @@ from typing import TypeAlias
 from fsgan_bench.errors import UserError, printable
 from fsgan_bench.results.layout import CELL, REFERENCES, CellFiles, TaskFiles
 from fsgan_bench.results.records import CellRecord, TaskRecord, TimingRecord
-from fsgan_bench.results.score_records import Judgement, ReferenceScore, SnapshotScore
+from fsgan_bench.results.score_records import ClassifierScore, ReferenceScore, SnapshotScore
 from fsgan_bench.system.json_files import numbered_lines, read_json, read_text
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -115,15 +115,15 @@ def read_references(files: TaskFiles) -> list[ReferenceScore]:
     ]
 
 
-def read_judgements(files: TaskFiles) -> list[Judgement]:
+def read_ablation_scores(files: TaskFiles) -> list[ClassifierScore]:
     """What other classifiers make of a task's stored snapshots and references."""
     return [
-        Judgement.parse(line, f"{files.judgements}, line {number},")
-        for number, line in numbered_lines(files.judgements)
+        ClassifierScore.parse(line, f"{files.ablation_scores}, line {number},")
+        for number, line in numbered_lines(files.ablation_scores)
     ]
 
 
-def status(files: CellFiles, cell: CellRecord, task: TaskRecord) -> tuple[str, str]:
+def cell_status(files: CellFiles, cell: CellRecord, task: TaskRecord) -> tuple[str, str]:
     """DONE, FAILED, unfinished or outdated, and the reason if there is more to say.
 
     Outdated is a cell that was made with another source, few-shot set or classifier than the task

@@ -69,17 +69,17 @@ class TaskFiles:
         return self.folder / "figures"
 
     @property
-    def judgements(self) -> Path:
+    def ablation_scores(self) -> Path:
         """What other classifiers make of the stored snapshots."""
         return self.folder / "classifier-ablation" / "scores.jsonl"
 
-    def judge(self, key: str) -> Path:
+    def ablation_card(self, key: str) -> Path:
         """The card of one of these classifiers."""
-        return self.judgements.with_name(f"{key}.json")
+        return self.ablation_scores.with_name(f"{key}.json")
 
-    def judges(self) -> dict[str, Path]:
+    def ablation_cards(self) -> dict[str, Path]:
         """The cards that are there, by key."""
-        return {path.stem: path for path in sorted(self.judgements.parent.glob("*.json"))}
+        return {path.stem: path for path in sorted(self.ablation_scores.parent.glob("*.json"))}
 
     def strip(self, name: str) -> Path:
         """The image strip of a reference."""

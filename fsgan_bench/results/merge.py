@@ -18,11 +18,11 @@ from fsgan_bench.system.files import write_lines
 from fsgan_bench.system.json_files import read_lines
 
 Say = Callable[[str], None]
-Line = dict[str, Any]
+JsonLine = dict[str, Any]
 
 _TIMES = ("seconds", "shared_seconds")
 _SCORE = ("iteration", "reference", "metric", "backbone", "version")
-_JUDGEMENT = ("judge", "cell", "iteration", "reference")
+_ABLATION = ("judge", "cell", "iteration", "reference")
 
 
 def merge_runs(runs: Sequence[Path], out: Path, say: Say = lambda _: None) -> list[str]:
@@ -85,7 +85,7 @@ class _Merged:
             return
         else:
             self._add_lines(TaskFiles(place).references, theirs.references, first[0].references)
-            self._add_judgements(TaskFiles(place), theirs, first[0])
+            self._add_ablation(TaskFiles(place), theirs, first[0])
         for files in cells:
             if files.done.exists():
                 self._add_cell(files, place)
@@ -131,23 +131,25 @@ class _Merged:
         if added := [line for key, line in new.items() if key not in known]:
             write_lines(place, [*known.values(), *added])
 
-    def _add_judgements(self, place: TaskFiles, theirs: TaskFiles, first: TaskFiles) -> None:
+    def _add_ablation(self, place: TaskFiles, theirs: TaskFiles, first: TaskFiles) -> None:
         """Add what the same classifiers make of further snapshots."""
-        if not theirs.judgements.exists():
+        if not theirs.ablation_scores.exists():
             return
-        if not place.judgements.exists():
-            shutil.copytree(theirs.judgements.parent, place.judgements.parent)
+        if not place.ablation_scores.exists():
+            shutil.copytree(theirs.ablation_scores.parent, place.ablation_scores.parent)
             return
-        cards = {key: file.read_bytes() for key, file in place.judges().items()}
-        for key, file in theirs.judges().items():
+        cards = {key: file.read_bytes() for key, file in place.ablation_cards().items()}
+        for key, file in theirs.ablation_cards().items():
             if cards.get(key) != file.read_bytes():
                 self.conflicts.append(
                     f"{file} is left out: it is another classifier than in {first.folder}."
                 )
                 return
-        known = _identified(place.judgements, _JUDGEMENT)
-        new = _identified(theirs.judgements, _JUDGEMENT)
-        write_lines(place.judgements, [*known.values(), *(new[k] for k in new if k not in known)])
+        known = _identified(place.ablation_scores, _ABLATION)
+        new = _identified(theirs.ablation_scores, _ABLATION)
+        write_lines(
+            place.ablation_scores, [*known.values(), *(new[k] for k in new if k not in known)]
+        )
 
 
 def _differing(one: TaskRecord, other: TaskRecord) -> list[str]:
@@ -175,11 +177,11 @@ def _disagreements(one: CellFiles, other: CellFiles) -> Iterator[str]:
         yield one.log.name
 
 
-def _identified(file: Path, names: Sequence[str]) -> dict[tuple[Any, ...], Line]:
+def _identified(file: Path, names: Sequence[str]) -> dict[tuple[Any, ...], JsonLine]:
     return {tuple(line.get(name) for name in names): line for line in read_lines(file)}
 
 
-def _timeless(line: Line) -> str:
+def _timeless(line: JsonLine) -> str:
     return json.dumps({key: value for key, value in line.items() if key not in _TIMES})
 
 
@@ -189,7 +191,7 @@ def _copy_task(files: TaskFiles, place: Path) -> None:
     shared = (files.task, files.references, files.classifier)
     for file in filter(Path.exists, shared):
         shutil.copy2(file, place / file.name)
-    folders = (files.few_shot.parent, files.probe("source").parent, files.judgements.parent)
+    folders = (files.few_shot.parent, files.probe("source").parent, files.ablation_scores.parent)
     for folder in filter(Path.is_dir, folders):
         shutil.copytree(folder, place / folder.name, dirs_exist_ok=True)
 

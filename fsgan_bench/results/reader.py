@@ -23,13 +23,13 @@ from fsgan_bench.results.folders import (
     OUTDATED,
     UNFINISHED,
     Paths,
+    cell_status,
     find_cells,
     read_cell,
     read_references,
     read_scores,
     read_task,
     read_timing,
-    status,
 )
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.looks import cell_look, method_order
@@ -207,7 +207,7 @@ def _load(folder: Path, cell_folders: Sequence[Path]) -> TaskResults:
 def _cell_row(files: CellFiles, task: TaskRecord) -> dict[str, Any]:
     record = read_cell(files)
     timing = read_timing(files)
-    state, reason = status(files, record, task)
+    state, reason = cell_status(files, record, task)
     return {
         "method": record.cell.method,
         "title": record.title,

@@ -45,7 +45,7 @@ Line = Annotated[str, BeforeValidator(_line)]
 """Text that people wrote, as one printable line; null is none."""
 Text = Annotated[str, BeforeValidator(_text)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
-Table = Annotated[Mapping[str, Any], BeforeValidator(_mapping)]
+Fields = Annotated[Mapping[str, Any], BeforeValidator(_mapping)]
 
 
 class Record(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from fsgan_bench.results.record import MOST, Count, Line, Name, Record, Table, Text
+from fsgan_bench.results.record import MOST, Count, Fields, Line, Name, Record, Text
 from fsgan_bench.training.look import Look
 
 DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
@@ -19,7 +19,7 @@ class SourceRecord(Record):
     """The source model of a task: its hash and its card."""
 
     hash: Text = ""
-    card: Table = Field(default_factory=dict)
+    card: Fields = Field(default_factory=dict)
 
 
 class TaskRecord(Record):
@@ -100,11 +100,11 @@ class CellFields(Record):
     method_version: Text = ""
     method_source: str | None = None
     method_origin: Line = ""
-    config: Table = Field(default_factory=dict)
+    config: Fields = Field(default_factory=dict)
     seed: Count
     iterations: Count
     snapshots: tuple[Count, ...] = ()
-    recipe: Table = Field(default_factory=dict)
+    recipe: Fields = Field(default_factory=dict)
     source_hash: str | None = None
     few_shot_hash: str | None = None
     protocol: Text = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fsgan_bench.metrics.description import Kind, MetricDescription
+from fsgan_bench.metrics.description import MetricDescription, MetricKind
 from fsgan_bench.results.reader import DONE, TaskResults
 
 QUALITY = "realisticness"
@@ -82,7 +82,7 @@ def metric_scales(results: TaskResults, metric: str) -> list[Scale]:
     ]
 
 
-def scales_of_kind(results: TaskResults, *kinds: Kind) -> list[Scale]:
+def scales_of_kind(results: TaskResults, *kinds: MetricKind) -> list[Scale]:
     """The scales of all metrics of these kinds, in the order of the kinds and sorted within."""
     names = sorted({str(name) for name in _finished_scores(results)["metric"]})
     everything = [scale for name in names for scale in metric_scales(results, name)]

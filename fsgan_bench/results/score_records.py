@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field, model_validator
 
 from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
-from fsgan_bench.results.record import Count, Line, Record, Table, Text
+from fsgan_bench.results.record import Count, Fields, Line, Record, Text
 
 S = TypeVar("S", bound="ScoreRecord")
 
@@ -30,7 +30,7 @@ class ScoreRecord(Record):
     n: float = math.nan
     backbone: Line = ""
     version: Line
-    detail: Table = Field(default_factory=dict)
+    detail: Fields = Field(default_factory=dict)
     about: MetricDescription | None = None
 
     @model_validator(mode="before")
@@ -78,13 +78,13 @@ class ReferenceScore(ScoreRecord):
     """A line of ``references.jsonl``; ``stamp`` is what it was made with."""
 
     reference: Text
-    stamp: Table = Field(default_factory=dict)
+    stamp: Fields = Field(default_factory=dict)
 
 
-class Judgement(Record):
+class ClassifierScore(Record):
     """A line of the classifier ablation: one classifier's mean score of a snapshot or reference."""
 
-    what: ClassVar[str] = "a judgement"
+    what: ClassVar[str] = "a score of the classifier ablation"
 
     judge: Text
     classifier_hash: Text = ""

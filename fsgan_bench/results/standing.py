@@ -15,9 +15,9 @@ from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
 from fsgan_bench.system.locks import owner_of
 
-State: TypeAlias = Literal["running", "stopped", "failed", "outdated", "done"]
+CellState: TypeAlias = Literal["running", "stopped", "failed", "outdated", "done"]
 
-STATES: tuple[State, ...] = ("running", "failed", "stopped", "outdated", "done")
+STATES: tuple[CellState, ...] = ("running", "failed", "stopped", "outdated", "done")
 """In the order in which somebody who looks wants to see them."""
 
 
@@ -40,7 +40,7 @@ class Standing:
     task: str
     label: str
     seed: int
-    state: State
+    state: CellState
     owner: str
     iteration: int
     iterations: int
@@ -82,10 +82,10 @@ def _standing(results: TaskResults, row: Mapping[Hashable, Any]) -> Standing:
     )
 
 
-def _state(status: str, owner: str) -> State:
+def _state(status: str, owner: str) -> CellState:
     if owner:
         return "running"
-    known: dict[str, State] = {DONE: "done", FAILED: "failed", OUTDATED: "outdated"}
+    known: dict[str, CellState] = {DONE: "done", FAILED: "failed", OUTDATED: "outdated"}
     return known.get(status, "stopped")
 
 

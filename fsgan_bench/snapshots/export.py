@@ -33,7 +33,7 @@ def cell_of(path: Path) -> Path | None:
     return None
 
 
-def export(
+def export_network(
     path: Path,
     target: Path,
     *,

@@ -16,7 +16,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.snapshots.animation import check_format, save_animation, sheet
 from fsgan_bench.snapshots.image_files import check_new, read_manifest, write_images
-from fsgan_bench.snapshots.latents import Latents, check_seeds, same_as, seeded, walk
+from fsgan_bench.snapshots.latents import StoredLatents, check_seeds, same_as, seeded, walk
 from fsgan_bench.snapshots.samplers import (
     LayerNoise,
     Sampler,
@@ -70,7 +70,7 @@ class Drawing:
             device=self.device,
         )
 
-    def latents(self, style_dim: int) -> Latents:
+    def latents(self, style_dim: int) -> StoredLatents:
         """The latents that every sampler draws from."""
         if self.other is not None:
             count = self.count if self.mode == "images" else self.count or COUNTS[self.mode]
@@ -79,11 +79,11 @@ class Drawing:
             )
         return seeded(self.seed, self.count or COUNTS[self.mode], style_dim)
 
-    def draw(self, sampler: Sampler, latents: Latents) -> Iterator[Images]:
+    def draw(self, sampler: Sampler, latents: StoredLatents) -> Iterator[Images]:
         return sampler.draw(latents, self.truncation, self.noise)
 
 
-def draw(drawing: Drawing) -> Path:
+def generate_images(drawing: Drawing) -> Path:
     """Draw, and write ``drawing.out``, which appears whole or not at all; returns it.
 
     Raises:
@@ -142,7 +142,7 @@ def _walk(drawing: Drawing) -> None:
         each = []
         for number, points in enumerate(walks):
             seeds = (drawing.seed + number,) * drawing.frames
-            batch = Latents(torch.stack(points), seeds, {})
+            batch = StoredLatents(torch.stack(points), seeds, {})
             each.append(np.concatenate(list(drawing.draw(sampler, batch))))
         rows.append(np.stack(each))
     labels = _labels(samplers)
@@ -159,7 +159,7 @@ def _adaptation(drawing: Drawing) -> None:
         raise UserError(f"--iterations all needs the folders of cells, and {files[0]} is none.")
     stored = {path: stored_iterations(CellFiles(path)) for path in drawing.samplers}
     every = sorted({iteration for found in stored.values() for iteration in found})
-    latents: Latents | None = None
+    latents: StoredLatents | None = None
     drawn: dict[tuple[Path, int], Images] = {}
     titles = {}
     for path, found in stored.items():
@@ -186,7 +186,9 @@ def _labels(samplers: Sequence[Sampler]) -> list[str]:
     return [sampler.title for sampler in samplers] if len(samplers) > 1 else [""]
 
 
-def _manifest(drawing: Drawing, latents: Latents, samplers: Sequence[Sampler]) -> dict[str, Any]:
+def _manifest(
+    drawing: Drawing, latents: StoredLatents, samplers: Sequence[Sampler]
+) -> dict[str, Any]:
     return {
         "fsgan_bench": __version__,
         "samplers": [dict(sampler.record) for sampler in samplers],

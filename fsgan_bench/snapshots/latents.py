@@ -22,7 +22,7 @@ MAX_SEED = 2**53
 
 
 @dataclass(frozen=True, eq=False)
-class Latents:
+class StoredLatents:
     """Latents ``z`` [N, style_dim], with a seed each, and how a manifest names them all.
 
     ``seeds`` are those of their fresh layer noise, and of the latents themselves unless they are of
@@ -34,20 +34,20 @@ class Latents:
     record: Mapping[str, Any]
 
 
-def seeded(first: int, count: int, style_dim: int) -> Latents:
+def seeded(first: int, count: int, style_dim: int) -> StoredLatents:
     """A latent for each of ``count`` seeds from ``first`` on, the same however many there are."""
     seeds = tuple(range(first, first + count))
     z = torch.stack([torch.randn(style_dim, generator=Streams(seed)["latents"]) for seed in seeds])
-    return Latents(z, seeds, {"kind": "seeds", "first": first, "count": count})
+    return StoredLatents(z, seeds, {"kind": "seeds", "first": first, "count": count})
 
 
-def probe_batch(probe_seed: int, size: int, count: int, style_dim: int) -> Latents:
+def probe_batch(probe_seed: int, size: int, count: int, style_dim: int) -> StoredLatents:
     """The first ``count`` of the probe batch that cells of a suite are scored on."""
     if count > size:
         raise UserError(f"--count {count}: that probe batch has {size} latents.")
     z = torch.randn(size, style_dim, generator=Streams(probe_seed)["probe"])
     record = {"kind": "probe", "probe_seed": probe_seed, "size": size, "hash": tensor_hash(z)}
-    return Latents(z[:count], tuple(range(count)), record | {"count": count})
+    return StoredLatents(z[:count], tuple(range(count)), record | {"count": count})
 
 
 def same_as(
@@ -57,7 +57,7 @@ def same_as(
     style_dim: int,
     suite: str | None = None,
     data: Path | None = None,
-) -> Latents:
+) -> StoredLatents:
     """The latents of ``other``: images written before, or a task or a cell with its probe batch.
 
     Args:
@@ -113,7 +113,7 @@ def walk(first: int, anchors: int, frames: int, style_dim: int) -> list[Tensor]:
 
 def _recorded(
     other: Path, manifest: Mapping[str, Any], count: int | None, style_dim: int
-) -> Latents:
+) -> StoredLatents:
     try:
         record = manifest["latents"]
         kind, stored = record["kind"], _number(record["count"])

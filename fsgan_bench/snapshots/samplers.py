@@ -18,7 +18,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CELL, CellFiles
 from fsgan_bench.results.records import CellFields
-from fsgan_bench.snapshots.latents import Latents
+from fsgan_bench.snapshots.latents import StoredLatents
 from fsgan_bench.snapshots.restore import stored_sampler, stored_task
 from fsgan_bench.stylegan2.checkpoint import load_networks
 from fsgan_bench.stylegan2.networks import Generator, Synthesis
@@ -70,7 +70,7 @@ class Sampler:
         return self.generator.architecture.resolution
 
     def draw(
-        self, latents: Latents, truncation: float = 1.0, noise: LayerNoise = "fixed"
+        self, latents: StoredLatents, truncation: float = 1.0, noise: LayerNoise = "fixed"
     ) -> Iterator[Images]:
         """Images of the latents, in batches uint8 [B, R, R, 3].
 

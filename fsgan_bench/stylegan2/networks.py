@@ -42,7 +42,7 @@ Layer: TypeAlias = int | tuple[int, Literal["conv1", "conv2"]]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class DiscriminatorOutput:
     """What one discriminator pass yields.
 
     Attributes:
@@ -200,7 +200,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """StyleGAN2 residual discriminator: images [N, 3, R, R] -> :class:`Judgement`."""
+    """StyleGAN2 residual discriminator: images [N, 3, R, R] -> :class:`DiscriminatorOutput`."""
 
     compute_dtype: torch.dtype | None = None
 
@@ -230,7 +230,7 @@ class Discriminator(nn.Module):
 
     def forward(
         self, images: Tensor, features: Iterable[Layer] = (), *, logits: bool = True
-    ) -> Judgement:
+    ) -> DiscriminatorOutput:
         """Judge ``images``.
 
         Args:
@@ -255,7 +255,7 @@ class Discriminator(nn.Module):
             kept |= {key: value.to(images.dtype) for key, value in found.items() if key in wanted}
             if not logits and len(kept) == len(wanted):
                 nothing = images.new_empty(0, 1)
-                return Judgement(logits=nothing, features=kept, penultimate=nothing)
+                return DiscriminatorOutput(logits=nothing, features=kept, penultimate=nothing)
         x = self.final_conv(self.minibatch_stddev(x.to(images.dtype)))
         penultimate = self.final_linear[0](x.flatten(1))
-        return Judgement(self.final_linear[1](penultimate), kept, penultimate)
+        return DiscriminatorOutput(self.final_linear[1](penultimate), kept, penultimate)

@@ -27,12 +27,12 @@ else:
 SUITES: tuple[str, ...] = (AVATARS.name, "ffhq", "lsun-church")
 DATA_VARIABLE = "FSGAN_BENCH_DATA"
 
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+SafeName = Annotated[str, Field(pattern=f"^{NAME}$")]
 _PATH_PATTERN = r"^[^\x00-\x1f]+$"
 _Path = Annotated[str, Field(pattern=_PATH_PATTERN, max_length=4096)]
-Setting = Annotated[str, Field(pattern=r"^[^\s.=]+\.[^\s.=]+=.*$")]
+SettingText = Annotated[str, Field(pattern=r"^[^\s.=]+\.[^\s.=]+=.*$")]
 """METHOD.KEY=VALUE, as ``--set`` takes it."""
-Paths = _Path | list[_Path]
+OneOrMorePaths = _Path | list[_Path]
 """One path, which must be there, or several, of which the first that is there counts."""
 
 
@@ -42,10 +42,10 @@ class _Target(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     title: str | None = None
-    few_shot: Paths | None = None
-    real: Paths | None = None
-    statistics: Paths | None = None
-    non_target: dict[Name, Paths] | None = None
+    few_shot: OneOrMorePaths | None = None
+    real: OneOrMorePaths | None = None
+    statistics: OneOrMorePaths | None = None
+    non_target: dict[SafeName, OneOrMorePaths] | None = None
     grey_source: bool | None = None
     aliases: list[str] = []
     budgets: dict[str, dict[str, int]] = {}
@@ -56,24 +56,24 @@ class _SuiteFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name
-    source: Annotated[Paths, Field(min_length=1)] | None = None
+    name: SafeName
+    source: Annotated[OneOrMorePaths, Field(min_length=1)] | None = None
     resolution: int | None = Field(default=None, ge=8, le=4096)
     base: str = AVATARS.name
     title: str = "a suite of the user's"
     source_title: str | None = None
     targets: (
         Annotated[
-            Annotated[list[str], Tag("names")] | Annotated[dict[Name, _Target], Tag("tables")],
+            Annotated[list[str], Tag("names")] | Annotated[dict[SafeName, _Target], Tag("tables")],
             Discriminator(lambda value: "tables" if isinstance(value, dict) else "names"),
         ]
         | None
     ) = Field(default=None, min_length=1)
-    few_shot: Paths | None = None
-    real: Paths | None = None
-    statistics: Paths | None = None
-    source_images: Paths | None = None
-    non_target: dict[Name, Paths] = {}
+    few_shot: OneOrMorePaths | None = None
+    real: OneOrMorePaths | None = None
+    statistics: OneOrMorePaths | None = None
+    source_images: OneOrMorePaths | None = None
+    non_target: dict[SafeName, OneOrMorePaths] = {}
     grey_source: bool = True
     recipe: dict[str, int | float | bool] = {}
     budgets: dict[str, dict[str, int]] = {}
@@ -87,7 +87,7 @@ class _SuiteFile(BaseModel):
     reference_size: int | None = Field(default=None, ge=2, le=MAX_IMAGES)
     reference: ReferenceSet | None = None
     classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
-    settings: list[Setting] | None = None
+    settings: list[SettingText] | None = None
     default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
 
 
@@ -264,14 +264,16 @@ def _target(path: Path, name: str, table: _Target, content: _SuiteFile, root: Pa
     return Target(name, table.title or name, images, budgets, aliases)
 
 
-def _location(root: Path, paths: Paths | None, names: Sequence[str] = ("",)) -> Location | None:
+def _location(
+    root: Path, paths: OneOrMorePaths | None, names: Sequence[str] = ("",)
+) -> Location | None:
     """Where an optional part is; a single path is one that its author knows to be there."""
     if not paths:
         return None
     return replace(_required(root, paths, names), required=isinstance(paths, str))
 
 
-def _required(root: Path, paths: Paths, names: Sequence[str] = ("",)) -> Location:
+def _required(root: Path, paths: OneOrMorePaths, names: Sequence[str] = ("",)) -> Location:
     listed = [paths] if isinstance(paths, str) else paths
     # A folder may be called {target} itself; it comes last.
     texts = [text for path in listed for text in (*(_named(path, n) for n in names), path)]

@@ -181,7 +181,7 @@ def iterations(picks: Picks) -> TableEntry:
     return TableEntry(float(np.mean(list(picks.values()))), text=shown)
 
 
-def judged(
+def with_eligibility(
     entry: TableEntry, real: tuple[float, float] | None, converged: Convergence
 ) -> TableEntry:
     """No candidate for the best diversity: a method underway, and more than real images have."""

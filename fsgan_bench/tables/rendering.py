@@ -15,7 +15,7 @@ from fsgan_bench.system.text_tables import escape_markdown, markdown_table, term
 from fsgan_bench.tables.model import NONE, Row, Table
 
 
-def markdown(tables: Sequence[Table]) -> str:
+def markdown_text(tables: Sequence[Table]) -> str:
     """GitHub's tables, with the footnotes as a list beneath each; best entries are bold."""
     return "\n".join(_markdown(table) for table in tables)
 

@@ -21,7 +21,6 @@ from fsgan_bench.tables.model import (
     Table,
     TableEntry,
     iterations,
-    judged,
     legend,
     mark_best,
     score_at,
@@ -29,6 +28,7 @@ from fsgan_bench.tables.model import (
     scored,
     table_name,
     variants_on,
+    with_eligibility,
 )
 
 
@@ -122,7 +122,7 @@ def _method_row(
             reached = selection.matched(curves.seed_curves(results, variant, quality))
             if variant.imported and _snapshots(results, variant) == 1:
                 reached = {}
-            early = judged(score_at(reached, by_seed), real, converged)
+            early = with_eligibility(score_at(reached, by_seed), real, converged)
             entries[f"{scale.key}_at_90"] = early
             entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
     entries["converged"] = TableEntry(text=converged)
@@ -137,13 +137,13 @@ def _method_row(
 def _final(
     results: TaskResults, variant: Variant, scale: Scale, converged: Convergence
 ) -> TableEntry:
-    """The score of the last snapshot; where more than real images have is no merit, judged so."""
+    """The score of the last snapshot; where more than real images have is no merit."""
     by_seed = curves.seed_curves(results, variant, scale)
     entry = score_at(selection.final(by_seed), by_seed)
     entry = replace(entry, note=entry.note + _fewer_images(results, variant, scale))
     if not scale.about.capped:
         return entry
-    return judged(entry, curves.reference(results, "real", scale), converged)
+    return with_eligibility(entry, curves.reference(results, "real", scale), converged)
 
 
 def _snapshots(results: TaskResults, variant: Variant) -> int:

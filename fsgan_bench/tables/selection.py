@@ -23,12 +23,12 @@ from fsgan_bench.tables.model import (
     Table,
     TableEntry,
     iterations,
-    judged,
     legend,
     score_at,
     score_column,
     table_name,
     variants_on,
+    with_eligibility,
 )
 
 FRACTION = 0.9
@@ -130,7 +130,7 @@ def _rows(
         for scale in shown:
             entry = score_at(picks, scores[scale])
             if scale.about.capped:
-                entry = judged(entry, curves.reference(results, "real", scale), converged)
+                entry = with_eligibility(entry, curves.reference(results, "real", scale), converged)
             entries[scale.key] = entry
         mark = footnotes.MARKS[converged]
         rows.append(Row(variant.method, variant.label, mark, len(variant.seeds), entries))

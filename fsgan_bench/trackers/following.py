@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fsgan_bench.driver.events import Cached, Done, Elsewhere, Event, Scored
+from fsgan_bench.driver.events import Cached, Done, Elsewhere, Event, SnapshotScored
 from fsgan_bench.errors import what_happened
 from fsgan_bench.results.folders import read_cell, read_scores, read_task
 from fsgan_bench.results.layout import CellFiles
@@ -64,7 +64,7 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(v) for name, v in found.items() if isinstance(v, (int, float))}
 
 
-def describe(files: CellFiles) -> TrackedCell:
+def tracked_cell(files: CellFiles) -> TrackedCell:
     """What a tracker is told of a cell; UserError for a damaged file."""
     record, task = read_cell(files), read_task(files.task)
     provenance = record.provenance.model_dump(exclude={"form"})
@@ -94,7 +94,7 @@ def send_all(
     for cell in cells:
         files = CellFiles(cell)
         try:
-            follower = Follower(kind(folder, describe(files)), files)
+            follower = Follower(kind(folder, tracked_cell(files)), files)
             follower.send()
             follower.tracker.finish(files.done.exists())
         except Exception as problem:  # of whatever kind: the tracker is not ours
@@ -146,7 +146,7 @@ class LiveTracking:
         """Nothing is sent before a cell has written something."""
 
     def show(self, label: str, event: Event) -> None:
-        if event.last or isinstance(event, Scored):
+        if event.last or isinstance(event, SnapshotScored):
             self.events.put(event)
 
     def _work(self) -> None:
@@ -167,7 +167,7 @@ class LiveTracking:
         if event.cell not in self.followers:
             if not files.cell.exists():
                 return
-            tracker = self.kind(self.folder, describe(files))
+            tracker = self.kind(self.folder, tracked_cell(files))
             self.followers[event.cell] = Follower(tracker, files)
         follower = self.followers[event.cell]
         if follower is not None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from fsgan_bench.errors import UserError, look_up
 from fsgan_bench.plugins import entry_points
-from fsgan_bench.plugins.entry_points import Kind
+from fsgan_bench.plugins.entry_points import PluginKind
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _check(loaded: Any, label: str) -> type[Tracker]:
     return cast(type[Tracker], loaded)
 
 
-TRACKERS: Kind[type[Tracker]] = Kind("tracker", "fsgan_bench.trackers", _check)
+TRACKERS: PluginKind[type[Tracker]] = PluginKind("tracker", "fsgan_bench.trackers", _check)
 
 
 def find_tracker(name: str) -> type[Tracker]:
@@ -66,7 +66,7 @@ def find_tracker(name: str) -> type[Tracker]:
     Raises:
         UserError: there is none (with a suggestion), it is broken, or its package is missing.
     """
-    plugin = look_up(TRACKERS.noun, name, entry_points.find(TRACKERS)[0])
+    plugin = look_up(TRACKERS.noun, name, entry_points.find_plugins(TRACKERS)[0])
     try:
         return plugin.load()
     except UserError as error:

@@ -20,7 +20,7 @@ from fsgan_bench.training.averages import follow, frozen_copy, load_plain
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.optimisation import Losses, adam, minimise
 from fsgan_bench.training.recipe import Recipe
-from fsgan_bench.training.state import restore, state_of
+from fsgan_bench.training.state import restore, session_state
 from fsgan_bench.training.streams import Streams
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ class Session:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs; tensors and plain containers only."""
-        return state_of(self)
+        return session_state(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         restore(self, state)

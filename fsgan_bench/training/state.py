@@ -45,7 +45,7 @@ class Resumable(Protocol):
     def scalers(self) -> Mapping[str, torch.amp.GradScaler]: ...
 
 
-def state_of(session: Resumable) -> dict[str, Any]:
+def session_state(session: Resumable) -> dict[str, Any]:
     """The state, which shares its tensors with ``session``."""
     parts = {name: getattr(session, name) for name in PARTS}
     return {

@@ -11,7 +11,7 @@ from scipy import stats
 from fsgan_bench.analysis.estimates import (
     Estimate,
     Spread,
-    compare,
+    compare_pairs,
     difference,
     holm,
     kendalls_w,
@@ -22,7 +22,7 @@ A, B = np.array([0.81, 0.84, 0.80, 0.83]), np.array([0.82, 0.86, 0.85])
 
 
 def test_seeds_alone_give_welchs_tests() -> None:
-    (test,) = compare({"a": Estimate(A), "b": Estimate(B)}, 0.05)
+    (test,) = compare_pairs({"a": Estimate(A), "b": Estimate(B)}, 0.05)
     lower = stats.ttest_ind(A + 0.05, B, equal_var=False, alternative="greater").pvalue
     upper = stats.ttest_ind(A - 0.05, B, equal_var=False, alternative="less").pvalue
     assert test.within == pytest.approx(max(lower, upper))
@@ -50,7 +50,7 @@ def test_one_seed_has_the_error_of_its_probe_batch_or_none() -> None:
     assert alone.spread.interval() == pytest.approx((0.7 - 0.0196, 0.7 + 0.0196), abs=1e-4)
     unknown = Estimate(np.array([0.7])).spread
     assert math.isnan(unknown.stderr) and math.isnan(unknown.interval()[0])
-    (test,) = compare({"a": Estimate(np.array([0.7])), "b": Estimate(np.array([0.2]))}, 0.05)
+    (test,) = compare_pairs({"a": Estimate(np.array([0.7])), "b": Estimate(np.array([0.2]))}, 0.05)
     assert not test.within <= 1 and not test.beyond <= 1
 
 
@@ -74,7 +74,7 @@ def test_tost_keeps_its_level_at_the_margin() -> None:
     """Of methods that differ by exactly the margin, at most one in twenty passes for equal."""
     generator = np.random.default_rng(5)
     passed = [
-        compare(
+        compare_pairs(
             {
                 "a": Estimate(generator.normal(0.80, 0.02, 4)),
                 "b": Estimate(generator.normal(0.85, 0.02, 4)),

@@ -84,7 +84,7 @@ def weights() -> Weights:
     def read(session: Session) -> dict[str, dict[str, Tensor]]:
         sources = ("source_generator", "source_discriminator")
         frozen = {name: copy.deepcopy(getattr(session, name).state_dict()) for name in sources}
-        return trial.weights(session) | frozen
+        return trial.tensor_copies(session) | frozen
 
     return read
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.bsa import Codes, matching_distance
+from baselines.bsa import ImageCodes, matching_distance
 from fsgan_bench.data.images import Images
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.stylegan2.architecture import Architecture
@@ -77,7 +77,7 @@ def test_supervised_codes_and_scales_train_without_a_discriminator(
 ) -> None:
     session = start("bsa", networks=networks_32, images=images_32, objective="supervised")
     codes = session.generator_side["codes"]
-    assert isinstance(codes, Codes)
+    assert isinstance(codes, ImageCodes)
     assert codes.z.shape == (3, 8)
     before = weights(session)
     logs = train(session, 4)

@@ -17,7 +17,7 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.cli.progress import Display
 from fsgan_bench.cli.sparkline import sparkline
 from fsgan_bench.cli.status import duration
-from fsgan_bench.driver.events import Done, Failed, Scored, Started, Trained
+from fsgan_bench.driver.events import Done, Failed, SnapshotScored, Started, Trained
 from fsgan_bench.driver.executors.submissions import Submission
 from fsgan_bench.system.locks import owned
 
@@ -112,7 +112,7 @@ def test_a_run_shows_p_t_time_left_and_memory(terminal: bool) -> None:
             display.show(label, Started(label))
         for at, p_t in ((10, 0.0), (50, 0.5)):
             display.show("TGAN", Trained("TGAN", at, 2.0, losses, memory=3 * 10**8))
-            display.show("TGAN", Scored("TGAN", at, {"realisticness": p_t}))
+            display.show("TGAN", SnapshotScored("TGAN", at, {"realisticness": p_t}))
         display.show("TGAN", Trained("TGAN", 60, 2.0, losses, memory=4 * 10**8))
         rows = {task.description: str(task.fields["note"]) for task in display.progress.tasks}
         display.show("CDC", Failed("CDC", "diverged"))

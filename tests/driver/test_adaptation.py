@@ -17,7 +17,7 @@ import torch
 
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
-from fsgan_bench.driver.events import Event, Noted, Scored
+from fsgan_bench.driver.events import Event, Noted, SnapshotScored
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
@@ -296,7 +296,7 @@ def test_memory_does_not_grow(planned: tuple[Task, Cell]) -> None:
     sizes: list[int] = []
 
     def measure(event: Event) -> None:
-        if isinstance(event, Scored):
+        if isinstance(event, SnapshotScored):
             sizes.append(resident())
 
     Adaptation(long, task, Plain(), measure, keep="last").run()

@@ -17,7 +17,7 @@ import torch
 from fsgan_bench.driver.events import Done, Event, Failed, Noted
 from fsgan_bench.driver.executors import local
 from fsgan_bench.driver.executors.engines import open_executor
-from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
+from fsgan_bench.driver.executors.interface import Executor, Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.executors.profile import find_profile, read_profile, to_bytes, to_minutes
 from fsgan_bench.driver.executors.slurm import SlurmProfile
@@ -182,7 +182,7 @@ class Scripted(Executor):
     outlives_run = True
 
     def __init__(self, ends: dict[str, list[Event]], left: dict[Handle, Work] | None = None):
-        super().__init__(Setting(Path()))
+        super().__init__(RunSetting(Path()))
         self.ends, self.left = ends, left or {}
         self.log: list[str] = []
 

@@ -24,10 +24,10 @@ from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.notes import elsewhere
 from fsgan_bench.results.reader import load
 from fsgan_bench.snapshots.checkpoint_files import Import, find_checkpoints
-from fsgan_bench.snapshots.generate import Drawing, draw
+from fsgan_bench.snapshots.generate import Drawing, generate_images
 from fsgan_bench.snapshots.imports import import_cell
 from fsgan_bench.stylegan2.checkpoint import load_networks
-from fsgan_bench.tables.rendering import markdown
+from fsgan_bench.tables.rendering import markdown_text
 from fsgan_bench.tables.scores import tables
 
 Bring = Callable[[Import], str]
@@ -148,7 +148,7 @@ def test_a_folder_of_images_scores_as_the_cell_that_made_it(
 ) -> None:
     ours = only(task, "cdc")
     out = tmp_path / "drawn"
-    draw(Drawing((ours.folder,), out, other=ours.folder, suite=str(suite)))
+    generate_images(Drawing((ours.folder,), out, other=ours.folder, suite=str(suite)))
     said = bring(Import("A diffusion model", {0: out}, images=True))
     assert "nobody knows the latents" in said and "fewer" not in said
     theirs = only(task, "imported-a-diffusion-model")
@@ -177,7 +177,7 @@ def test_fewer_images_are_said_beside_the_number(task: Path, bring: Bring, tmp_p
     assert "9 images, fewer than the 40 of the probe batch" in said
     assert {score.n for score in read_scores(only(task, "imported-few"))} == {9}
     [results] = load(task)
-    assert " (n = 9)" in markdown(tables(results))
+    assert " (n = 9)" in markdown_text(tables(results))
 
 
 def test_other_weights_are_not_taken_for_the_sources_children(

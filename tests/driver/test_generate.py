@@ -15,7 +15,7 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.data.images import Images, content_hash
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.figures.grids import read_strip
-from fsgan_bench.snapshots.generate import Drawing, draw
+from fsgan_bench.snapshots.generate import Drawing, generate_images
 from fsgan_bench.snapshots.image_files import read_manifest
 
 
@@ -70,7 +70,7 @@ def test_an_image_is_that_of_its_seed(adapted: Path, tmp_path: Path) -> None:
 
 def test_without_any_of_its_own_every_image_is_the_mean_one(adapted: Path, tmp_path: Path) -> None:
     for psi in ("0", "0.5", "1"):
-        draw(Drawing((cell(adapted),), tmp_path / psi, count=4, truncation=float(psi)))
+        generate_images(Drawing((cell(adapted),), tmp_path / psi, count=4, truncation=float(psi)))
     spreads = [images(tmp_path / psi).std(axis=0).mean() for psi in ("0", "0.5", "1")]
     assert spreads[0] == 0 < spreads[1] < spreads[2]
 
@@ -78,14 +78,14 @@ def test_without_any_of_its_own_every_image_is_the_mean_one(adapted: Path, tmp_p
 def test_sheets_and_animations(adapted: Path, suite: Path, tmp_path: Path) -> None:
     cells = (cell(adapted), cell(adapted, "minegan"))
     common: dict[str, Any] = {"suite": str(suite), "tile": 16}
-    sheet = draw(Drawing(cells, tmp_path / "sheet.png", "grid", count=3, **common))
+    sheet = generate_images(Drawing(cells, tmp_path / "sheet.png", "grid", count=3, **common))
     assert Image.open(sheet).height > 2 * 16
     assert json.loads(sheet.with_suffix(".json").read_text())["latents"]["count"] == 3
     moving = Drawing(cells, tmp_path / "a.webp", "iterations", count=2, **common)
-    with Image.open(draw(moving)) as animation:
+    with Image.open(generate_images(moving)) as animation:
         assert animation.n_frames == 3
     walk = Drawing(cells, tmp_path / "walk.gif", "interpolate", anchors=2, frames=5, **common)
-    with Image.open(draw(walk)) as animation:
+    with Image.open(generate_images(walk)) as animation:
         assert 1 < animation.n_frames <= 5  # Pillow makes one of equal frames
         assert animation.width > 2 * 16
 

@@ -12,9 +12,9 @@ from fsgan_bench.data.attributes import ABSENT, attribute_table, attributes_of
 from fsgan_bench.data.avatars import DOMAINS, draw
 from fsgan_bench.driver.pretraining.balancing import BalancingConfig
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
-from fsgan_bench.driver.pretraining.drawing import Drawing, DrawingConfig, shrink
+from fsgan_bench.driver.pretraining.drawing import DrawingConfig, DrawingStage, shrink
 from fsgan_bench.driver.pretraining.mapping import MappingConfig, MappingStage
-from fsgan_bench.driver.pretraining.reading import Reading, ReadingConfig, spoil
+from fsgan_bench.driver.pretraining.reading import ReadingConfig, ReadingStage, spoil
 from fsgan_bench.driver.pretraining.stage import Lesson, render
 from fsgan_bench.driver.pretraining.staged import STAGES, StagedConfig, pretrain_in_stages
 from fsgan_bench.errors import UserError
@@ -100,7 +100,7 @@ def test_an_absent_value_adds_nothing_to_w() -> None:
 
 def test_drawing_is_learnt(lesson: Lesson) -> None:
     config = DrawingConfig(25, 16, batch=2, learning_rate=0.01)
-    stage = Drawing("coarse", config, lesson, {}, Streams(0), "cpu")
+    stage = DrawingStage("coarse", config, lesson, {}, Streams(0), "cpu")
     losses = []
     for stage.iteration in range(config.iterations):
         losses.append(stage.step()["drawing"])
@@ -108,14 +108,14 @@ def test_drawing_is_learnt(lesson: Lesson) -> None:
 
 
 def test_a_larger_generator_starts_from_the_smaller_ones_picture(lesson: Lesson) -> None:
-    small = Drawing("coarse", CONFIG.coarse, lesson, {}, Streams(0), "cpu")
-    large = Drawing("drawing", CONFIG.drawing, lesson, small.hand_on(), Streams(0), "cpu")
+    small = DrawingStage("coarse", CONFIG.coarse, lesson, {}, Streams(0), "cpu")
+    large = DrawingStage("drawing", CONFIG.drawing, lesson, small.hand_on(), Streams(0), "cpu")
     coarse, fine = small.sample(4), shrink(large.sample(4), 16)
     assert abs(coarse[:, 2:-2, 2:-2].astype(int) - fine[:, 2:-2, 2:-2]).mean() < 12
 
 
 def test_a_mapping_that_is_too_small_to_be_written_is_learnt(lesson: Lesson) -> None:
-    drawn = Drawing("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
+    drawn = DrawingStage("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
     config = MappingConfig(60, batch=64)
     stage = MappingStage("mapping", config, lesson, drawn, Streams(0), "cpu")
     unexplained = []
@@ -127,7 +127,7 @@ def test_a_mapping_that_is_too_small_to_be_written_is_learnt(lesson: Lesson) -> 
 def test_a_mapping_is_written_down(lesson: Lesson) -> None:
     shape = replace(SHAPE, style_dim=256, mapping_layers=4)
     lesson = replace(lesson, architecture=shape)
-    drawn = Drawing("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
+    drawn = DrawingStage("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
     stage = MappingStage("mapping", CONFIG.mapping, lesson, drawn, Streams(0), "cpu")
     z = torch.randn(2000, 256, generator=torch.Generator().manual_seed(2))
     w = stage.embeddings(stage.codes.decode(z))
@@ -144,9 +144,9 @@ def test_a_mapping_is_written_down(lesson: Lesson) -> None:
 
 
 def test_reading_is_learnt(lesson: Lesson) -> None:
-    drawn = Drawing("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
+    drawn = DrawingStage("drawing", CONFIG.drawing, lesson, {}, Streams(0), "cpu").hand_on()
     config = replace(CONFIG.reading, iterations=25, batch=4, pool_every=100, learning_rate=0.01)
-    stage = Reading("reading", config, lesson, drawn, Streams(0), "cpu")
+    stage = ReadingStage("reading", config, lesson, drawn, Streams(0), "cpu")
     losses = []
     for stage.iteration in range(config.iterations):
         losses.append(stage.step()["reading"])

@@ -15,7 +15,7 @@ from fsgan_bench.reproduction import plan as reproduce
 from fsgan_bench.reproduction.plan import ReproduceRequest, known_parts, plan_reproduction
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import TaskFiles
-from fsgan_bench.snapshots.judge_again import JUDGES
+from fsgan_bench.snapshots.classifier_ablation import ABLATION
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.json_files import read_lines
 
@@ -69,8 +69,8 @@ def test_the_main_figures_show_the_compared_methods_alone(out: Path) -> None:
 
 def test_every_judge_sees_every_snapshot_and_pure_noise(out: Path) -> None:
     task = out / "tiny" / "sketches-4shot"
-    lines = read_lines(TaskFiles(task).judgements)
-    judges = {judge.key for judge in JUDGES}
+    lines = read_lines(TaskFiles(task).ablation_scores)
+    judges = {judge.key for judge in ABLATION}
     (cell,) = (task / "tgan").iterdir()
     scores = read_lines(cell / "scores.jsonl")
     snapshots = {line["iteration"] for line in scores}
@@ -84,13 +84,15 @@ def test_every_judge_sees_every_snapshot_and_pure_noise(out: Path) -> None:
     # The first judge is the suite's own classifier, so its scores are known already.
     own = {line["iteration"]: line["value"] for line in scores if line["metric"] == "realisticness"}
     for line in lines:
-        if "cell" in line and line["judge"] == JUDGES[0].key:
+        if "cell" in line and line["judge"] == ABLATION[0].key:
             assert line["value"] == pytest.approx(own[line["iteration"]], abs=1e-6)
 
 
 def test_judges_learn_from_what_their_title_says(out: Path) -> None:
-    folder = TaskFiles(out / "tiny" / "sketches-4shot").judgements.parent
-    cards = {judge.key: json.loads((folder / f"{judge.key}.json").read_text()) for judge in JUDGES}
+    folder = TaskFiles(out / "tiny" / "sketches-4shot").ablation_scores.parent
+    cards = {
+        judge.key: json.loads((folder / f"{judge.key}.json").read_text()) for judge in ABLATION
+    }
     domains = {key: set(card["non_target"]) for key, card in cards.items()}
     assert domains["source"] == {"faces"}
     assert domains["mixture"] == domains["fine-tuned"] > domains["others"]
@@ -102,7 +104,7 @@ def test_a_second_time_everything_is_drawn_from_the_files(
     suite: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reproduce, "SHOTS", (2, 4))
-    judged = TaskFiles(out / "tiny" / "sketches-4shot").judgements
+    judged = TaskFiles(out / "tiny" / "sketches-4shot").ablation_scores
     before = {name: (figures(out) / name).read_bytes() for name in DRAWN}
     kept = judged.read_bytes()
     (figures(out) / "data_size.png").unlink()

@@ -105,7 +105,7 @@ def save_two(writer: Any, folder: Path) -> list[Path]:
         plot = trajectories.along_iterations(results, metric_scales(results, "intra_lpips"))
         grid = grids.snapshot_grid(results, curves.variants(results)[0])
         assert grid is not None
-        return canvas.save(plot, folder, "plot") + canvas.save(grid, folder, "grid")
+        return canvas.save_figure(plot, folder, "plot") + canvas.save_figure(grid, folder, "grid")
 
 
 @pytest.mark.usefixtures("printable")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fsgan_bench.results.reader import load
 from fsgan_bench.tables.model import Table
-from fsgan_bench.tables.rendering import csv_text, markdown, plain_lines, print_tables
+from fsgan_bench.tables.rendering import csv_text, markdown_text, plain_lines, print_tables
 from fsgan_bench.tables.scores import tables
 
 P_T, DIVERSITY, EARLY = (
@@ -155,7 +155,7 @@ def test_backbones_and_versions_never_share_a_column(writer: Any) -> None:
 
 
 def test_markdown(filled: Any) -> None:
-    text = markdown([only(filled)])
+    text = markdown_text([only(filled)])
     lines = text.splitlines()
     head = next(line for line in lines if line.startswith("| method"))
     assert "intra-LPIPS (lite0, uncalibrated) ↑" in head and "Fréchet distance (lite0) ↓" in head

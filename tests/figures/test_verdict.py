@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.analysis.claims import Judgement, Verdict
+from fsgan_bench.analysis.claims import Answer, Verdict
 from fsgan_bench.analysis.document import to_json
-from fsgan_bench.analysis.verdict import markdown, verdict, write
+from fsgan_bench.analysis.verdict import verdict, verdict_page, write_verdict
 from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.per_image import ProbeValues
@@ -86,8 +86,8 @@ def judged(
     return verdict(load(writer.folder))
 
 
-def judgements(result: Verdict) -> list[list[Judgement]]:
-    return [[claim.judgement for claim in each.claims] for each in result.observations]
+def answers(result: Verdict) -> list[list[Answer]]:
+    return [[claim.answer for claim in each.claims] for each in result.observations]
 
 
 DECAYING = {"alder": 0.12, "birch": 0.22, "cedar": 0.32, "elder": 0.42}
@@ -96,12 +96,12 @@ SLOWING = {"alder": 40.0, "birch": 90.0, "cedar": 170.0, "elder": 260.0}
 
 def test_both_observations_hold_where_they_were_put(writer: Any) -> None:
     result = judged(writer, shaped(end=DECAYING, half=SLOWING))
-    similar, slower = judgements(result)[0]
+    similar, slower = answers(result)[0]
     assert (similar, slower) == ("supported", "supported")
-    differ, matched, better, stable = judgements(result)[1]
+    differ, matched, better, stable = answers(result)[1]
     assert differ == "supported" and stable == "supported" and matched == "supported"
     assert better == "supported"
-    assert [each.judgement for each in result.observations] == ["supported", "supported"]
+    assert [each.answer for each in result.observations] == ["supported", "supported"]
     (each,) = result.comparisons
     assert [m.final.value for m in each.methods] == pytest.approx([0.9] * 4, abs=0.02)
     reached = [m.reached.value for m in each.methods]
@@ -113,33 +113,33 @@ def test_both_observations_hold_where_they_were_put(writer: Any) -> None:
 def test_a_method_that_converges_lower_contradicts(writer: Any) -> None:
     finals = {"alder": 0.9, "birch": 0.9, "cedar": 0.9, "elder": 0.7}
     result = judged(writer, shaped(final=finals))
-    assert judgements(result)[0][0] == "not supported"
-    assert result.observations[0].judgement == "not supported"
-    found = re.search(r"alder and elder differ by (0\.\d+)", markdown(result))
+    assert answers(result)[0][0] == "not supported"
+    assert result.observations[0].answer == "not supported"
+    found = re.search(r"alder and elder differ by (0\.\d+)", verdict_page(result))
     assert found and float(found[1]) == pytest.approx(0.2, abs=0.01)
 
 
 def test_what_has_not_converged_leaves_it_undecided(writer: Any) -> None:
     result = judged(writer, shaped(half=dict.fromkeys(METHODS, 50.0) | {"birch": 900.0}))
     finding = result.observations[0].claims[0].findings[0]
-    assert finding.judgement == "undecided"
+    assert finding.answer == "undecided"
     assert finding.why == "not shown to have converged: birch"
 
 
 def test_equal_decays_contradict_the_second_observation(writer: Any) -> None:
     result = judged(writer, shaped(end=0.05))
-    assert judgements(result)[1][:2] == ["not supported", "not supported"]
+    assert answers(result)[1][:2] == ["not supported", "not supported"]
 
 
 def test_noisy_seeds_decide_nothing(writer: Any) -> None:
     result = judged(writer, shaped(end={**DECAYING, "elder": 0.4}, wobble=0.04), seeds=2)
-    assert judgements(result)[1][0] == "undecided"
+    assert answers(result)[1][0] == "undecided"
 
 
 def test_one_seed_decides_nothing_and_says_so(writer: Any) -> None:
     result = judged(writer, shaped(end=DECAYING, half=SLOWING), seeds=1)
-    assert {j for each in judgements(result) for j in each} == {"undecided"}
-    text = markdown(result)
+    assert {j for each in answers(result) for j in each} == {"undecided"}
+    text = verdict_page(result)
     assert "fewer than 2 seeds of alder" in text and "not how trainings differ" in text
     assert all(m.decay.spread.stderr > 0 for m in result.comparisons[0].methods)
 
@@ -148,7 +148,7 @@ def test_without_probe_files_the_seeds_speak_alone(writer: Any) -> None:
     result = judged(writer, shaped(end=DECAYING, half=SLOWING), probe=False)
     (each,) = result.comparisons
     assert not any(m.resampled for m in each.methods)
-    assert judgements(result)[0][0] == "supported"
+    assert answers(result)[0][0] == "supported"
     assert "no per-image values" in " ".join(result.notes)
     by_seed = each.methods[0].final.values
     assert each.methods[0].final.spread.stderr == pytest.approx(by_seed.std(ddof=1) / 3**0.5)
@@ -189,10 +189,10 @@ def test_several_tasks_are_judged_together(tmp_path: Path, writer: Any) -> None:
                 each.cell(method, seed=seed, scores=scores)
     result = verdict(load(tmp_path / "runs"))
     assert len(result.comparisons) == 2
-    assert "2 tasks together" in markdown(result)
+    assert "2 tasks together" in verdict_page(result)
     stable = result.observations[1].claims[3].findings[0]
     assert "over 4 rankings of 4 methods" in stable.why
-    paths = write(result)
+    paths = write_verdict(result)
     assert paths[0] == tmp_path / "runs" / "avatars" / "figures" / "verdict.md"
 
 

@@ -119,7 +119,7 @@ def test_titles_from_a_file_are_text_and_nothing_else(tmp_path: Path) -> None:
     cell = {**world.CELL, "title": NASTY}
     world.write_run(tmp_path, task=task, cell=cell)
     (table,) = tables(load(tmp_path)[0])
-    markdown = rendering.markdown([table])
+    markdown = rendering.markdown_text([table])
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     columns = len(table.columns) + 1
     assert [len(cells(line)) for line in rows] == [columns] * len(rows)

@@ -34,7 +34,13 @@ from fsgan_bench.features.lpips import (
 )
 from fsgan_bench.features.names import FrechetBackbone, LpipsName
 from fsgan_bench.features.networks import load_backbone
-from fsgan_bench.features.weights import BACKBONE_WEIGHTS, WEIGHTS, find, look_for, require
+from fsgan_bench.features.weights import (
+    BACKBONE_WEIGHTS,
+    WEIGHTS,
+    find_weights,
+    look_for,
+    require_weights,
+)
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
 from fsgan_bench.suites.file import get_suite
 
@@ -104,7 +110,7 @@ def test_places_are_tried_in_order(
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(b"weights")
         publish("inception", place)
-        assert find(WEIGHTS["inception"]) == place
+        assert find_weights(WEIGHTS["inception"]) == place
     assert WEIGHTS["alexnet"].places == (own / ALEXNET, hub / ALEXNET)
 
 
@@ -113,7 +119,7 @@ def test_what_is_missing_is_named_with_every_place(
 ) -> None:
     name, clean_fid = "inception-2015-12-05.pt", tmp_path / "clean-fid"
     with pytest.raises(UserError) as error:
-        find(WEIGHTS["inception"])
+        find_weights(WEIGHTS["inception"])
     assert str(error.value) == (
         f"The pretrained weights of inception are missing: fetch {inception_url} and save it as "
         f"{hub / name} or {clean_fid / name}, or under that name in a folder that "
@@ -121,7 +127,7 @@ def test_what_is_missing_is_named_with_every_place(
     )
     monkeypatch.setenv("FSGAN_BENCH_WEIGHTS", "/own")
     with pytest.raises(UserError, match=f"save it as /own/{name} or {hub / name} or {clean_fid}"):
-        find(WEIGHTS["inception"])
+        find_weights(WEIGHTS["inception"])
 
 
 @pytest.mark.parametrize(("backbone", "name"), [("alex", "alexnet"), ("inception", "inception")])
@@ -144,7 +150,7 @@ def test_a_file_that_cannot_be_read_is_named(hub: Path) -> None:
     path.symlink_to("/proc/self/mem")
     assert look_for(WEIGHTS["alexnet"]).state == "unreadable"
     with pytest.raises(UserError, match=f"weights {path} cannot be read: Input/output error"):
-        find(WEIGHTS["alexnet"])
+        find_weights(WEIGHTS["alexnet"])
 
 
 def test_a_file_is_hashed_once_until_it_changes(hub: Path, publish: Publish) -> None:
@@ -153,7 +159,7 @@ def test_a_file_is_hashed_once_until_it_changes(hub: Path, publish: Publish) -> 
     publish("alexnet", path)
     before = weights._sha256.cache_info().misses
     for _ in range(3):
-        find(WEIGHTS["alexnet"])
+        find_weights(WEIGHTS["alexnet"])
     assert weights._sha256.cache_info().misses == before + 1
     stamp = path.stat()
     path.write_bytes(b"wrong")
@@ -164,16 +170,16 @@ def test_a_file_is_hashed_once_until_it_changes(hub: Path, publish: Publish) -> 
 def test_all_that_is_missing_is_named_at_once(hub: Path) -> None:
     (hub / WEIGHTS["inception"].file).write_bytes(b"half a download")
     with pytest.raises(UserError) as error:
-        require({"lite0", "vgg", "squeeze", "inception"})
+        require_weights({"lite0", "vgg", "squeeze", "inception"})
     sentences = sorted(str(error.value).splitlines(), key=lambda line: line.startswith(str(hub)))
     assert len(sentences) == 3
     assert WEIGHTS["vgg16"].url in str(sentences[:2]) and WEIGHTS["squeezenet"].url in str(
         sentences
     )
     assert "is not the published file" in sentences[2]
-    require({"lite0"})
+    require_weights({"lite0"})
     with pytest.raises(UserError, match="Did you mean 'squeeze'"):
-        require({"squeez"})
+        require_weights({"squeez"})
 
 
 def test_weights_of_ones_own_folder_are_loaded(
@@ -184,7 +190,7 @@ def test_weights_of_ones_own_folder_are_loaded(
     path = tmp_path / WEIGHTS["squeezenet"].file
     torch.save(published.state_dict(), path)
     publish("squeezenet", path)
-    require({"squeeze"})
+    require_weights({"squeeze"})
     inputs = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     with torch.inference_mode():
         last = build_lpips("squeeze").get_submodule("net")(inputs)[-1]

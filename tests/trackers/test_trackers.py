@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.events import Done, Elsewhere, Event, Scored, Started
+from fsgan_bench.driver.events import Done, Elsewhere, Event, SnapshotScored, Started
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.trackers.following import Follower, LiveTracking, describe
+from fsgan_bench.trackers.following import Follower, LiveTracking, tracked_cell
 from fsgan_bench.trackers.tracker import TrackedCell, find_tracker
 
 GROUP, NAME = "avatars ink 10 shots", "CDC seed 3"
@@ -98,7 +98,7 @@ def track(cell: Path, name: str, out: Path) -> None:
 
 def test_everything_is_sent_once(cell: Path, tmp_path: Path) -> None:
     files = CellFiles(cell)
-    about = describe(files)
+    about = tracked_cell(files)
     assert (about.group, about.name) == (GROUP, NAME)
     assert about.config["recipe.batch"] == 4 and about.config["provenance.commit"] == "abc"
     tracker = Listing(tmp_path, about)
@@ -119,7 +119,7 @@ def test_everything_is_sent_once(cell: Path, tmp_path: Path) -> None:
 
 EVENTS: dict[str, Event] = {
     "started": Started("h"),
-    "progress": Scored("h", 0, {}),
+    "progress": SnapshotScored("h", 0, {}),
     "done": Done("h"),
     "elsewhere": Elsewhere("h", "another host"),
 }
@@ -166,7 +166,7 @@ def test_a_run_that_is_stopped_waits_less(cell: Path, monkeypatch: pytest.Monkey
         pytest.raises(KeyboardInterrupt),
         LiveTracking("listing", Listing, cell, {"12345678" * 8: cell}, said.append) as tracking,
     ):
-        tracking.show("CDC", Scored("12345678" * 8, 20, {}))
+        tracking.show("CDC", SnapshotScored("12345678" * 8, 20, {}))
         raise KeyboardInterrupt
     assert time.monotonic() - began < 2
     assert "is left behind" in said[0]

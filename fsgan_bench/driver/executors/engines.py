@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsgan_bench.driver.executors.interface import Executor, Setting
+from fsgan_bench.driver.executors.interface import Executor, RunSetting
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins import entry_points
-from fsgan_bench.plugins.entry_points import Kind
+from fsgan_bench.plugins.entry_points import PluginKind
 
 
 def _check(loaded: Any, label: str) -> type[Executor]:
@@ -16,7 +16,7 @@ def _check(loaded: Any, label: str) -> type[Executor]:
     raise UserError(f"{label} is no class derived from {Executor.__module__}.Executor.")
 
 
-EXECUTORS: Kind[type[Executor]] = Kind("executor", "fsgan_bench.executors", _check)
+EXECUTORS: PluginKind[type[Executor]] = PluginKind("executor", "fsgan_bench.executors", _check)
 
 
 def load_engine(spec: str) -> type[Executor]:
@@ -25,7 +25,7 @@ def load_engine(spec: str) -> type[Executor]:
     Raises:
         UserError: there is none (with a suggestion), or it is broken.
     """
-    return entry_points.load(EXECUTORS, spec.partition(":")[0])
+    return entry_points.load_named(EXECUTORS, spec.partition(":")[0])
 
 
 def open_executor(spec: str, **setting: Any) -> Executor:
@@ -33,10 +33,10 @@ def open_executor(spec: str, **setting: Any) -> Executor:
 
     Args:
         spec: what ``--executor`` takes.
-        setting: the other fields of :class:`Setting`.
+        setting: the other fields of :class:`RunSetting`.
 
     Raises:
         UserError: there is no such engine or profile, or its package is missing.
     """
     profile = spec.partition(":")[2]
-    return load_engine(spec)(Setting(profile=profile or None, **setting))
+    return load_engine(spec)(RunSetting(profile=profile or None, **setting))

@@ -21,7 +21,7 @@ Handle = str
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunSetting:
     """What a run tells its engine.
 
     Attributes:
@@ -55,7 +55,7 @@ class Executor(ABC):
     outlives_run: ClassVar[bool] = False
     here: ClassVar[bool] = False
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: RunSetting) -> None:
         """Read the options; nothing is started or submitted yet.
 
         Raises:

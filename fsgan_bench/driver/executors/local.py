@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from fsgan_bench.driver.events import Event, Failed, Stopped
-from fsgan_bench.driver.executors.interface import Executor, Handle, Setting
+from fsgan_bench.driver.executors.interface import Executor, Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.worker import Job, fail, work
 from fsgan_bench.errors import UserError
@@ -35,7 +35,7 @@ class LocalExecutor(Executor):
     name = "local"
     here = True
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: RunSetting) -> None:
         super().__init__(setting)
         if setting.profile or setting.address or setting.pack > 1:
             raise UserError(

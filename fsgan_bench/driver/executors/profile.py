@@ -63,7 +63,7 @@ def _time(text: str) -> str:
 
 Memory = Annotated[str, AfterValidator(_memory)]
 Time = Annotated[str, AfterValidator(_time)]
-Line = Annotated[str, Field(pattern=r"^[^\x00\n]+$", max_length=4096)]
+OneLine = Annotated[str, Field(pattern=r"^[^\x00\n]+$", max_length=4096)]
 
 
 class Resources(BaseModel):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from fsgan_bench.driver.executors.interface import Handle, Setting
+from fsgan_bench.driver.executors.interface import Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.executors.profile import Resources, find_profile, read_profile, to_bytes
 from fsgan_bench.driver.executors.remote import Phase, RemoteExecutor
@@ -30,7 +30,7 @@ class RayExecutor(RemoteExecutor):
 
     name = "ray"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: RunSetting) -> None:
         super().__init__(setting)
         self.profile = (
             read_profile(find_profile(setting.profile), RayProfile)

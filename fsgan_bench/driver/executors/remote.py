@@ -18,7 +18,7 @@ from fsgan_bench.driver.events import (
     Event,
     Failed,
     Noted,
-    Scored,
+    SnapshotScored,
     Started,
     Trained,
 )
@@ -159,7 +159,7 @@ class _Watch:
                 scores.setdefault(line["iteration"], {})[line["metric"]] = line["value"]
         for iteration, values in scores.items():
             self.scored.add(iteration)
-            yield Scored(self.name, iteration, values)
+            yield SnapshotScored(self.name, iteration, values)
         if logged := self._new_lines(self.files.log):
             done, seconds = logged[-1].pop("iteration"), logged[-1].pop("seconds")
             yield Trained(self.name, done, seconds / done, logged[-1])

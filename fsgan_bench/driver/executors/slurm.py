@@ -17,10 +17,10 @@ from typing import Any
 
 from pydantic import Field
 
-from fsgan_bench.driver.executors.interface import Handle, Setting
+from fsgan_bench.driver.executors.interface import Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.executors.profile import (
-    Line,
+    OneLine,
     Resources,
     Time,
     find_profile,
@@ -56,17 +56,17 @@ class SlurmProfile(Resources):
             looked at.
     """
 
-    partition: Line | None = None
-    account: Line | None = None
-    qos: Line | None = None
-    constraint: Line | None = None
+    partition: OneLine | None = None
+    account: OneLine | None = None
+    qos: OneLine | None = None
+    constraint: OneLine | None = None
     time: Time = "4:00:00"
     signal_seconds: int = Field(default=120, ge=1, le=3600)
     array_size: int = Field(default=1000, ge=1, le=100_000)
     at_once: int = Field(default=1000, ge=1, le=100_000)
-    setup: list[Line] = []
-    python: Line | None = None
-    container: Line | None = None
+    setup: list[OneLine] = []
+    python: OneLine | None = None
+    container: OneLine | None = None
     options: dict[str, str | int | bool] = {}
     poll_seconds: float = Field(default=10, gt=0, le=3600)
 
@@ -77,7 +77,7 @@ class SlurmExecutor(RemoteExecutor):
     name = "slurm"
     outlives_run = True
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: RunSetting) -> None:
         super().__init__(setting)
         self.profile = (
             read_profile(find_profile(setting.profile), SlurmProfile)

@@ -14,7 +14,7 @@ from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
 from fsgan_bench.driver.pretraining.drawing import DrawingLoss
 from fsgan_bench.driver.pretraining.reading import Reader, last_features, off_path, spoil
 from fsgan_bench.driver.pretraining.rebel import Rebel
-from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
+from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, generator_adversarial
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.latents import Latents
@@ -79,7 +79,7 @@ class Balancing(Method):
     paper = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN"
     Config = BalancingConfig
 
-    def __init__(self, config: BalancingConfig, lesson: Lesson, weights: Weights) -> None:
+    def __init__(self, config: BalancingConfig, lesson: Lesson, weights: HandedOn) -> None:
         super().__init__(config)
         self.lesson = lesson
         embeddings = Embeddings(lesson.attributes, lesson.architecture.style_dim)
@@ -116,7 +116,9 @@ class Balancing(Method):
         values = self.lesson.values[chosen]
         session.train_only(session.generator_side, ())
         session.train_only(session.discriminator_side, session.discriminator_side.parameters())
-        log = session.minimise("discriminator", lambda: self._judging(session, real, values, kept))
+        log = session.minimise(
+            "discriminator", lambda: self._critic_terms(session, real, values, kept)
+        )
         if recipe.r1_every and session.iteration % recipe.r1_every == 0:
             log |= session.minimise(
                 "discriminator", lambda: {"r1": self.r1_loss(session, real)}, full_precision=True
@@ -134,7 +136,7 @@ class Balancing(Method):
             session.update_average()
         return log
 
-    def _judging(self, session: Session, real: Tensor, values: Tensor, kept: float) -> Losses:
+    def _critic_terms(self, session: Session, real: Tensor, values: Tensor, kept: float) -> Losses:
         discriminator = session.discriminator
         with torch.no_grad():
             fake = self._fakes(session, real, kept)
@@ -217,7 +219,7 @@ class BalancingStage(Stage):
         name: str,
         config: BalancingConfig,
         lesson: Lesson,
-        weights: Weights,
+        weights: HandedOn,
         streams: Streams,
         device: str,
     ) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
-from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights, render
+from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage, render
 from fsgan_bench.features.lite0 import build_lite0
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Generator
@@ -81,7 +81,7 @@ class DrawingConfig:
     half_life: float = 2000.0
 
 
-class Drawing(Stage):
+class DrawingStage(Stage):
     """``w`` is the sum of the attributes' embeddings, and the synthesis network draws it."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Drawing(Stage):
         name: str,
         config: DrawingConfig,
         lesson: Lesson,
-        weights: Weights,
+        weights: HandedOn,
         streams: Streams,
         device: str,
     ) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
-from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
+from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage
 from fsgan_bench.driver.pretraining.written import shrink_w, take_back, write_mapping
 from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
@@ -48,7 +48,7 @@ class MappingStage(Stage):
         name: str,
         config: MappingConfig,
         lesson: Lesson,
-        weights: Weights,
+        weights: HandedOn,
         streams: Streams,
         device: str,
     ) -> None:

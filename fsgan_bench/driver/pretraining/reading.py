@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fsgan_bench.data.attributes import ABSENT
 from fsgan_bench.data.images import Images, to_tensor
 from fsgan_bench.driver.pretraining.codes import Codes, Embeddings
-from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights, render
+from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage, render
 from fsgan_bench.stylegan2.losses import discriminator_adversarial, r1_penalty
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.streams import Streams
@@ -81,7 +81,7 @@ class ReadingConfig:
     pool_every: int = 500
 
 
-class Reading(Stage):
+class ReadingStage(Stage):
     """A discriminator learns from real drawings, spoilt ones, and what the generator draws.
 
     The generator draws as it does now and as it did earlier, with its weights perturbed, and
@@ -93,7 +93,7 @@ class Reading(Stage):
         name: str,
         config: ReadingConfig,
         lesson: Lesson,
-        weights: Weights,
+        weights: HandedOn,
         streams: Streams,
         device: str,
     ) -> None:

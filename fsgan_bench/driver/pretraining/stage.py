@@ -17,7 +17,7 @@ from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Generator
 from fsgan_bench.training.streams import Streams
 
-Weights: TypeAlias = Mapping[str, Any]
+HandedOn: TypeAlias = Mapping[str, Any]
 """What stages hand on to each other: state dicts by network, and ``early``, a list of them."""
 
 

@@ -25,9 +25,9 @@ from fsgan_bench.driver.pretraining.card import (
     save_adaptation,
     save_comparison,
 )
-from fsgan_bench.driver.pretraining.drawing import Drawing, DrawingConfig
+from fsgan_bench.driver.pretraining.drawing import DrawingConfig, DrawingStage
 from fsgan_bench.driver.pretraining.mapping import MappingConfig, MappingStage
-from fsgan_bench.driver.pretraining.reading import Reading, ReadingConfig
+from fsgan_bench.driver.pretraining.reading import ReadingConfig, ReadingStage
 from fsgan_bench.driver.pretraining.runs import (
     Say,
     progress_line,
@@ -35,7 +35,7 @@ from fsgan_bench.driver.pretraining.runs import (
     run_card,
     sample_images,
 )
-from fsgan_bench.driver.pretraining.stage import Lesson, Stage, Weights
+from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
@@ -79,9 +79,9 @@ class StagedConfig:
 
 
 STAGES: dict[str, Any] = {
-    "coarse": Drawing,
-    "drawing": Drawing,
-    "reading": Reading,
+    "coarse": DrawingStage,
+    "drawing": DrawingStage,
+    "reading": ReadingStage,
     "mapping": MappingStage,
     "balancing": BalancingStage,
 }
@@ -157,7 +157,7 @@ class _Run:
             origin=ORIGIN,
             attributes={a.name: len(a.values) for a in lesson.attributes},
         )
-        self.weights: Weights = {}
+        self.weights: HandedOn = {}
         self.done: list[str] = []
         self.records: list[dict[str, Any]] = []
         self.state: dict[str, Any] | None = None
@@ -228,7 +228,7 @@ class _Run:
             },
         )
 
-    def pair(self, weights: Weights | None = None) -> tuple[Generator, Discriminator]:
+    def pair(self, weights: HandedOn | None = None) -> tuple[Generator, Discriminator]:
         """The pair with these weights, or with those that the last stage handed on."""
         weights = self.weights if weights is None else weights
         generator = Generator(self.config.architecture)
@@ -237,7 +237,7 @@ class _Run:
         discriminator.load_state_dict(weights["discriminator"])
         return generator, discriminator
 
-    def save_pair(self, weights: Weights, scores: dict[str, Any]) -> None:
+    def save_pair(self, weights: HandedOn, scores: dict[str, Any]) -> None:
         """Save a pair with what is known of it in its header."""
         save_source(self.path, *self.pair(weights), self.card | scores | {"commit": commit()})
 

@@ -101,4 +101,4 @@ def made_page(tmp_path_factory: pytest.TempPathFactory, task_writer: Any) -> Pat
         reason = "out of memory; fewer --jobs need less\n\nTraceback\n  <b>line</b>"
         writer.cell("ewc", status="FAILED", reason=reason)
         writer.cell("bsa", status="", snapshots=(0, 25, 50))
-    return report.write(load([root / "runs"]), root / "report.html")
+    return report.write_page(load([root / "runs"]), root / "report.html")

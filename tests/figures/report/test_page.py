@@ -130,10 +130,10 @@ def test_images_that_are_not_kept_are_said_to_be_missing(
     for at in writer.cell("tgan", snapshots=(0, 25, 50)).glob("grids/*.png"):
         if at.stem != "000050":
             at.unlink()
-    page = open_page(report.write(load(writer.folder), tmp_path / "one.html")).page
+    page = open_page(report.write_page(load(writer.folder), tmp_path / "one.html")).page
     assert "at most one snapshot a method" in page.inner_text("#grid-notes")
     writer.cell("cdc", snapshots=(0, 25, 50))
-    page = open_page(report.write(load(writer.folder), tmp_path / "two.html")).page
+    page = open_page(report.write_page(load(writer.folder), tmp_path / "two.html")).page
     assert "some snapshots are not kept" in page.inner_text("#grid-notes")
     page.click('#legend button[data-method="TGAN"]')
     assert "not kept" not in page.inner_text("#grid-notes")
@@ -182,7 +182,7 @@ def test_names_from_files_stay_text(writer: Any, open_page: Any, tmp_path: Path)
     writer.cell("cdc", status="FAILED", reason=f"{evil}\n\n{evil}")
     card = {"name": evil, "held_out": {"auc": 0.9, evil: evil}}
     (writer.folder / "classifier.json").write_text(json.dumps(card))
-    page = open_page(report.write(load(writer.folder), tmp_path / "report.html")).page
+    page = open_page(report.write_page(load(writer.folder), tmp_path / "report.html")).page
     assert page.title() == f"{evil}: few-shot adaptation"
     assert page.locator("script").count() == 4 + len(list(writer.folder.rglob("strips/*.png")))
     assert page.locator("img").count() == 0

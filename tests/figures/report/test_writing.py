@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.events import Scored
+from fsgan_bench.driver.events import SnapshotScored
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures import palette
 from fsgan_bench.report import page as report
@@ -84,7 +84,7 @@ def test_what_has_not_changed_is_not_encoded_again(tmp_path: Path) -> None:
 def test_the_page_is_the_same_bytes_and_asks_for_nothing(writer: Any, tmp_path: Path) -> None:
     writer.task()
     writer.cell("tgan")
-    one = report.write(load(writer.folder), tmp_path / "one.html")
+    one = report.write_page(load(writer.folder), tmp_path / "one.html")
     result = CliRunner().invoke(main, ["report", str(writer.folder), "--out", f"{tmp_path}/b.html"])
     assert result.exit_code == 0 and result.output == f"{tmp_path}/b.html\n"
     assert (tmp_path / "b.html").read_bytes() == one.read_bytes()
@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_has_its_page(
         assert data["tasks"][0]["variants"][0]["running"] == {"0": [50, 50]}
         path.unlink()
         (cell / "scores.jsonl").write_text("{damaged}\n{}\n")
-        live.show("TGAN", Scored("hash", 50, {}))
+        live.show("TGAN", SnapshotScored("hash", 50, {}))
         wait(lambda: said)
     assert "The report is not kept current" in said[0] and "scores.jsonl" in said[0]
     assert not path.exists()
@@ -165,9 +165,9 @@ def test_a_strip_that_is_damaged_and_a_folder_in_the_way(writer: Any, tmp_path: 
     assert result.exit_code == 2 and "is a folder" in result.output
     (cell / "grids" / "000025.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"000025\.png cannot be read"):
-        report.write(load(writer.folder), tmp_path / "report.html")
+        report.write_page(load(writer.folder), tmp_path / "report.html")
     shutil.rmtree(cell / "grids")
-    data = content(report.write(load(writer.folder), tmp_path / "report.html"))
+    data = content(report.write_page(load(writer.folder), tmp_path / "report.html"))
     assert set(data["sprites"]) == {
         f"avatars/sketches-10shot/strips/{name}" for name in ("few_shot", "source", "ideal", "real")
     }
@@ -179,7 +179,7 @@ def test_one_task_in_two_roots(writer: Any, task_writer: Any, tmp_path: Path) ->
     other = task_writer(tmp_path / "other")
     other.task()
     other.cell("cdc")
-    data = content(report.write(load([writer.folder, other.folder]), tmp_path / "report.html"))
+    data = content(report.write_page(load([writer.folder, other.folder]), tmp_path / "report.html"))
     assert len({task["key"] for task in data["tasks"]}) == 2
     assert {task["root"] for task in data["tasks"]} == {"runs", "other"}
     assert len(data["sprites"]) == 10

@@ -1,6 +1,6 @@
-"""The classifier ablation (Zhao et al. 2022, Fig. 6 left): stored snapshots, judged by others.
+"""The classifier ablation (Zhao et al. 2022, Fig. 6 left): other classifiers score snapshots.
 
-Each judge learns the target against other non-targets than the suite's own classifier, or is
+Each of them learns the target against other non-targets than the suite's own classifier, or is
 another network. What it makes of pure noise and of the reference images is stored beside it.
 """
 
@@ -35,7 +35,7 @@ GREYED = ("grey-faces", "grey source")
 
 
 @dataclass(frozen=True)
-class Judge:
+class AblationClassifier:
     """A classifier of the ablation: its title, its name in the registry, and what it rejects."""
 
     key: str
@@ -44,21 +44,23 @@ class Judge:
     rejects: Callable[[list[str]], list[str]]
 
 
-JUDGES: tuple[Judge, ...] = (
-    Judge("mixture", "mixture (the suite's classifier)", None, lambda names: names),
-    Judge("source", "source alone", None, lambda names: names[:1]),
-    Judge(
+ABLATION: tuple[AblationClassifier, ...] = (
+    AblationClassifier("mixture", "mixture (the suite's classifier)", None, lambda names: names),
+    AblationClassifier("source", "source alone", None, lambda names: names[:1]),
+    AblationClassifier(
         "others",
         "other styles, without the source",
         None,
         lambda names: [name for name in names[1:] if name not in GREYED],
     ),
-    Judge("fine-tuned", "mixture, network fine-tuned", FINE_TUNED, lambda names: names),
+    AblationClassifier(
+        "fine-tuned", "mixture, network fine-tuned", FINE_TUNED, lambda names: names
+    ),
 )
 """``rejects`` is given the names of all non-target domains, the source's first."""
 
 
-def judge_again(
+def score_again(
     task: Task,
     cells: Sequence[Path],
     *,
@@ -67,9 +69,9 @@ def judge_again(
     threads: int = 1,
     say: Callable[[str], None],
 ) -> None:
-    """Score the stored snapshots of finished ``cells`` by every judge; what is known is kept.
+    """Score the stored snapshots of finished ``cells`` by each classifier; what is known is kept.
 
-    Writes ``classifier-ablation/scores.jsonl`` and each judge's card beside it, after every cell.
+    Writes ``classifier-ablation/scores.jsonl`` and each one's card beside it, after every cell.
 
     Args:
         task: of the cells.
@@ -80,32 +82,32 @@ def judge_again(
         say: receives a sentence for whatever is left out.
     """
     files = TaskFiles(task.folder)
-    file = files.judgements
+    file = files.ablation_scores
     snapshots = {folder: _snapshots(folder) for folder in cells}
     lines = read_lines(file)
-    stored = {key: read_json(card) for key, card in files.judges().items()}
+    stored = {key: read_json(card) for key, card in files.ablation_cards().items()}
     if stored and not any(_missing(snapshots, lines, stored).values()):
         return
-    judges = _judges(task, say)
-    cards = {key: classifier.card for key, classifier in judges.items()}
+    classifiers = _classifiers(task, say)
+    cards = {key: classifier.card for key, classifier in classifiers.items()}
     for key, card in cards.items():
-        write_json(files.judge(key), card)
+        write_json(files.ablation_card(key), card)
     lines = [line for line in lines if _by(line, cards)]
     if not any("reference" in line for line in lines):
-        lines += _judge_references(task, judges)
+        lines += _score_references(task, classifiers)
         write_lines(file, lines)
     work = []
     for folder, iterations in _missing(snapshots, lines, cards).items():
         if not all(CellFiles(folder).snapshot(at).exists() for at in iterations):
-            say(f"{folder} cannot be judged again: its snapshots are not stored.")
+            say(f"{folder} cannot be scored again: its snapshots are not stored.")
         elif iterations:
             work.append(
-                joblib.delayed(_judge_cell)(
+                joblib.delayed(_score_cell)(
                     task.request, folder, iterations, tuple(plugins), threads
                 )
             )
-    for found in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        lines += found
+    for scored in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        lines += scored
         write_lines(file, sorted(lines, key=_order))
 
 
@@ -120,7 +122,7 @@ def _missing(
     lines: Sequence[Mapping[str, Any]],
     cards: Mapping[str, Mapping[str, Any]],
 ) -> dict[Path, list[int]]:
-    """The iterations of each cell at which one of these classifiers has not judged."""
+    """The iterations of each cell at which one of these classifiers has not scored."""
     known = {
         (line["judge"], line.get("cell"), line.get("iteration"))
         for line in lines
@@ -133,7 +135,7 @@ def _missing(
 
 
 def _by(line: Mapping[str, Any], cards: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether one of these very classifiers has judged."""
+    """Whether one of these very classifiers has scored."""
     card = cards.get(line["judge"])
     return card is not None and card["hash"] == line["classifier_hash"]
 
@@ -142,8 +144,8 @@ def _order(line: Mapping[str, Any]) -> tuple[str, str, int]:
     return line.get("cell", ""), line["judge"], int(line.get("iteration", 0))
 
 
-def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """The judges that can be had, by key."""
+def _classifiers(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """The classifiers that can be had, by key."""
     target = task.splits.classifier
     non_target = task.rejected.images
     if len(target) == 0 or not non_target:
@@ -151,13 +153,13 @@ def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str
             f"The target '{task.target.name}' has no images to train classifiers with, so there is "
             "nothing to compare."
         )
-    judges: dict[str, Any] = {}
-    for judge in JUDGES:
-        negatives = {name: non_target[name] for name in judge.rejects(list(non_target))}
-        name = judge.classifier or task.suite.classifier
+    classifiers: dict[str, Any] = {}
+    for variant in ABLATION:
+        negatives = {name: non_target[name] for name in variant.rejects(list(non_target))}
+        name = variant.classifier or task.suite.classifier
         source = next(iter(non_target))
         try:
-            judges[judge.key] = make_classifier(
+            classifiers[variant.key] = make_classifier(
                 name,
                 target,
                 negatives,
@@ -166,11 +168,11 @@ def _judges(task: Task, say: Callable[[str], None] = lambda _: None) -> dict[str
                 device=task.request.device,
             )
         except UserError as error:
-            say(f"classifier ablation, {judge.title}: left out. {error}")
-    return judges
+            say(f"classifier ablation, {variant.title}: left out. {error}")
+    return classifiers
 
 
-def _judge_references(task: Task, judges: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _score_references(task: Task, classifiers: Mapping[str, Any]) -> list[dict[str, Any]]:
     noise = np.random.default_rng(task.suite.probe_seed)
     shape = (len(task.probe), task.resolution, task.resolution, 3)
     references = {name: images for name, (images, _) in reference_images(task).items()}
@@ -178,35 +180,35 @@ def _judge_references(task: Task, judges: Mapping[str, Any]) -> list[dict[str, A
     return [
         {"reference": name} | line
         for name, images in references.items()
-        for line in _lines(task, judges, images)
+        for line in _lines(task, classifiers, images)
     ]
 
 
-def _judge_cell(
+def _score_cell(
     request: TaskRequest,
     folder: Path,
     iterations: Sequence[int],
     plugins: tuple[Path, ...],
     threads: int,
 ) -> list[dict[str, Any]]:
-    """In a process of its own: the judgements of one cell's snapshots."""
+    """In a process of its own: the scores of one cell's snapshots."""
     machine.prepare(threads)
     task, files = load_task(request), CellFiles(folder)
-    judges = _judges(task)
+    classifiers = _classifiers(task)
     record = read_cell(files)
     lines = []
     for at in iterations:
         seen = look_again(task, record.cell, files.snapshot(at), plugins)
         position = {"cell": record.hash, "iteration": at}
-        lines += [position | line for line in _lines(task, judges, seen.images)]
+        lines += [position | line for line in _lines(task, classifiers, seen.images)]
     return lines
 
 
-def _lines(task: Task, judges: Mapping[str, Any], images: Images) -> Iterator[dict[str, Any]]:
-    """Each judge's mean score of the images [N, R, R, 3], one pass a network."""
+def _lines(task: Task, classifiers: Mapping[str, Any], images: Images) -> Iterator[dict[str, Any]]:
+    """Each classifier's mean score of the images [N, R, R, 3], one pass a network."""
     pooled: dict[str, Any] = {}
     trunk = load_backbone(task.suite.frechet_backbone, task.request.device)
-    for key, classifier in judges.items():
+    for key, classifier in classifiers.items():
         if isinstance(classifier, FeatureClassifier) and classifier.trunk == trunk.version:
             if trunk.version not in pooled:
                 pooled[trunk.version] = trunk.pooled(images)
