@@ -113,8 +113,8 @@ def where_raised(error: BaseException, *files: str) -> str | None:
 
 def where_raised_in(error: BaseException, cls: type, base: type = object) -> str | None:
     """Where in the files of ``cls``, and of what it inherits down to ``base``, an error arose."""
-    own = [each for each in cls.__mro__ if each is cls or not issubclass(base, each)]
-    files = [file for file in map(_file, own) if file]
+    classes = [each for each in cls.__mro__ if each is cls or not issubclass(base, each)]
+    files = [file for file in map(_file, classes) if file]
     return where_raised(error, *files) if files else None
 
 

@@ -158,12 +158,12 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
         prepare(task)
     for note in task.notes:
         say(f"{task.target.name}: {note}")
-    found = [import_cell(task, each, say) for each in wanted]
+    imported = [import_cell(task, each, say) for each in wanted]
     draw([task.folder])
     if as_json:
         scores = [
             {"name": each.title, "cell": str(one.files.folder), **score}
-            for each, one in zip(wanted, found, strict=True)
+            for each, one in zip(wanted, imported, strict=True)
             for score in one.scores
         ]
         click.echo(json.dumps(scores, indent=2))
@@ -171,7 +171,7 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
     console = make_console()
     for results in load([task.folder]):
         rendering.print_tables(tables(results), console)
-    for one in found:
+    for one in imported:
         click.echo(one.files.folder)
     click.echo(f"Figures and tables: {task.folder / 'figures'}")
 

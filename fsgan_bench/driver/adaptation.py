@@ -176,14 +176,14 @@ class Adaptation:
         self.files.note(session.iteration, text)
         self.report(Noted(self.cell.hash, session.iteration, text))
 
-    def _moved(self, of: CellFiles) -> list[str]:
-        """A sentence if ``of`` was begun under conditions that may give other bits.
+    def _moved(self, cell: CellFiles) -> list[str]:
+        """A sentence if ``cell`` was begun under conditions that may give other bits.
 
         The cell's own description is written where it is missing or damaged.
         """
         now = self._provenance()
         try:
-            begun = read_cell(of).provenance.model_dump()
+            begun = read_cell(cell).provenance.model_dump()
         except UserError:
             begun = now["provenance"]
             self.files.cell.unlink(missing_ok=True)

@@ -97,8 +97,8 @@ def _fill(source: Path, target: Path) -> None:
 def find_shorter(cell: Cell, task_folder: Path) -> Shorter | None:
     """The longest finished cell that ``cell``, whose snapshots are fixed, can go on from."""
     for shorter in _shorter(cell, task_folder):
-        own = tuple(at for at in cell.snapshots if at <= shorter.iterations)
-        if shorter.obstacle is None and own == shorter.snapshots:
+        snapshots = tuple(at for at in cell.snapshots if at <= shorter.iterations)
+        if shorter.obstacle is None and snapshots == shorter.snapshots:
             return shorter
     return None
 
@@ -123,7 +123,7 @@ def extended(cell: Cell, task_folder: Path) -> tuple[Cell, str]:
 def _shorter(cell: Cell, task_folder: Path) -> Iterator[Shorter]:
     """Finished cells of the same training and fewer iterations, the longest first."""
     wanted = _training(cell.to_json())
-    found = []
+    finished = []
     for path in (task_folder / cell.method).glob(f"seed{cell.seed}-*/DONE"):
         files = CellFiles(path.parent)
         try:
@@ -132,8 +132,8 @@ def _shorter(cell: Cell, task_folder: Path) -> Iterator[Shorter]:
             continue
         alike = _training(record.cell.stored) == wanted
         if alike and manifest is not None and record.cell.iterations < cell.iterations:
-            found.append(Shorter(files, record, manifest))
-    yield from sorted(found, key=lambda shorter: shorter.iterations, reverse=True)
+            finished.append(Shorter(files, record, manifest))
+    yield from sorted(finished, key=lambda shorter: shorter.iterations, reverse=True)
 
 
 def _training(fields: Mapping[str, Any]) -> str:

@@ -193,7 +193,7 @@ def needs(
     On a CPU that is on top of what this process holds now: the libraries and the source.
     """
     rehearsed: dict[str, Need] = {}
-    found = []
+    all_needs = []
     for task, cell in cells:
         fields = (cell.method, cell.config, cell.recipe, cell.numerics, cell.shots, task.resolution)
         key = repr(fields)
@@ -208,8 +208,8 @@ def needs(
                 base + round(ALLOWANCE * scoring),
                 seen.own,
             )
-        found.append(rehearsed[key])
-    return found
+        all_needs.append(rehearsed[key])
+    return all_needs
 
 
 @functools.lru_cache(maxsize=8)

@@ -35,9 +35,9 @@ def frechet_reference(
     """
     if statistics is not None:
         return read_statistics(statistics, backbone.pooled_dim)
-    every = images.every_real(resolution) if suite.reference == "all" else None
-    if every is not None:
-        features = torch.cat([backbone.pooled(block) for block in every])
+    blocks = images.every_real(resolution) if suite.reference == "all" else None
+    if blocks is not None:
+        features = torch.cat([backbone.pooled(block) for block in blocks])
         return FrechetReference(features) if len(features) > 1 else None
     return None if held_out is None else FrechetReference(held_out)
 

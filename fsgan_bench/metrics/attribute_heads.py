@@ -108,7 +108,7 @@ def stride_features(rows: Tensor, side: int) -> dict[int, NDArray[np.float32]]:
     width = sum(channels * heights[stride] ** 2 for channels, stride in Lite0.layers)
     if rows.shape[1] != width:
         raise ValueError(f"expected LPIPS features [N, {width}] of lite0, got {list(rows.shape)}")
-    found: dict[int, NDArray[np.float32]] = {}
+    values: dict[int, NDArray[np.float32]] = {}
     start = 0
     for channels, stride in Lite0.layers:
         height = heights[stride]
@@ -117,9 +117,9 @@ def stride_features(rows: Tensor, side: int) -> dict[int, NDArray[np.float32]]:
         maps = maps.permute(0, 3, 1, 2) * height
         if height > GRID:
             maps = F.adaptive_avg_pool2d(maps, GRID)
-        found[stride] = maps.flatten(1).cpu().numpy()
+        values[stride] = maps.flatten(1).cpu().numpy()
         start += size
-    return found
+    return values
 
 
 @functools.lru_cache(maxsize=8)

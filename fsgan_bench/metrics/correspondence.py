@@ -49,13 +49,13 @@ def structural_consistency(first: Images, second: Images) -> NDArray[np.float64]
     """
     if first.shape != second.shape:
         raise ValueError(f"pairs of images need one shape, not {first.shape} and {second.shape}")
-    found = []
+    parts = []
     for start in range(0, len(first), _CHUNK):
         a, b = (edge_maps(each[start : start + _CHUNK]) for each in (first, second))
         both = 2 * np.einsum("nhw,nhw->n", a, b, dtype=np.float64)
         squares = sum(np.einsum("nhw,nhw->n", x, x, dtype=np.float64) for x in (a, b))
-        found.append(np.divide(both, squares, out=np.ones_like(both), where=squares > 0))
-    return np.concatenate(found)
+        parts.append(np.divide(both, squares, out=np.ones_like(both), where=squares > 0))
+    return np.concatenate(parts)
 
 
 class CorrespondenceScore(Metric):

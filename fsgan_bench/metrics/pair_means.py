@@ -69,15 +69,15 @@ class PairMeans:
         ``sum_j ||a - a_j||^2 = n ||a - c||^2 - 2 (a - c) . sum (a_j - c) + sum ||a_j - c||^2``.
         NaN where there are no others.
         """
-        found: list[float] = []
+        means: list[float] = []
         step = chunk_length(vectors.shape[1])
         for part, where in zip(vectors.split(step), cluster.split(step), strict=True):
             offsets = self._offsets(part, where)
             dots = torch.linalg.vecdot(offsets, self.sums[where].double())
             total = self.counts[where] * squares(offsets) - 2 * dots + self.squares[where]
             others = self.counts[where] - 1
-            found += (total.clamp(min=0) / others.where(others > 0, math.nan)).tolist()
-        return np.array(found)
+            means += (total.clamp(min=0) / others.where(others > 0, math.nan)).tolist()
+        return np.array(means)
 
     def means(self) -> NDArray[np.float64]:
         """[M]; NaN for clusters of fewer than two members."""

@@ -103,17 +103,17 @@ def troubles(results: TaskResults) -> list[dict[str, Any]]:
     return found
 
 
-def count(every: Sequence[TaskResults]) -> dict[str, int]:
+def count(tasks: Sequence[TaskResults]) -> dict[str, int]:
     """How many cells there are of each status."""
-    statuses = [str(status) for results in every for status in results.cells["status"]]
+    statuses = [str(status) for results in tasks for status in results.cells["status"]]
     names = {DONE: "finished", FAILED: "failed", UNFINISHED: "unfinished"}
     return {names.get(status, status): statuses.count(status) for status in dict.fromkeys(statuses)}
 
 
-def verdict_document(every: Sequence[TaskResults]) -> dict[str, Any]:
+def verdict_document(tasks: Sequence[TaskResults]) -> dict[str, Any]:
     """The verdict on the paper's observations, or why there is none."""
     try:
-        result = verdict.verdict(every)
+        result = verdict.verdict(tasks)
     except UserError as error:
         return {"observations": [], "sections": [], "why": str(error)}
     return {

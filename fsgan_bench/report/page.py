@@ -31,26 +31,26 @@ _SCRIPTS = (
 )
 
 
-def write_page(every: Sequence[TaskResults], path: Path) -> Path:
+def write_page(tasks: Sequence[TaskResults], path: Path) -> Path:
     """Write the page of these tasks to ``path``, atomically; UserError for a damaged file."""
-    write_text(path, make(every))
+    write_text(path, make(tasks))
     return path
 
 
-def make(every: Sequence[TaskResults], encoder: Encoder | None = None, going: str = "") -> str:
+def make(tasks: Sequence[TaskResults], encoder: Encoder | None = None, going: str = "") -> str:
     """The page of these tasks.
 
     ``going`` says until when a run that goes on has been followed; then there is no verdict yet.
     Raises UserError for a damaged file of a run.
     """
-    named = list(zip(task.names(every), every, strict=True))
+    named = list(zip(task.names(tasks), tasks, strict=True))
     sprites, losses = (encoder or Encoder()).encode(
         [sheet for name, results in named for sheet in task.sheets(results, name)]
     )
     content = {
         "version": __version__,
         "going": going,
-        "counts": documents.count(every),
+        "counts": documents.count(tasks),
         "imageNotes": losses,
         "sprites": {
             sprite.name: {"id": f"sprite-{number}", "iterations": sprite.iterations}
@@ -65,9 +65,9 @@ def make(every: Sequence[TaskResults], encoder: Encoder | None = None, going: st
             }
             for name, results in named
         ],
-        "verdict": None if going else documents.verdict_document(every),
+        "verdict": None if going else documents.verdict_document(tasks),
     }
-    return page(_title(every), content, sprites)
+    return page(_title(tasks), content, sprites)
 
 
 def page(title: str, content: dict[str, Any], sprites: Sequence[Sprite]) -> str:
@@ -98,9 +98,9 @@ def page(title: str, content: dict[str, Any], sprites: Sequence[Sprite]) -> str:
     )
 
 
-def _title(every: Sequence[TaskResults]) -> str:
+def _title(tasks: Sequence[TaskResults]) -> str:
     targets = ", ".join(
-        dict.fromkeys(results.task.target_title or results.task.target for results in every)
+        dict.fromkeys(results.task.target_title or results.task.target for results in tasks)
     )
     return f"{targets}: few-shot adaptation"
 

@@ -51,12 +51,12 @@ def with_unfinished(results: TaskResults) -> TaskResults:
     return replace(results, cells=cells, scores=scores)
 
 
-def names(every: Sequence[TaskResults]) -> list[str]:
+def names(tasks: Sequence[TaskResults]) -> list[str]:
     """What the tasks are called on the page, each differently: of two in two roots, with these."""
-    plain = [f"{each.task.suite}/{each.task.target}-{each.task.shots}shot" for each in every]
+    plain = [f"{each.task.suite}/{each.task.target}-{each.task.shots}shot" for each in tasks]
     return [
         name if plain.count(name) == 1 else f"{name} in {each.folder.parent.parent}"
-        for name, each in zip(plain, every, strict=True)
+        for name, each in zip(plain, tasks, strict=True)
     ]
 
 
@@ -141,13 +141,13 @@ def sheets(results: TaskResults, name: str) -> Iterable[Sheet]:
             yield Sheet(f"{name}/{variant_key}/{seed}", rows, task.resolution)
 
 
-def look(of: Look) -> dict[str, Any]:
+def look(style: Look) -> dict[str, Any]:
     """A figure's look: its colour, on a dark page too, and its dashes in line widths."""
     return {
-        "light": of.colour,
-        "dark": palette.on_dark(of.colour),
-        "dashes": [] if of.dashes == SOLID else list(of.dashes[1]),
-        "marker": of.marker,
+        "light": style.colour,
+        "dark": palette.on_dark(style.colour),
+        "dashes": [] if style.dashes == SOLID else list(style.dashes[1]),
+        "marker": style.marker,
     }
 
 

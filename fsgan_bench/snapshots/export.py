@@ -94,9 +94,9 @@ def _snapshot(files: CellFiles, iteration: int | None) -> Path:
         return kept[-1]
     wanted = files.snapshot(iteration)
     if wanted not in kept:
-        there = ", ".join(str(int(path.stem)) for path in kept)
+        stored = ", ".join(str(int(path.stem)) for path in kept)
         raise UserError(
-            f"{files.folder} keeps no snapshot of iteration {iteration}; it has {there}."
+            f"{files.folder} keeps no snapshot of iteration {iteration}; it has {stored}."
         )
     return wanted
 

@@ -158,23 +158,23 @@ def _adaptation(drawing: Drawing) -> None:
     if files := [path for path in drawing.samplers if not (path / "cell.json").is_file()]:
         raise UserError(f"--iterations all needs the folders of cells, and {files[0]} is none.")
     stored = {path: stored_iterations(CellFiles(path)) for path in drawing.samplers}
-    every = sorted({iteration for found in stored.values() for iteration in found})
+    moments = sorted({iteration for iterations in stored.values() for iteration in iterations})
     latents: StoredLatents | None = None
     drawn: dict[tuple[Path, int], Images] = {}
     titles = {}
-    for path, found in stored.items():
-        for iteration in found:
+    for path, iterations in stored.items():
+        for iteration in iterations:
             sampler = drawing.load(path, iteration)
             latents = latents or drawing.latents(sampler.style_dim)
             drawn[path, iteration] = np.concatenate(list(drawing.draw(sampler, latents)))
             titles[path] = sampler.title
     labels = [titles[path] for path in stored]
     frames = []
-    for at in every:
+    for at in moments:
         # Between two of its snapshots a cell shows the earlier one.
         rows = [
-            drawn[path, max([i for i in found if i <= at], default=found[0])]
-            for path, found in stored.items()
+            drawn[path, max([i for i in iterations if i <= at], default=iterations[0])]
+            for path, iterations in stored.items()
         ]
         frames.append(sheet(rows, labels, drawing.tile, f"iteration {at:,}"))
     each = round(1000 * drawing.seconds / (len(frames) - 1 + LAST_HELD))

@@ -53,8 +53,8 @@ def write_images(out: Path, batches: Iterable[Images], manifest: Mapping[str, An
         for image in _single(batches):
             name = f"{count:06d}.png"
             write(name, png_bytes(image))
-            own = each[count] if count < len(each) else {}
-            images.append({"file": name, **own, "sha256": content_hash(image)})
+            entry = each[count] if count < len(each) else {}
+            images.append({"file": name, **entry, "sha256": content_hash(image)})
             count += 1
         head = {key: value for key, value in manifest.items() if key != "each"}
         document = {"manifest": MANIFEST_VERSION, **head, "images": images}

@@ -85,11 +85,11 @@ def same_as(
         raise UserError(
             f"{task.folder}: the suite '{name}' is not built in; name its file by --suite."
         )
-    of = get_suite(name, data)
-    latents = probe_batch(of.probe_seed, of.probe_size, count or of.probe_size, style_dim)
+    known = get_suite(name, data)
+    latents = probe_batch(known.probe_seed, known.probe_size, count or known.probe_size, style_dim)
     if latents.record["hash"] != described.probe_hash:
         raise UserError(
-            f"--same-noise-as {other}: its probe batch is not that of the suite '{of.name}', or "
+            f"--same-noise-as {other}: its probe batch is not that of the suite '{known.name}', or "
             f"not one of latents of {style_dim} numbers."
         )
     return latents
@@ -122,9 +122,9 @@ def _recorded(
             return seeded(_number(record["first"]), wanted, style_dim)
         if kind == "probe":
             size = _number(record["size"])
-            found = probe_batch(_number(record["probe_seed"]), size, wanted, style_dim)
-            if found.record["hash"] == record["hash"]:
-                return found
+            latents = probe_batch(_number(record["probe_seed"]), size, wanted, style_dim)
+            if latents.record["hash"] == record["hash"]:
+                return latents
             raise UserError(
                 f"--same-noise-as {other}: its latents are not of {style_dim} numbers each."
             )

@@ -189,8 +189,8 @@ def stored_iterations(files: CellFiles) -> list[int]:
     Raises:
         UserError: none is stored.
     """
-    found = files.snapshot(0).parent.glob("*.safetensors")
-    stored = sorted(int(path.stem) for path in found if path.stem.isdigit())
+    snapshots = files.snapshot(0).parent.glob("*.safetensors")
+    stored = sorted(int(path.stem) for path in snapshots if path.stem.isdigit())
     if not stored:
         raise UserError(f"{files.folder} stores no snapshots, so nothing can be drawn from it.")
     return stored
@@ -204,8 +204,8 @@ def _of_cell(
     plugins: Sequence[Path],
     device: str,
 ) -> Sampler:
-    found = read_cell(files)
-    cell, snapshot = found.cell, files.snapshot(iteration)
+    stored = read_cell(files)
+    cell, snapshot = stored.cell, files.snapshot(iteration)
     if not snapshot.is_file():
         raise UserError(f"There is no snapshot {snapshot}.")
     method: Method = Method()
@@ -221,11 +221,11 @@ def _of_cell(
     record = {
         "file": str(snapshot),
         "sha256": file_hash(snapshot),
-        "cell": found.hash,
+        "cell": stored.hash,
         "iteration": iteration,
         **{key: getattr(cell, key) for key in ("suite", "target", "shots", "method", "seed")},
     }
-    return Sampler(found.title, method, modules, device, iteration, record)
+    return Sampler(stored.title, method, modules, device, iteration, record)
 
 
 def is_plain(cell: CellFields, snapshot: Path, plugins: Sequence[Path] = ()) -> bool:
@@ -245,8 +245,8 @@ def is_plain(cell: CellFields, snapshot: Path, plugins: Sequence[Path] = ()) -> 
 
 
 def _example(folder: Path) -> str:
-    found = next(folder.rglob(CELL), None)
-    return str(found.parent if found else folder / "tgan" / "seed0-...")
+    cell_file = next(folder.rglob(CELL), None)
+    return str(cell_file.parent if cell_file else folder / "tgan" / "seed0-...")
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -29,10 +29,10 @@ def show_status(suite_name: str, data: Path | None, console: Console) -> None:
         UserError: there is no such suite.
     """
     suite = get_suite(suite_name, data)
-    found = suite.source.found
+    file = suite.source.found
     without = MISSING if suite.source.candidates else NO_SOURCE
     side = suite.resolution or ASSUMED_SIDE
-    model, lacking, side = _model(found) if found else (without, [], side)
+    model, lacking, side = _model(file) if file else (without, [], side)
     for line in (f"{suite.name}: {suite.title}", f"source model: {model}"):
         console.print(line, highlight=False, soft_wrap=True)
     if any(target.images.parts for target in suite.targets.values()):
@@ -51,9 +51,9 @@ def _table(suite: Suite, side: int) -> tuple[Table, list[str]]:
     for heading in ("target", *kinds):
         table.add_column(heading, overflow="fold")
     for target in suite.targets.values():
-        found = {part.name: part.location.found for part in target.images.parts}
+        files = {part.name: part.location.found for part in target.images.parts}
         states = {
-            kind: _images(path, side, notes) if path else MISSING for kind, path in found.items()
+            kind: _images(path, side, notes) if path else MISSING for kind, path in files.items()
         }
         names = target.name + (f" ({', '.join(target.aliases)})" if target.aliases else "")
         table.add_row(names, *(states.get(kind, "-") for kind in kinds))

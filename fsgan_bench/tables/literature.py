@@ -111,7 +111,7 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
         title, arrow = scale.about.title, scale.about.arrow
         places = dict.fromkeys(each.printed_in for each in same)
         for number, place in enumerate(places, start=1):
-            there = [each for each in same if each.printed_in == place]
+            in_print = [each for each in same if each.printed_in == place]
             columns.append(
                 Column(
                     key=f"{scale.key}_in_print_{number}",
@@ -119,11 +119,11 @@ def _beside(results: TaskResults, table: Table) -> Table | None:
                     short=f"in print {arrow}",
                     higher_is_better=scale.about.higher_is_better,
                     scored=True,
-                    decimals=max(each.decimals for each in there),
+                    decimals=max(each.decimals for each in in_print),
                     printed_in=place,
                 )
             )
-            for each in there:
+            for each in in_print:
                 entry = TableEntry(each.value, each.std, eligible=False)
                 printed.setdefault(each.name, {})[columns[-1].key] = entry
                 labels[each.name] = each.method.upper()

@@ -202,8 +202,8 @@ class SlurmExecutor(RemoteExecutor):
         adopted: dict[Handle, Work] = {}
         for submission in read_submissions(self.setting.root, self.name):
             for handle, folders in list(submission.jobs.items()):
-                found = [wanted.get(self.setting.root / folder) for folder in folders]
-                cells = [work for work in found if work is not None]
+                jobs = [wanted.get(self.setting.root / folder) for folder in folders]
+                cells = [work for work in jobs if work is not None]
                 self.submissions[handle] = submission
                 self.states.watch(handle, submission.name)
                 if self.states.phase(handle, submission.folder).ended:

@@ -103,15 +103,15 @@ class States:
         )
         if self._silent:
             return
-        found = {job: (s, why, node) for job, s, why, node, name in _rows(answer, 5) if name}
-        missing = sorted(self._names.keys() - found.keys())
+        states = {job: (s, why, node) for job, s, why, node, name in _rows(answer, 5) if name}
+        missing = sorted(self._names.keys() - states.keys())
         if missing:
             command = ["sacct", "-n", "-P", "-X", "-j", ",".join(missing)]
             answer, _ = _run([*command, "-o", "JobID,State,NodeList,JobName"])
             for job, state, node, name in _rows(answer, 4):
                 if self._names.get(job) == name:
-                    found[job] = (state.partition(" ")[0], "", node)
-        self._known = {job: found[job] for job in self._names if job in found}
+                    states[job] = (state.partition(" ")[0], "", node)
+        self._known = {job: states[job] for job in self._names if job in states}
 
 
 def _rows(answer: str, columns: int) -> Iterator[list[str]]:

@@ -83,7 +83,7 @@ def read_submissions(root: Path, engine: str | None = None) -> Iterator[Submissi
 
     One that is damaged is passed over: its jobs are then found by the locks of their cells.
     """
-    found: list[Submission] = []
+    submissions: list[Submission] = []
     for path in (root / FOLDER).glob(f"*/{RECORD}"):
         try:
             stored: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -92,5 +92,5 @@ def read_submissions(root: Path, engine: str | None = None) -> Iterator[Submissi
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if engine in (None, each.engine):
-            found.append(each)
-    yield from sorted(found, key=lambda each: each.since)
+            submissions.append(each)
+    yield from sorted(submissions, key=lambda each: each.since)

@@ -46,8 +46,8 @@ class Reader(nn.Module):
         """Share of the attributes that are read right, among those that are there."""
         parts = self(features).split(self.counts, dim=1)
         read = torch.stack([scores.argmax(dim=1) for scores in parts], dim=1)
-        there = values != ABSENT
-        return float((read == values)[there].float().mean())
+        known = values != ABSENT
+        return float((read == values)[known].float().mean())
 
 
 def last_features(discriminator: Discriminator, images: Tensor) -> Tensor:
