@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo lint types test docs dist architecture test-lowest cluster-test torture fuzz clean
+.PHONY: help demo lint types test docs dist architecture test-lowest cluster-test minutes torture fuzz clean
 
 LOWEST := .venv-lowest
 SECONDS := 600
@@ -48,6 +48,9 @@ cluster-test: $(VENV)/.installed-dev  ## Cells through SLURM and Ray: cancelled,
 	tests/cluster/install_slurm.sh
 	$(BIN)/python -m pip install -e '.[dev,ray]'
 	$(BIN)/pytest -s -m "cluster or not cluster" tests/cluster
+
+minutes: $(VENV)/.installed-dev  ## Tests that are too long for every change
+	$(BIN)/pytest -m minutes
 
 # Bad input of every kind; then kills and resumes, at least 200 times. Half an hour at most.
 torture: $(VENV)/.installed-dev  ## Bad inputs, kills and resumes

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +54,87 @@ def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FSGAN_BENCH_CACHE", str(folder))
         yield folder
+
+
+class Started:
+    """A command in a process of its own, which leads a session; its output is in two files."""
+
+    def __init__(self, commands: Commands, pid: int, files: list[Path]) -> None:
+        self.pid, self._commands, self._files = pid, commands, files
+        self.returncode: int | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """What it has written so far to the standard output and the standard error."""
+        return [file.read_text(encoding="utf-8") for file in self._files]
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._commands.ask({"wait": self.pid})
+        return self.returncode
+
+    def wait(self, seconds: float = 900) -> int:
+        deadline = time.monotonic() + seconds
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                os.killpg(self.pid, signal.SIGKILL)
+                raise TimeoutError(f"it ran for {seconds:g} s and said: {self.said}")
+            time.sleep(0.02)
+        return code
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+
+class Commands:
+    """Runs the command line to its end, or starts it, by ``command_server.py``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._count = folder, 0
+        self.server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("command_server.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, request: dict[str, object]) -> int | None:
+        assert self.server.stdin is not None and self.server.stdout is not None
+        self.server.stdin.write(json.dumps(request) + "\n")
+        self.server.stdin.flush()
+        answer: int | None = json.loads(self.server.stdout.readline())
+        return answer
+
+    def start(self, *arguments: object, before: str = "") -> Started:
+        """Start it in the working folder and environment of now; ``before`` is Python code."""
+        self._count += 1
+        files = [self._folder / f"{self._count}.{name}" for name in ("stdout", "stderr")]
+        pid = self.ask(
+            {
+                "arguments": [str(argument) for argument in arguments],
+                "files": [os.devnull, *map(str, files)],
+                "folder": str(Path.cwd()),
+                "environment": dict(os.environ),
+                "before": before,
+            }
+        )
+        assert pid is not None
+        return Started(self, pid, files)
+
+    def __call__(self, *arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
+        started = self.start(*arguments, before=before)
+        code = started.wait()
+        return subprocess.CompletedProcess([str(a) for a in arguments], code, *started.said)
+
+
+@pytest.fixture(scope="session")
+def fsgan_bench(image_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """The command line in processes of its own."""
+    commands = Commands(tmp_path_factory.mktemp("output"))
+    yield commands
+    assert commands.server.stdin is not None
+    commands.server.stdin.close()
+    commands.server.wait(60)
 
 
 @pytest.fixture

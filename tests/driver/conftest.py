@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,8 +41,6 @@ class Broken(Method):
             return {"adversarial": torch.tensor(float("nan"))}
         return super().generator_loss(session)
 '''
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -91,67 +84,3 @@ def broken_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plugins") / "broken.py"
     path.write_text(BROKEN_PLUGIN)
     return path
-
-
-@pytest.fixture(scope="session")
-def command() -> list[str]:
-    """The command line in a process of its own."""
-    return [sys.executable, "-m", "fsgan_bench"]
-
-
-SERVER = """
-import json
-import os
-import signal
-import sys
-
-import sklearn.linear_model
-import timm
-
-import fsgan_bench.driver.adaptation
-import fsgan_bench.figures.drawing
-import fsgan_bench.cli.printing
-import fsgan_bench.report.page
-import fsgan_bench.driver.run
-from fsgan_bench.cli.main import main
-
-for line in sys.stdin:
-    process = os.fork()
-    if process == 0:
-        arguments, *files = json.loads(line)
-        for number, file in enumerate(files):
-            os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), number)
-        signal.alarm(300)
-        main(arguments, prog_name="python -m fsgan_bench")
-    _, status = os.waitpid(process, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
-
-
-@pytest.fixture(scope="session")
-def fsgan_bench(image_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """Runs the command line to its end, in a process of its own.
-
-    That is forked from one which has imported what a run imports, or each would take seconds more.
-    """
-    folder = tmp_path_factory.mktemp("output")
-    files = [Path(os.devnull), folder / "stdout", folder / "stderr"]
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdin is not None and server.stdout is not None
-    questions, answers = server.stdin, server.stdout
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        for file in files[1:]:
-            file.write_bytes(b"")
-        words = [str(argument) for argument in arguments]
-        questions.write(json.dumps([words, *map(str, files)]) + "\n")
-        questions.flush()
-        code = int(answers.readline())
-        said = [file.read_text(encoding="utf-8") for file in files[1:]]
-        return subprocess.CompletedProcess(words, code, *said)
-
-    yield run
-    questions.close()
-    server.wait(60)

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,25 +125,22 @@ def test_workers_that_die_or_run_out_of_memory(
 
 
 def test_a_worker_that_hangs_is_stopped(
-    suite: Path, command: list[str], fsgan_bench: Command, plugin: Path, tmp_path: Path
+    suite: Path, fsgan_bench: Any, plugin: Path, tmp_path: Path
 ) -> None:
     out, hanging = tmp_path / "results", tmp_path / "hanging"
     given = arguments(suite, out, "hanging", "--plugin", plugin)
     began = time.monotonic()
     # One signal asks for an end, the second brings it about.
-    first = subprocess.Popen(
-        [*command, *given], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    while not hanging.exists() and time.monotonic() < began + 240:
+    first = fsgan_bench.start(*given)
+    while not hanging.exists() and time.monotonic() < began + 600:
         time.sleep(0.05)
     took = time.monotonic() - began
     first.terminate()
     time.sleep(1)
     assert first.poll() is None
     first.terminate()
-    _, said = first.communicate(timeout=60)
-    assert first.returncode == 143
-    assert "the same command continues" in said
+    assert first.wait(60) == 143
+    assert "the same command continues" in first.said[1]
     folder = cell_folder(out, "hanging")
     assert (folder / "state.pt").exists() and not (folder / "FAILED").exists()
     assert scored(folder) == [0, 2]
@@ -172,14 +170,12 @@ def test_a_results_root_that_cannot_be_written_to(
 
 
 def test_a_cell_is_with_one_run_and_goes_to_the_next_when_that_dies(
-    suite: Path, command: list[str], fsgan_bench: Command, tmp_path: Path, image_cache: Path
+    suite: Path, fsgan_bench: Any, tmp_path: Path
 ) -> None:
     out = tmp_path / "results"
-    whole = [*command, *arguments(suite, out, "tgan,freezed", "--jobs", 1)]
-    first = subprocess.Popen(
-        whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 240
+    whole = arguments(suite, out, "tgan,freezed", "--jobs", 1)
+    first = fsgan_bench.start(*whole)
+    deadline = time.monotonic() + 600
     while not list(out.rglob("scores.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.02)
     # The first run stands still, its worker in the middle of its first cell.
@@ -187,21 +183,19 @@ def test_a_cell_is_with_one_run_and_goes_to_the_next_when_that_dies(
     (owner,) = out.glob(f"tiny/sketches-4shot/*/*/{OWNER}")
     taken = owner.parent
     scores = (taken / "scores.jsonl").read_text()
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        second = subprocess.Popen(whole, stdout=file, stderr=subprocess.STDOUT)
+    second = fsgan_bench.start(*whole)
     other = "FreezeD" if taken.parent.name == "tgan" else "TGAN"
     fresh = fsgan_bench(*arguments(suite, out, taken.parent.name, "--fresh"))
     assert fresh.returncode == 2 and "--fresh: " in fresh.stderr and "is in use by" in fresh.stderr
-    while f"{other}: done" not in log.read_text() and time.monotonic() < deadline:
+    while f"{other}: done" not in second.said[1] and time.monotonic() < deadline:
         time.sleep(0.1)
     assert second.poll() is None
-    assert log.read_text().count("running elsewhere: process") == 2
+    assert "".join(second.said).count("running elsewhere: process") == 2
     assert (taken / "scores.jsonl").read_text() == scores
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    assert second.wait(240) == 0, log.read_text()
-    assert log.read_text().count(": starting") == 2
+    assert second.wait(600) == 0, second.said
+    assert second.said[1].count(": starting") == 2
     assert (taken / "scores.jsonl").read_text().startswith(scores)
     check = fsgan_bench("verify", out, "--suite", suite)
     assert check.returncode == 0, check.stderr
@@ -209,15 +203,13 @@ def test_a_cell_is_with_one_run_and_goes_to_the_next_when_that_dies(
 
 
 def test_two_runs_at_once_train_each_cell_once(
-    suite: Path, command: list[str], tmp_path: Path, image_cache: Path
+    suite: Path, fsgan_bench: Any, tmp_path: Path
 ) -> None:
-    whole = [*command, *arguments(suite, tmp_path, "tgan,freezed,bsa", "--jobs", 1)]
-    runs = [
-        subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    said = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
+    whole = arguments(suite, tmp_path, "tgan,freezed,bsa", "--jobs", 1)
+    runs = [fsgan_bench.start(*whole) for _ in range(2)]
+    codes = [run.wait() for run in runs]
+    said = ["".join(run.said) for run in runs]
+    assert codes == [0, 0], said
     for title in ("TGAN", "FreezeD", "BSA"):
         assert sum(text.count(f"{title}: starting") for text in said) == 1, said
     for method in ("tgan", "freezed", "bsa"):

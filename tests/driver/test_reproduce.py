@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from fsgan_bench.cli.main import main
 from fsgan_bench.driver.plan import RunRequest
-from fsgan_bench.reproduction import plan as reproduce
 from fsgan_bench.reproduction.plan import ReproduceRequest, known_parts, plan_reproduction
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import TaskFiles
@@ -19,25 +20,31 @@ from fsgan_bench.snapshots.classifier_ablation import ABLATION
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.json_files import read_lines
 
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
 DRAWN = ["trajectories.png", "correspondence.pdf", "same_noise_grid.png", "table.md", "table.tex"]
 DRAWN += ["selection.csv", "verdict.json", "dcl_ablation/trajectories.png", "data_size.png"]
 DRAWN += ["data_size.csv", "classifier_ablation.png", "classifier_ablation.tex"]
 
 
-def invoke(suite: Path, out: Path, *arguments: str) -> Result:
-    fixed = ["--suite", str(suite), "--target", "sketches", "--seeds", "0", "--methods", "tgan"]
-    fixed += ["--allow-weak-classifier", "--out", str(out)]
-    return CliRunner().invoke(main, ["reproduce", *arguments, *fixed], catch_exceptions=False)
+TWO_NUMBERS = """
+from fsgan_bench.reproduction import plan
+
+plan.SHOTS = (2, 4)
+"""
+
+
+def command(suite: Path, out: Path) -> list[str]:
+    given = ["reproduce", "--suite", str(suite), "--target", "sketches", "--seeds", "0"]
+    return [*given, "--methods", "tgan", "--allow-weak-classifier", "--out", str(out)]
 
 
 @pytest.fixture(scope="module")
-def out(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(suite: Path, fsgan_bench: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of ``reproduce all`` with one method, two numbers of shots and one seed."""
     folder = tmp_path_factory.mktemp("reproduced")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reproduce, "SHOTS", (2, 4))
-        result = invoke(suite, folder)
-        assert result.exit_code == 0, result.output
+    done = fsgan_bench(*command(suite, folder), before=TWO_NUMBERS)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -101,18 +108,17 @@ def test_judges_learn_from_what_their_title_says(out: Path) -> None:
 
 
 def test_a_second_time_everything_is_drawn_from_the_files(
-    suite: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Path, out: Path, fsgan_bench: Command
 ) -> None:
-    monkeypatch.setattr(reproduce, "SHOTS", (2, 4))
     judged = TaskFiles(out / "tiny" / "sketches-4shot").ablation_scores
     before = {name: (figures(out) / name).read_bytes() for name in DRAWN}
     kept = judged.read_bytes()
     (figures(out) / "data_size.png").unlink()
     for snapshot in out.rglob("*.safetensors"):
         snapshot.unlink()
-    result = invoke(suite, out)
-    assert result.exit_code == 0, result.output
-    assert "5 cell(s), all done already" in result.output
+    done = fsgan_bench(*command(suite, out), before=TWO_NUMBERS)
+    assert done.returncode == 0, done.stderr
+    assert "5 cell(s), all done already" in done.stdout
     assert {name: (figures(out) / name).read_bytes() for name in DRAWN} == before
     assert judged.read_bytes() == kept
 

@@ -1,0 +1,68 @@
+"""Runs the command line in processes forked from this one, which has imported what a run imports.
+
+Each process, and each worker that it starts, would else take seconds more. A line of JSON on the
+standard input is a request, a line on the standard output the answer: of what is to be started its
+process, of one to be waited for its exit code, or null while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import sklearn.linear_model  # noqa: F401
+import timm  # noqa: F401
+
+import fsgan_bench.driver.adaptation
+import fsgan_bench.driver.run
+import fsgan_bench.report.page  # noqa: F401
+from fsgan_bench.cli.main import main
+from fsgan_bench.figures import canvas
+
+SECONDS = 900
+"""After which a process is killed."""
+
+
+def start(request: dict[str, Any]) -> int:
+    """Fork a process that carries out a command in a session of its own; its id."""
+    process = os.fork()
+    if process:
+        return process
+    os.setsid()
+    for number, file in enumerate(request["files"]):
+        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), number)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    signal.alarm(SECONDS)
+    exec(request["before"], {})
+    main(request["arguments"], prog_name="python -m fsgan_bench")
+    raise AssertionError("click ends the process")
+
+
+def ended(process: int) -> int | None:
+    found, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+def serve() -> None:
+    forked = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
+    # Figures are tested at their own resolution elsewhere.
+    canvas.DPI = 50
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = ended(request["wait"]) if "wait" in request else start(request)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())
+    serve()
