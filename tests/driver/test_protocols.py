@@ -43,7 +43,7 @@ def test_the_frechet_distance_takes_further_images(suite: Path, tmp_path: Path) 
     method, modules = Method(), {"generator": task.source.generator}
     further: list[Images] = list(task.probe.generate_further(method, modules))
     assert sum(map(len, further)) == 20
-    assert list(plain.generate_further(method, modules)) == []
+    assert list(plain.probe.generate_further(method, modules)) == []
     probe = task.probe.generate(method, modules)
     assert len(np.unique(np.concatenate([probe, *further]), axis=0)) == 60
     stored = {
@@ -101,7 +101,7 @@ def test_the_source_scores_as_in_the_reference_run(tmp_path: Path) -> None:
     task = Task(TaskRequest("avatars", "sketches", 10, tmp_path))
     suite = task.suite
     task.__dict__["splits"] = avatar_splits("sketches", 10, suite.few_shot_seed, 0, 0, 0, 64)
-    task.prepare()
+    prepare(task)
     description, stored = (
         json.loads((folder / "task.json").read_text()) for folder in (task.folder, REFERENCE_RUN)
     )
