@@ -54,8 +54,9 @@ def ended(process: int) -> int | None:
 def serve() -> None:
     forked = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
-    # Figures are tested at their own resolution elsewhere.
+    # Figures are tested at their own resolution and with their own fonts elsewhere.
     canvas.DPI = 50
+    canvas._STYLE["pdf.fonttype"] = 3
     for line in sys.stdin:
         request = json.loads(line)
         answer = ended(request["wait"]) if "wait" in request else start(request)
