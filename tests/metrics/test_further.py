@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import pairwise_lpips
 from fsgan_bench.metrics.kernel import kernel_distance
 from fsgan_bench.metrics.manifold import Manifolds
-from fsgan_bench.metrics.metric import Measured, Metric, Value, Yardstick
+from fsgan_bench.metrics.metric import Metric, Value, Yardstick
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT, OURS
 from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.metrics import choose_metrics, find_metrics
@@ -254,14 +254,15 @@ class Failing(Mean):
 
     name = "failing"
 
-    def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
+    def __call__(self, measured: object, yardstick: object) -> Value:
         raise ZeroDivisionError("no brightness")
 
 
 class FailingClassifier:
     """One that cannot read these images."""
 
-    card: ClassVar[dict[str, str]] = {"name": "theirs", "backbone": "none", "hash": "0"}
+    def __init__(self) -> None:
+        self.card: Mapping[str, Any] = {"name": "theirs", "backbone": "none", "hash": "0"}
 
     def scores(self, images: Images) -> NDArray[np.float64]:
         raise KeyError("lost")
