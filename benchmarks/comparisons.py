@@ -22,7 +22,8 @@ from fsgan_bench.metrics.intra_lpips import intra_lpips
 from fsgan_bench.metrics.metric import Yardstick
 from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.methods import method_entries
-from fsgan_bench.stylegan2.networks import Architecture, Discriminator, Generator
+from fsgan_bench.stylegan2.architecture import Architecture
+from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
@@ -160,7 +161,7 @@ def scoring(size: Size) -> Row:
     z = torch.randn(size.images, size.embedded.style_dim, generator=Streams(0)["probe"])
     few_shot = backbone.features(pictures(10, 2)).lpips
     real = FrechetReference(backbone.pooled(pictures(size.images, 3)))
-    scorer = Scorer(backbone, backbone, Yardstick(few_shot, real, None))
+    scorer = Scorer(backbone, backbone, Yardstick(few_shot, None, real))
 
     @torch.inference_mode()
     def images() -> Images:

@@ -43,7 +43,7 @@ def clusters_by_pairs(backbone: Backbone, fakes: Images, few_shot: Images) -> ND
         ]
         for i in range(len(fakes))
     ]
-    return np.argmin(distances, axis=1)
+    return np.asarray(np.argmin(distances, axis=1), dtype=np.intp)
 
 
 def pairs_of(clusters: NDArray[np.intp]) -> list[list[Pair]]:
@@ -120,7 +120,7 @@ def _judge_twice(
     discriminator = session.discriminator
     if self.judges_images(session):
         return discriminator(images).logits, discriminator(images, layers).features
-    (name,) = session.discriminator_side["patch_heads"]
+    (name,) = dict(session.discriminator_side["patch_heads"].named_children())
     seen: Layer = (int(name), "conv2")
     features = discriminator(images, {seen, *layers}).features
     again = discriminator(images, {seen}).features

@@ -17,6 +17,7 @@ from fsgan_bench.results.reader import load_results
 REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "avatars"
 PANELS = ("realisticness", "intra_lpips")
 SHOTS = 10
+TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
 LINES = ("source", "real", "ideal")
 TABLES = {
@@ -65,7 +66,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
     ends = scores[scores["metric"].isin(columns)].dropna(subset=["value"])
     last = ends[ends["kind"] == "method"]
     last = last[last["iteration"] == last.groupby("target")["iteration"].transform("max")]
-    targets = [t for t in ("sketches", "watercolours", "ink") if t in set(last["target"])]
+    targets = [target for target in TARGETS if target in set(last["target"])]
     means = pd.concat([last, ends[ends["kind"] == "reference"]]).groupby(
         ["method", "target", "metric"]
     )["value"]

@@ -34,8 +34,8 @@ def trained(shape: Architecture) -> tuple[list[dict[str, float]], dict[str, str]
     """Logs and the digest of each tensor of two iterations with synthetic weights and images."""
     with Streams(0).initialising("networks"):
         networks = Generator(shape), Discriminator(shape)
-    sides = (shape.resolution, shape.resolution)
-    images = np.random.default_rng(0).integers(0, 256, (2, *sides, 3), dtype=np.uint8)
+    size = (2, shape.resolution, shape.resolution, 3)
+    images = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     recipe = Recipe(batch=1)
     session = Session(TGAN(), *networks, images, recipe=recipe, seed=0, iterations=2)
     session.prepare()

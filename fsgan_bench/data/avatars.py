@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
@@ -38,15 +39,20 @@ BLOCK = 256
 SUNGLASSES = ("kurt", "sunglasses", "wayfarers")
 """The avataaars accessories with dark lenses."""
 
-OTHER_ACCESSORIES = ("eyepatch", "prescription01", "prescription02", "round")
+GLASSES = ("prescription01", "prescription02", "round")
+"""The avataaars accessories through which one sees the eyes."""
+
+Window: TypeAlias = tuple[float, float, float]
+"""Left, top and side of a square part of a drawing, in units of the drawing's side."""
 
 
 @dataclass(frozen=True)
 class Domain:
     """A population of drawn images.
 
-    ``style`` names a DiceBear definition, ``options`` its options except the seed, ``filter`` a
-    rendering of the drawn images (None: as drawn). ``licence`` and ``credit`` are the artwork's.
+    ``style`` names a DiceBear definition, ``options`` its options except the seed, ``window`` the
+    part of the drawing that is shown (None: all of it), ``filter`` a rendering of the drawn images
+    (None: as drawn). ``licence`` and ``credit`` are the artwork's.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Domain:
     credit: str
     credit_url: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    window: Window | None = None
     filter: Rendering | None = None
 
     @property
@@ -75,7 +82,7 @@ class Domain:
     def definition_hash(self) -> str:
         """SHA-256 (hex) of all that decides the pixels, apart from the packages' versions."""
         rendering = None if self.filter is None else [self.filter.__name__, _filters_hash()]
-        parts = [self.name, self.style, self.options, rendering, SUPERSAMPLING]
+        parts = [self.name, self.style, self.options, self.window, rendering, SUPERSAMPLING]
         return json_hash(parts)
 
 
@@ -126,7 +133,7 @@ def _domain(
     name: str,
     style: str,
     description: str,
-    options: Mapping[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     filter: Rendering | None = None,
 ) -> Domain:
     work = _ARTWORKS[style]
@@ -138,12 +145,39 @@ def _domain(
         licence_url=work.licence_url,
         credit=f"{work.title} by {work.creator}",
         credit_url=work.url,
-        options=options or {},
+        options=_PORTRAITS.get(style, {}) | (options or {}),
+        window=_WINDOWS.get(style),
         filter=filter,
     )
 
 
-_FACES: dict[str, Any] = {"accessoriesVariant": list(OTHER_ACCESSORIES)}
+_WINDOWS: dict[str, Window] = {
+    "avataaars": (0.17, 0.06, 0.66),
+    "notionists": (0.25, 0.2, 0.5),
+    "lorelei": (0.13, 0.13, 0.74),
+    "micah": (0.19, 0.085, 0.66),
+    "pixel-art": (0.0, -1 / 16, 1.0),
+}
+"""Close-ups of the head: eyes at half of the height, mouths at three quarters, in every style."""
+
+_PORTRAITS: dict[str, dict[str, Any]] = {
+    "avataaars": {
+        "eyesVariant": [
+            *("closed", "cry", "default", "eyeRoll", "happy"),
+            *("side", "squint", "surprised", "wink", "winkWacky"),
+        ],
+        "mouthVariant": [
+            *("concerned", "default", "disbelief", "eating", "grimace", "sad"),
+            *("screamOpen", "serious", "smile", "tongue", "twinkle"),
+        ],
+        "accessoriesProbability": 20,
+        "facialHairProbability": 20,
+    },
+}
+"""What a portrait may show: neither hearts nor crosses for eyes, and glasses and beards often
+enough that a model learns them."""
+
+_FACES: dict[str, Any] = {"accessoriesVariant": list(GLASSES)}
 _IN_SUNGLASSES = {"accessoriesVariant": list(SUNGLASSES), "accessoriesProbability": 100}
 
 DOMAINS: dict[str, Domain] = {
@@ -219,8 +253,9 @@ def _render(domain: Domain, index: int, size: int) -> Images:
     import resvg_py
 
     side = size * SUPERSAMPLING
+    svg = svg_of(domain, index)[0]
     png = resvg_py.svg_to_bytes(
-        svg_string=svg_of(domain, index)[0],
+        svg_string=svg if domain.window is None else _cut(svg, domain.window),
         width=side,
         height=side,
         background="#ffffff",
@@ -232,6 +267,18 @@ def _render(domain: Domain, index: int, size: int) -> Images:
     area = SUPERSAMPLING**2
     means: Images = ((cells.sum(axis=(1, 3)) + area // 2) // area).astype(np.uint8)
     return means
+
+
+def _cut(svg: str, window: Window) -> str:
+    """The drawing whose view box is the window."""
+    left, top, part = window
+
+    def inside(match: re.Match[str]) -> str:
+        x, y, width, height = map(float, match[1].split())
+        box = (x + left * width, y + top * height, part * width, part * height)
+        return f'viewBox="{" ".join(f"{number:.6g}" for number in box)}"'
+
+    return re.sub(r'viewBox="([^"]+)"', inside, svg, count=1)
 
 
 @functools.cache

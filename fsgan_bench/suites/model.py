@@ -181,8 +181,8 @@ AVATARS = Suite(
             _avatar_target("bottts", "robots"),
         )
     },
-    recipe=Recipe(ema_half_life=40.0),
-    budgets={"quick": Budget(450, 7), "standard": Budget(3500, 16)},
+    recipe=Recipe(generator_rate=0.1, r1_gamma=1.0, ema_half_life=40.0),
+    budgets={"quick": Budget(160, 4), "standard": Budget(600, 8)},
 )
 
 PAPER = Suite(

@@ -13,7 +13,7 @@ from measuring import Row
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.frechet import frechet_distance
 from fsgan_bench.metrics.intra_lpips import intra_lpips
-from fsgan_bench.stylegan2.networks import Architecture
+from fsgan_bench.stylegan2.architecture import Architecture
 
 SMALL = Architecture(32, 16, 2, {4: 8, 8: 8, 16: 8, 32: 4})
 SIZE = Size(images=40, dimensions=384, pairs=3, wide=SMALL, embedded=SMALL, rounds=1)
@@ -22,9 +22,9 @@ SIZE = Size(images=40, dimensions=384, pairs=3, wide=SMALL, embedded=SMALL, roun
 def test_intra_lpips_is_that_of_all_pairs() -> None:
     backbone = load_backbone("lite0")
     fakes, few_shot = pictures(6, 1), pictures(2, 2)
-    features = [backbone.features(each).lpips for each in (fakes, few_shot)]
+    features, anchors = (backbone.features(each).lpips for each in (fakes, few_shot))
     pairs = public_form.intra_lpips(backbone, fakes, few_shot)
-    assert intra_lpips(*features).value == pytest.approx(pairs, rel=1e-6)
+    assert intra_lpips(features, anchors).value == pytest.approx(pairs, rel=1e-6)
 
 
 def test_the_frechet_distance_is_that_of_the_matrix_root() -> None:

@@ -20,7 +20,8 @@ def sketches() -> Images:
 
 @pytest.fixture(scope="session")
 def negatives() -> dict[str, Images]:
-    counts = {"faces": 64, "grey-faces": 32, "ink": 32}
+    others = ("ink", "lorelei", "micah", "pixel-art", "bottts")
+    counts = {"faces": 64, "grey-faces": 32, **dict.fromkeys(others, 16)}
     return {name: draw(name, CLASSIFIER_START, count, SIZE) for name, count in counts.items()}
 
 

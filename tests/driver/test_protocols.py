@@ -20,7 +20,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.training.method import Method
 
-REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sketches-10shot"
+REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sunglasses-10shot"
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -98,9 +98,9 @@ def same_lines(ours: list[dict[str, object]], theirs: list[dict[str, object]]) -
 @pytest.mark.slow
 def test_the_source_scores_as_in_the_reference_run(tmp_path: Path) -> None:
     """By the metrics that need no more of the target than its few-shot set."""
-    task = Task(TaskRequest("avatars", "sketches", 10, tmp_path))
+    task = Task(TaskRequest("avatars", "sunglasses", 10, tmp_path))
     suite = task.suite
-    task.__dict__["splits"] = avatar_splits("sketches", 10, suite.few_shot_seed, 0, 0, 0, 64)
+    task.__dict__["splits"] = avatar_splits("sunglasses", 10, suite.few_shot_seed, 0, 0, 0, 64)
     prepare(task)
     description, stored = (
         json.loads((folder / "task.json").read_text()) for folder in (task.folder, REFERENCE_RUN)
@@ -116,7 +116,7 @@ def test_the_source_scores_as_in_the_reference_run(tmp_path: Path) -> None:
 
 @pytest.mark.minutes
 def test_reference_lines_of_the_reference_run_have_not_changed(tmp_path: Path) -> None:
-    task = Task(TaskRequest("avatars", "sketches", 10, tmp_path))
+    task = Task(TaskRequest("avatars", "sunglasses", 10, tmp_path))
     prepare(task)
     ours, theirs = (lines(folder / "references.jsonl") for folder in (task.folder, REFERENCE_RUN))
     description, stored = (

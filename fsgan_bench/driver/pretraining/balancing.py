@@ -48,26 +48,26 @@ class BalancingConfig:
     iterations: int
     recipe: Recipe = field(
         default_factory=lambda: Recipe(
-            batch=8,
+            batch=4,
             r1_gamma=1.0,
             path_length_every=0,
             style_mixing=0.3,
             flip=False,
-            ema_half_life=375.0,
+            ema_half_life=500.0,
             distinct_images=False,
             zero_idle_gradients=False,
         )
     )
-    generator_rate: float = 0.25
+    generator_rate: float = 0.1
     warm_up: int = 100
     drawing_weight: float = 10.0
     feature_weight: float = 0.3
     reading_weight: float = 1.0
-    off_path: float = 0.25
+    off_path: float = 0.125
     rebel: float = 0.5
     rebel_life: int = 64
-    generator_every: int = 2
-    fade: tuple[float, float] = (0.5, 0.75)
+    generator_every: int = 4
+    fade: tuple[float, float] = (0.8, 0.9)
 
 
 class Balancing(Method):

@@ -18,7 +18,7 @@ from fsgan_bench.training.method import Method
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 
-MOMENTS = (50, 100, 200)
+MOMENTS = (50, 100, 200, 400)
 """Iterations of adaptation at which the card shows what became of the source's faces."""
 
 

@@ -39,6 +39,7 @@ from fsgan_bench.driver.pretraining.stage import HandedOn, Lesson, Stage
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import save_source
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.suites.model import AVATARS
 from fsgan_bench.system.files import write_json
 from fsgan_bench.system.provenance import commit
 from fsgan_bench.system.states import save_state
@@ -129,7 +130,10 @@ def pretrain_in_stages(
     run.save_card()
     few_shot = draw(target, 0, 10, config.architecture.resolution)
     say(f"adapting to {target} for the card")
-    save_adaptation(out / "adaptation.png", *run.pair(), few_shot, moments=moments, device=device)
+    picture = out / "adaptation.png"
+    save_adaptation(
+        picture, *run.pair(), few_shot, recipe=AVATARS.recipe, moments=moments, device=device
+    )
     return run.path
 
 
