@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsgan_bench.data.images import Images
-from fsgan_bench.errors import UserError, what_happened, where_blamed, where_raised_in
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
 from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
+from fsgan_bench.metrics.failures import failure
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
 from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Reference, Role, Yardstick
 from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
-
-_OURS = ("fsgan_bench", "classifiers")
 
 HELD_BYTES = 2**29
 """LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
@@ -133,7 +131,7 @@ class Scorer:
             try:
                 value = metric(measured, self.yardstick)
             except Exception as error:
-                broken[metric.name] = self._sentence(metric, error)
+                broken[metric.name] = failure(metric, self.yardstick.classifier, error)
                 continue
             name, backbone, version = self.identity(metric)
             network = self.networks[metric.role][1]
@@ -186,26 +184,6 @@ class Scorer:
         backbone, network = self.networks[metric.role]
         version = f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
         return metric.stored_as(backbone), backbone, version
-
-    def _sentence(self, metric: Metric, error: Exception) -> str:
-        """How a metric of another package failed; an error of our own is raised on.
-
-        A classifier's failure ends the scoring: nothing else stands for realisticness.
-        """
-        if isinstance(error, UserError | MemoryError):
-            raise error
-        classifier = self.yardstick.classifier
-        if classifier is not None and _of_others(classifier):
-            where = where_raised_in(error, type(classifier))
-            if where is not None:
-                raise UserError(
-                    f"The classifier '{classifier.card['name']}' fails: {where}: "
-                    f"{what_happened(error)}."
-                ) from error
-        if not _of_others(metric):
-            raise error
-        where = where_blamed(error, type(metric), Metric)
-        return f"The metric '{metric.name}' fails: {where}: {what_happened(error)}."
 
     @property
     def notes(self) -> list[str]:
@@ -291,11 +269,6 @@ class Scorer:
         trunk = getattr(classifier, "trunk", "")
         name = trunk.partition("/")[0] or classifier.card["name"]
         return name, trunk or classifier.card["backbone"]
-
-
-def _of_others(thing: object) -> bool:
-    """Whether it is of neither of the packages that come with fsgan-bench."""
-    return type(thing).__module__.partition(".")[0] not in _OURS
 
 
 def _finite(value: Any) -> Any:
