@@ -17,7 +17,8 @@ from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.snapshots.verify import Checked, verify_runs
+from fsgan_bench.snapshots.verify import verify_runs
+from fsgan_bench.snapshots.verify_files import Checked
 from fsgan_bench.system.files import file_hash
 from fsgan_bench.training.method import Method
 
