@@ -109,6 +109,7 @@ def _results(out: Path) -> str:
         for file in sorted(REFERENCE.rglob(f"figures/{kind}.md")):
             relative = file.relative_to(REFERENCE.parent)
             text = text.replace(f"]({relative})", f"]({source}/{relative})")
+    text = text.replace("](../../docs/", "](")
     return text.partition("\n")[2]
 
 
