@@ -51,8 +51,7 @@ class Domain:
     """A population of drawn images.
 
     ``style`` names a DiceBear definition, ``options`` its options except the seed, ``window`` the
-    part of the drawing that is shown (None: all of it), ``filter`` a rendering of the drawn images
-    (None: as drawn). ``licence`` and ``credit`` are the artwork's.
+    part that is shown (None: all), ``filter`` a rendering of the drawn images (None: as drawn).
     """
 
     name: str
