@@ -173,7 +173,7 @@ class Task:
             self.splits,
             self.learnt,
             source_images=lambda: self.source_images,
-            sampled=self.probe.sampled,
+            sampled=self.suite.frechet_samples or self.suite.probe_size,
             resolution=self.resolution,
             device=self.request.device,
         )

@@ -21,6 +21,7 @@ classifier_size = 140
 default_shots = 4
 [recipe]
 batch = 2
+generator_rate = 1.0
 ema_half_life = 5.0
 [budgets.quick]
 iterations = 6
