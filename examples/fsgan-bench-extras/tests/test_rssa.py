@@ -507,7 +507,7 @@ def test_it_runs_on_the_shipped_source() -> None:
     assert ["generator/disturbance" in log for log in logs] == [True, False, False]
     assert logs[0]["generator/disturbance"] == pytest.approx(0, abs=1e-3)
     assert logs[0]["generator/self_correlation"] == pytest.approx(0, abs=1e-3)
-    assert logs[2]["generator/self_correlation"] > 1e-4
+    assert logs[2]["generator/self_correlation"] > 1e-5
     z = torch.randn(2, source.generator.architecture.style_dim)
     images = session.method.sample(dict(session.averaged.items()), z)
     assert images.shape == (2, 3, 64, 64)
