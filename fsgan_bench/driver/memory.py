@@ -235,7 +235,7 @@ def scoring_bytes(task: Task) -> int:
     sets = 2 if task.target.images.ideal is None else 3
     held *= sets - 1
     # In float32, and in float64 once the distance is computed.
-    compared = max(count, suite.frechet_samples or 0) + suite.reference_size
+    compared = suite.sampled + suite.reference_size
     pooled = (4 + 8) * compared * widths[suite.frechet_backbone][1]
     sums = sums_bytes(task.request.shots, widths[suite.lpips_backbone][0])
     return int(sets * images.nbytes + max(passes) + held + few_shot + sums + pooled)

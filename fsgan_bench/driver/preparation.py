@@ -32,7 +32,7 @@ def prepare(task: Task) -> None:
         | {
             "source_hash": task.source.hash,
             "networks": [version for _, version in task.scorer.networks.values()],
-            "frechet_samples": task.probe.sampled,
+            "frechet_samples": task.suite.sampled,
             **({} if task.suite.reference == "held-out" else {"reference": "all"}),
         }
     )
@@ -52,7 +52,7 @@ def prepare(task: Task) -> None:
 def reference_images(task: Task) -> dict[str, tuple[Images, Iterable[Images]]]:
     """Images of each reference line, and further ones for the Frechet distance."""
     method, modules = Method(), {"generator": task.source.generator}
-    source = task.probe.generate(method, modules)
+    source = task.source_images
     references: dict[str, tuple[Images, Iterable[Images]]] = {
         "source": (source, task.probe.generate_further(method, modules))
     }

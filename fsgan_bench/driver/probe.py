@@ -52,11 +52,6 @@ class Probe:
         return len(self.latents)
 
     @property
-    def sampled(self) -> int:
-        """Images of a snapshot that the Frechet distance takes, the probe batch first."""
-        return len(self.latents) + len(self.further)
-
-    @property
     def hash(self) -> str:
         """SHA-256 of the probe batch."""
         return tensor_hash(self.latents)

@@ -105,7 +105,7 @@ class Task:
         return Probe.draw(
             self.suite.probe_seed,
             size,
-            (self.suite.frechet_samples or size) - size,
+            self.suite.sampled - size,
             self.source.generator.architecture.style_dim,
             self.resolution,
             self.request.device,
@@ -173,7 +173,7 @@ class Task:
             self.splits,
             self.learnt,
             source_images=lambda: self.source_images,
-            sampled=self.suite.frechet_samples or self.suite.probe_size,
+            sampled=self.suite.sampled,
             resolution=self.resolution,
             device=self.request.device,
         )

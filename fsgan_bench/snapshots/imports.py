@@ -111,7 +111,7 @@ def score_image_set(task: Task, images: Images) -> Scored:
 def split_images(task: Task, images: Images) -> tuple[Images, Images]:
     """The images in place of the probe batch, and those for the Frechet distance alone."""
     size = task.suite.probe_size
-    return images[:size], images[size : max(size, task.suite.frechet_samples or 0)]
+    return images[:size], images[size : task.suite.sampled]
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,8 @@ class _Parts:
 def _images(task: Task, what: Import, say: Say) -> _Parts:
     ((iteration, path),) = what.files.items()
     suite = task.suite
-    most = max(suite.probe_size, suite.frechet_samples or 0)
     total = len(find_images(path, task.resolution))
-    image_set = read_images(path, task.resolution, most, repeats="keep")
+    image_set = read_images(path, task.resolution, suite.sampled, repeats="keep")
     images = image_set.images
     for note in image_set.notes:
         say(f"{path}: {note}")
@@ -135,9 +134,9 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
         f"{path}: nobody knows the latents and seeds of these images; what pairs them with the "
         "source's is left out."
     )
-    if total > most:
+    if total > suite.sampled:
         say(
-            f"{path}: the first {most:,} of {total:,} images are scored, by name, as "
+            f"{path}: the first {suite.sampled:,} of {total:,} images are scored, by name, as "
             "every method is scored on so many."
         )
     if len(images) < suite.probe_size:

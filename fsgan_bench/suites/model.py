@@ -123,6 +123,11 @@ class Suite:
             )
 
     @property
+    def sampled(self) -> int:
+        """Generated images that the Frechet distance takes, the probe batch first."""
+        return self.frechet_samples or self.probe_size
+
+    @property
     def backbones(self) -> set[str]:
         """Feature networks that its metrics need."""
         return {self.lpips_backbone, self.frechet_backbone, *self.frechet_also}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -30,8 +30,7 @@ class BalancingConfig:
 
     Attributes:
         iterations: length of the stage.
-        recipe: of StyleGAN2's training, the discriminator's rate among it.
-        generator_rate: the generator's learning rate as a multiple of the discriminator's.
+        recipe: of StyleGAN2's training, at two time scales.
         warm_up: first iterations, in which the discriminator trains alone.
         drawing_weight: of the drawing loss beside the adversarial one.
         feature_weight: of the perceptual part of the drawing loss.
@@ -49,6 +48,7 @@ class BalancingConfig:
     recipe: Recipe = field(
         default_factory=lambda: Recipe(
             batch=4,
+            generator_rate=0.1,
             r1_gamma=1.0,
             path_length_every=0,
             style_mixing=0.3,
@@ -58,7 +58,6 @@ class BalancingConfig:
             zero_idle_gradients=False,
         )
     )
-    generator_rate: float = 0.1
     warm_up: int = 100
     drawing_weight: float = 10.0
     feature_weight: float = 0.3
@@ -96,11 +95,6 @@ class Balancing(Method):
             reader.load_state_dict(self.reader)
         self.drawing_loss = DrawingLoss(self.config.feature_weight, session.device)
         return {"reader": reader}
-
-    def generator_groups(self, session: Session) -> Iterable[Mapping[str, Any]]:
-        rate, _ = session.recipe.adam(session.recipe.path_length_every)
-        parameters = session.generator_side.parameters()
-        return [{"params": parameters, "lr": rate * self.config.generator_rate}]
 
     def kept(self, session: Session) -> float:
         """What is left of the lessons' weights, from 1 to 0."""

@@ -164,7 +164,12 @@ def _in_stages(
     domain, side = get_domain(name), architecture.resolution
     steps = LENGTHS | dict(lengths)
     balancing = BalancingConfig(iterations)
-    recipe = replace(recipe, flip=False, style_mixing=balancing.recipe.style_mixing)
+    recipe = replace(
+        recipe,
+        flip=False,
+        style_mixing=balancing.recipe.style_mixing,
+        generator_rate=balancing.recipe.generator_rate,
+    )
     config = StagedConfig(
         architecture,
         DrawingConfig(steps["coarse"], max(8, side // 2)),
