@@ -22,6 +22,7 @@ import fsgan_bench.driver.adaptation
 import fsgan_bench.driver.run
 import fsgan_bench.report.page  # noqa: F401
 from fsgan_bench.cli.main import main
+from fsgan_bench.driver.task import load_task
 from fsgan_bench.figures import canvas
 
 SECONDS = 900
@@ -54,6 +55,8 @@ def ended(process: int) -> int | None:
 def serve() -> None:
     forked = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
+    # A worker makes its task itself, on its own threads, as one that is started anew does.
+    os.register_at_fork(after_in_child=load_task.cache_clear)
     # Figures are tested at their own resolution and with their own fonts elsewhere.
     canvas.DPI = 50
     canvas._STYLE["pdf.fonttype"] = 3
