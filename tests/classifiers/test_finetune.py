@@ -21,6 +21,7 @@ from fsgan_bench.errors import UserError
 LITE0 = "tf_efficientnet_lite0"
 SMALL = "mobilenetv3_small_050"
 TINY = FineTuneConfig(epochs=1, batch=8)
+LONGER = replace(TINY, epochs=8, learning_rate=3e-4)
 Negatives = dict[str, Images]
 
 
@@ -43,18 +44,18 @@ def test_training_goes_on_from_the_best_head(few: tuple[Images, Negatives]) -> N
     probe = LogisticTrainer(TINY.head, "cpu")
     scores = start.build(start.fit(data, seed=0)).scores(few[0])
     assert scores == pytest.approx(probe.build(probe.fit(data, seed=0)).scores(few[0]), abs=1e-4)
-    trained = FineTuneTrainer(LITE0, replace(TINY, epochs=8, learning_rate=3e-4), "cpu")
+    trained = FineTuneTrainer(LITE0, LONGER, "cpu")
     assert log_loss(trained, data) < 0.5 * log_loss(start, data)
 
 
 def test_a_fine_tuned_classifier_by_name(few: tuple[Images, Negatives]) -> None:
     target, negatives = few
-    classifier = get_classifier(f"timm:{LITE0}", target, negatives, config=TINY)
-    again = get_classifier(f"timm:{LITE0}", target, negatives, config=TINY)
+    classifier = get_classifier(f"timm:{LITE0}", target, negatives, config=LONGER)
+    again = get_classifier(f"timm:{LITE0}", target, negatives, config=LONGER)
     assert not isinstance(classifier, TrunkClassifier)
     scores = classifier.scores(target)
     assert ((scores >= 0) & (scores <= 1)).all()
-    assert (scores > 0.5).mean() > 0.8
+    assert (scores > 0.5).mean() > 0.9
     assert (classifier.scores(negatives["faces"]) < 0.5).mean() > 0.9
     assert classifier.scores(target[5:6]) == pytest.approx(scores[5:6], abs=1e-5)
     assert np.array_equal(again.scores(target), scores)
