@@ -62,8 +62,7 @@ def test_unknown_domain_suggests_one() -> None:
 
 def test_faces_are_centred_close_up_on_white() -> None:
     images = draw("faces", 0, 40)
-    corners = images[:, :4, [0, -1]]
-    assert (corners == 255).all(axis=(1, 2, 3)).mean() > 0.7
+    assert (images[:, :4, [0, -1]] == 255).all()
     drawn = (images != 255).any(axis=3).mean(axis=0)
     assert abs((drawn * np.arange(64)).sum() / drawn.sum() - 31.5) < 2
     assert drawn[20:52, 20:44].mean() > 0.9

@@ -396,7 +396,9 @@ def test_it_adapts_the_shipped_source() -> None:
     session.prepare()
     logs = train(session, 3)
     assert all(math.isfinite(value) for log in logs for value in log.values())
-    z = torch.randn(2, 128, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(
+        2, source.generator.architecture.style_dim, generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         images = session.method.sample(dict(session.averaged.items()), z)
         moved = (images - source.generator(z).image).abs().max()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -496,7 +497,7 @@ def test_it_runs_on_the_shipped_source() -> None:
         RSSA(build_config(RSSA, {"inversion_steps": 2})),
         *source.pair,
         draw("sketches", 0, 4, 64),
-        recipe=suite.recipe,
+        recipe=replace(suite.recipe, generator_rate=1.0),
         seed=0,
         iterations=3,
     )
@@ -507,7 +508,7 @@ def test_it_runs_on_the_shipped_source() -> None:
     assert ["generator/disturbance" in log for log in logs] == [True, False, False]
     assert logs[0]["generator/disturbance"] == pytest.approx(0, abs=1e-3)
     assert logs[0]["generator/self_correlation"] == pytest.approx(0, abs=1e-3)
-    assert logs[2]["generator/self_correlation"] > 1e-5
+    assert logs[2]["generator/self_correlation"] > 1e-4
     z = torch.randn(2, source.generator.architecture.style_dim)
     images = session.method.sample(dict(session.averaged.items()), z)
     assert images.shape == (2, 3, 64, 64)
