@@ -107,13 +107,14 @@ def test_import_loads_no_torch() -> None:
     assert fresh_python(code) == f"False {fsgan_bench.__version__}"
 
 
-def test_help_loads_no_torch() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "methods"]])
+def test_what_loads_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from click.testing import CliRunner; from fsgan_bench.cli.main import main; "
-        "outcome = CliRunner().invoke(main, ['--help']); "
-        "print(outcome.exit_code, 'torch' in sys.modules)"
+        f"outcome = CliRunner().invoke(main, {arguments}); "
+        "print(outcome.exit_code, {'torch', 'pydantic'} & sys.modules.keys())"
     )
-    assert fresh_python(code) == "0 False"
+    assert fresh_python(code) == "0 set()"
 
 
 def test_the_changelog_has_this_version() -> None:

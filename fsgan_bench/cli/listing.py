@@ -12,6 +12,7 @@ import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import PLUGIN, show_broken
+from fsgan_bench.errors import UserError
 
 if TYPE_CHECKING:
     from fsgan_bench.plugins.entry_points import PluginKind
@@ -64,13 +65,17 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
 
 
 def _methods(files: Sequence[Path]) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
-    from fsgan_bench.plugins.methods import find_methods, load_methods
+    from fsgan_bench.plugins.methods import find_methods
 
     entries, broken = find_methods(files)
-    rows = [
-        (name, _origin(entries[name]), method.paper)
-        for name, method in load_methods(entries, entries, broken).items()
-    ]
+    rows = []
+    for name, entry in entries.items():
+        try:
+            rows.append((name, _origin(entry), entry.paper))
+        except UserError as error:
+            if not entry.third_party:
+                raise
+            broken[name] = str(error)
     return ("name", "origin", "paper"), rows, broken
 
 

@@ -11,7 +11,6 @@ import cloup
 
 from fsgan_bench.cli.options import PATH
 from fsgan_bench.errors import UserError, check_folder
-from fsgan_bench.results.layout import CellFiles
 
 if TYPE_CHECKING:
     from fsgan_bench.driver.plan import Plan
@@ -49,6 +48,7 @@ def report_file(plan: Plan) -> Path:
 def write_report(plan: Plan, cells: Sequence[Path]) -> Path | None:
     """Write the page of these cells of a plan; None if none of them has begun."""
     from fsgan_bench.report import page
+    from fsgan_bench.results.layout import CellFiles
     from fsgan_bench.results.reader import load
 
     begun = [cell for cell in cells if CellFiles(cell).cell.exists()]

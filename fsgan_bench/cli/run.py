@@ -25,7 +25,7 @@ from fsgan_bench.cli.options import (
     target_list,
 )
 from fsgan_bench.errors import UserError, check_folder, one_line
-from fsgan_bench.results.layout import KEEPS
+from fsgan_bench.results.keeping import KEEPS
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS, MAX_SNAPSHOTS
 from fsgan_bench.system.files import check_writable
 from fsgan_bench.training.numerics import PRECISIONS

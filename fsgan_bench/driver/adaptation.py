@@ -22,7 +22,8 @@ from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.metrics.scorer import Scored
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.folders import read_cell
-from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.keeping import Keep
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.results.records import CellRecord
 from fsgan_bench.stylegan2.checkpoint import holds_modules, save_modules

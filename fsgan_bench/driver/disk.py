@@ -10,7 +10,7 @@ from torch import nn
 from fsgan_bench.driver.strips import STRIP_TILES
 from fsgan_bench.driver.task import Task
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.results.layout import Keep
+from fsgan_bench.results.keeping import Keep
 from fsgan_bench.stylegan2.checkpoint import Source
 
 LOG_BYTES = 30

@@ -21,7 +21,8 @@ from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
 from fsgan_bench.plugins.settings import build_configs, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
-from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.keeping import Keep
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.training.method import Method

@@ -17,7 +17,8 @@ from fsgan_bench.driver.events import Cached, Done, Elsewhere, Event, Failed, St
 from fsgan_bench.driver.task import TaskRequest
 from fsgan_bench.errors import UserError, what_happened, where_blamed, where_raised_in
 from fsgan_bench.results.cell import Cell
-from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.keeping import Keep
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.system.files import write_text
 
 PATIENCE = 2.0

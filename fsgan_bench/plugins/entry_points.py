@@ -6,10 +6,13 @@ and takes nothing away from the others.
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fsgan_bench.errors import UserError, look_up, what_happened, where_raised
@@ -86,6 +89,22 @@ class Plugin(Generic[T]):
                 f"{label} cannot be imported: {where}: {what_happened(error)}."
             ) from error
         return self.kind.check(loaded, label)
+
+    def stated(self, attribute: str) -> Any:
+        """The literal that the class's source gives ``attribute``; the module is not imported.
+
+        Raises:
+            LookupError: it gives none.
+        """
+        spec = find_spec(self.point.module)
+        if spec is None or spec.origin is None:
+            raise LookupError(f"{self.point.module} has no source")
+        for node in ast.parse(Path(spec.origin).read_bytes()).body:
+            if isinstance(node, ast.ClassDef) and node.name == self.point.attr:
+                for line in node.body:
+                    if isinstance(line, ast.Assign) and attribute in map(ast.unparse, line.targets):
+                        return ast.literal_eval(line.value)
+        raise LookupError(f"{self.point.value} gives no {attribute}")
 
     def where(self, error: BaseException) -> str:
         """``FILE, line N`` of its package that ``error`` passed through last, or its place."""

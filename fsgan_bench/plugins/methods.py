@@ -63,6 +63,17 @@ class MethodEntry:
         return method
 
     @property
+    def paper(self) -> str:
+        """The citation. That of our own methods is read from their source: torch takes seconds.
+
+        Raises:
+            UserError: somebody else's method cannot be imported or is no method.
+        """
+        if self.plugin is None or self.third_party:
+            return self.load().paper
+        return str(self.plugin.stated("paper"))
+
+    @property
     def place(self) -> str:
         """Where it is written, for messages."""
         return where_defined(self.load()) if self.plugin is None else self.plugin.place

@@ -10,18 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
 
+from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.results.records import ManifestRecord
 from fsgan_bench.system.files import append_lines, file_hash, write_json
 from fsgan_bench.system.json_files import read_json
 from fsgan_bench.system.states import previous_state
-
-Keep = Literal["none", "last", "scored", "all"]
-"""Which snapshots stay: none, the last, every scored one; ``all`` keeps the final state besides."""
-
-KEEPS: tuple[Keep, ...] = get_args(Keep)
 
 IMPORTED = "imported-"
 """Of the folders of what was not trained here; no method's name can begin with it."""

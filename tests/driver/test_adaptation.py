@@ -22,7 +22,8 @@ from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
-from fsgan_bench.results.layout import KEEPS, CellFiles, Keep
+from fsgan_bench.results.keeping import KEEPS, Keep
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Discriminator, Generator

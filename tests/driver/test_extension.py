@@ -13,7 +13,8 @@ from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
-from fsgan_bench.results.layout import CellFiles, Keep
+from fsgan_bench.results.keeping import Keep
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.snapshots.verify import verify_runs
 from fsgan_bench.stylegan2.reading import read_tensors
 
