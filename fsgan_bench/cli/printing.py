@@ -70,9 +70,12 @@ def _how_long(plan: Plan) -> str:
 
     device = plan.request.device
     try:
-        found = [expected(cell, task, device, plan.threads) for task, cell in plan.to_run]
+        found = [
+            expected(cell, task, plan.methods[cell.method], device, plan.threads)
+            for task, cell in plan.to_run
+        ]
     except NoEstimate as error:
-        return f"no estimate of the time, as a plain iteration ended in {error}"
+        return f"no estimate of the time, as an iteration ended in {error}"
     seconds = [
         pace.seconds(cell) for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True) if pace
     ]
@@ -80,7 +83,7 @@ def _how_long(plan: Plan) -> str:
         unknown = len(found) - len(seconds)
         return f"how long is unknown: no pace on {device} is recorded yet for {unknown} cell(s)"
     seen = all(known for _, known in found)
-    how = "from earlier runs" if seen else "from a plain iteration; some methods take longer"
+    how = "from earlier runs" if seen else "from an iteration of each method"
     if plan.queued:
         unit = "CPU" if device == "cpu" else "GPU"
         hours = sum(seconds) / 3600 * (plan.threads if unit == "CPU" else 1)

@@ -1,6 +1,6 @@
 """How long cells will take: from what cells of the same kind took on this machine before.
 
-Where a method has not run yet, one plain iteration is timed in its place.
+Where a method has not run yet, one of its iterations is timed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import what_happened
+from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.system.files import write_json
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
-PLAIN = "plain"
+_BESIDES = "besides"
+"""On record, what regularisers and snapshots take."""
 
 FORM = 1
 """Version of the file of paces; of one of another version nothing is taken."""
@@ -81,26 +86,29 @@ def record(cell: Cell, key: str, training_seconds: float, scoring_seconds: float
     _store(paces)
 
 
-def expected(cell: Cell, task: Task, device: str, threads: int) -> tuple[Pace | None, bool]:
+def expected(
+    cell: Cell, task: Task, method: type[Method], device: str, threads: int
+) -> tuple[Pace | None, bool]:
     """The pace to expect of ``cell`` on ``device``, and whether it was seen before.
 
-    Else a plain iteration is timed now, on the task's device; None if that is another one.
+    Else iterations of ``method`` are timed now, on the task's device; None if that is another one.
 
     Raises:
         NoEstimate: the timing failed, as the training itself may; it says how.
     """
     paces = known_paces()
-    for name, seen in ((cell.method, True), (PLAIN, False)):
+    timed = f"timed {cell.method}"
+    for name, seen in ((cell.method, True), (timed, False)):
         known = paces.get(pace_key(cell, name, device, threads))
         if known is not None:
             return Pace(**known), seen
     if device != task.request.device:
         return None, False
     try:
-        pace = _time_plain(cell, task)
+        pace = _time(cell, task, method, threads)
     except Exception as error:  # whatever the training may end in
         raise NoEstimate(what_happened(error)) from error
-    _store(paces | {pace_key(cell, PLAIN, device, threads): vars(pace)})
+    _store(known_paces() | {pace_key(cell, timed, device, threads): vars(pace)})
     return pace, False
 
 
@@ -110,9 +118,47 @@ def _store(paces: dict[str, dict[str, float]]) -> None:
         write_json(pace_file(), {SCHEMA: FORM, **paces})
 
 
-def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
-    """Time plain fine-tuning, and generating an eighth of the probe batch."""
-    method = Method()
+def _time(cell: Cell, task: Task, method: type[Method], threads: int) -> Pace:
+    """Time an iteration of ``method``, after a first one; the rest is as in plain fine-tuning.
+
+    On a CPU this thread's time of the processor counts, which is the clock's on a quiet machine:
+    other work there makes no estimate longer.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        key = pace_key(cell, _BESIDES, task.request.device, threads)
+        known = known_paces().get(key)
+        besides = Pace(**known) if known else _time_besides(cell, task)
+        _store(known_paces() | {key: vars(besides)})
+        step, _ = _trial(
+            cell, task, method(build_config(method, {**cell.config, **method.shortened}))
+        )
+        return Pace(step(1) + besides.iteration, besides.snapshot)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _time_besides(cell: Cell, task: Task) -> Pace:
+    """What regularisers take, in the mean over the iterations, and a snapshot, in plain
+    fine-tuning."""
+    step, session = _trial(cell, task, Method())
+    plain = step(1)
+    regularisers = sum(
+        (step(first) - plain) * count / cell.iterations
+        for regularised, (first, count) in _kinds_of_iterations(cell).items()
+        if any(regularised)
+    )
+    share = max(1, len(task.probe) // 8)
+    networks = {"generator": session.averaged["generator"]}
+    sampling = _seconds(
+        task.request.device, lambda: task.probe.generate(session.method, networks, share)
+    )
+    return Pace(max(0.0, regularisers), 2 * len(task.probe) / share * sampling)
+
+
+def _trial(cell: Cell, task: Task, method: Method) -> tuple[Callable[[int], float], Session]:
+    """A function from an iteration to the seconds that it takes, and its session."""
     session = Session(
         method,
         *task.source.pair,
@@ -123,14 +169,29 @@ def _time_plain(cell: Cell, task: Task, repeats: int = 3) -> Pace:
         device=task.request.device,
         numerics=replace(cell.numerics, compile=False),
     )
-    session.iteration = 1
-    method.step(session)
-    began = time.perf_counter()
-    for _ in range(repeats):
-        method.step(session)
-    iteration = (time.perf_counter() - began) / repeats
-    began = time.perf_counter()
-    share = max(1, len(task.probe) // 8)
-    task.probe.generate(method, {"generator": session.averaged["generator"]}, share)
-    seconds = time.perf_counter() - began
-    return Pace(iteration, 2 * len(task.probe) / share * seconds)
+    session.prepare()
+
+    def step(iteration: int) -> float:
+        session.iteration = iteration
+        return _seconds(task.request.device, lambda: method.step(session))
+
+    step(1)
+    return step, session
+
+
+def _seconds(device: str, work: Callable[[], object]) -> float:
+    clock = time.thread_time if device == "cpu" else time.perf_counter
+    began = clock()
+    work()
+    return clock() - began
+
+
+def _kinds_of_iterations(cell: Cell) -> dict[tuple[bool, ...], tuple[int, int]]:
+    """By which regularisers an iteration has in it: the first such iteration, and their number."""
+    periods = (cell.recipe.r1_every, cell.recipe.path_length_every)
+    kinds: dict[tuple[bool, ...], tuple[int, int]] = {}
+    for i in range(cell.iterations):
+        kind = tuple(every > 0 and i % every == 0 for every in periods)
+        first, count = kinds.get(kind, (i, 0))
+        kinds[kind] = first, count + 1
+    return kinds

@@ -113,7 +113,7 @@ def test_a_plan_with_few_latents_has_an_estimate(
     few.write_text(suite.read_text().replace("probe_size = 40", f"probe_size = {probe}"))
     result = dry_run("--target", "ink", "--suite", str(few), "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    assert "from a plain iteration" in result.output
+    assert "from an iteration of each method" in result.output
 
 
 def test_a_plan_that_diverges_while_it_is_timed_goes_without_an_estimate(
@@ -123,7 +123,7 @@ def test_a_plan_that_diverges_while_it_is_timed_goes_without_an_estimate(
     wild.write_text(suite.read_text().replace("batch = 2", "batch = 2\nlearning_rate = 1e30"))
     result = dry_run("--target", "ink", "--suite", str(wild), "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    assert "no estimate of the time, as a plain iteration ended in Diverged" in result.output
+    assert "no estimate of the time, as an iteration ended in Diverged" in result.output
     assert not nothing_known.exists()
 
 
@@ -140,7 +140,7 @@ def test_whatever_ends_an_estimate(
     def failing(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(pace, "_time_plain", failing)
+    monkeypatch.setattr(pace, "_time", failing)
     monkeypatch.setattr("fsgan_bench.driver.memory.needs", failing)
     result = dry_run("--target", "ink", "--suite", str(suite), "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
@@ -158,7 +158,7 @@ def test_damaged_records_of_paces(
     [(task, cell)] = plan.cells
     key = pace.pace_key(cell, cell.method, "cpu", plan.threads)
     nothing_known.write_text(stored.replace("K", key))
-    found, seen = pace.expected(cell, task, "cpu", plan.threads)
+    found, seen = pace.expected(cell, task, plan.methods["tgan"], "cpu", plan.threads)
     assert not seen and found is not None and found.iteration > 0
 
 
