@@ -19,8 +19,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fsgan_bench.data.avatars import Domain, cache_folder, svg_of
+from fsgan_bench.data.avatars import Domain, cache_folder
 from fsgan_bench.data.cache import cached_images
+from fsgan_bench.data.rendering import svg_of
 
 ABSENT = -1
 """The value of an attribute that the drawing does not have."""

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+import joblib
 import numpy as np
-from PIL import Image
 
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
 from fsgan_bench.data.images import Images
+from fsgan_bench.data.rendering import SUPERSAMPLING, Window, render
 from fsgan_bench.errors import look_up
+from fsgan_bench.system import machine
 from fsgan_bench.system.json_files import json_hash
-
-if TYPE_CHECKING:
-    from dicebear import Style
 
 __all__ = ["DOMAINS", "SOURCE", "Domain", "draw", "get_domain", "grey", "pencil", "watercolour"]
 
 Rendering: TypeAlias = Callable[[Images], Images]
 
 SOURCE = "faces"
-SUPERSAMPLING = 2
 BLOCK = 256
 
 SUNGLASSES = ("kurt", "sunglasses", "wayfarers")
@@ -41,9 +37,6 @@ SUNGLASSES = ("kurt", "sunglasses", "wayfarers")
 
 GLASSES = ("prescription01", "prescription02", "round")
 """The avataaars accessories through which one sees the eyes."""
-
-Window: TypeAlias = tuple[float, float, float]
-"""Left, top and side of a square part of a drawing, in units of the drawing's side."""
 
 
 @dataclass(frozen=True)
@@ -206,86 +199,55 @@ def get_domain(name: str) -> Domain:
 def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images:
     """Images ``start`` to ``start + count - 1`` of a domain, [count, size, size, 3] uint8.
 
-    Drawn images are kept in ``cache_dir()``.
+    Drawn images are kept in ``cache_dir()``, by blocks; several that are missing are drawn by as
+    many processes as there are cores.
     """
     if start < 0 or count < 0 or size < 8:
         raise ValueError(f"need start >= 0, count >= 0, size >= 8; got {start}, {count}, {size}")
     chosen = get_domain(domain) if isinstance(domain, str) else domain
-    pieces = [np.zeros((0, size, size, 3), dtype=np.uint8)]
+    if count == 0:
+        return np.zeros((0, size, size, 3), dtype=np.uint8)
+    ends = [*range((start // BLOCK + 1) * BLOCK, start + count, BLOCK), start + count]
+    starts = [start, *ends[:-1]]
     folder = cache_folder(chosen, f"{size}px")
-    position, stop = start, start + count
-    while position < stop:
-        end = min(stop, (position // BLOCK + 1) * BLOCK)
-        pieces.append(
-            cached_images(
-                folder / f"{position:07d}-{end:07d}.npy",
-                (end - position, size, size, 3),
-                functools.partial(_draw_block, chosen, position, end, size),
-            )
-        )
-        position = end
-    return np.concatenate(pieces)
+    blocks = [_Block(folder, chosen, *limits, size) for limits in zip(starts, ends, strict=True)]
+    missing = sum(not block.path.exists() for block in blocks)
+    processes = min(missing, machine.cores())
+    if processes > 1:
+        pieces = joblib.Parallel(processes)(joblib.delayed(block.images)() for block in blocks)
+    else:
+        pieces = [block.images() for block in blocks]
+    images: Images = np.concatenate(pieces)
+    return images
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Images ``start`` to ``stop - 1`` of a domain, kept together in ``folder``."""
+
+    folder: Path
+    domain: Domain
+    start: int
+    stop: int
+    size: int
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.start:07d}-{self.stop:07d}.npy"
+
+    def images(self) -> Images:
+        shape = (self.stop - self.start, self.size, self.size, 3)
+        return cached_images(self.path, shape, self._draw)
+
+    def _draw(self) -> Images:
+        drawn = range(self.start, self.stop)
+        images = np.stack([render(self.domain, index, self.size) for index in drawn])
+        return images if self.domain.filter is None else self.domain.filter(images)
 
 
 def cache_folder(domain: Domain, what: str) -> Path:
     """Where something that follows from a domain is kept."""
     return cache_dir() / "avatars" / f"{domain.name}-{what}-{_cache_key(domain)}"
-
-
-def _draw_block(domain: Domain, start: int, stop: int, size: int) -> Images:
-    """Images ``start`` to ``stop - 1`` of a domain, without the cache."""
-    images = np.stack([_render(domain, index, size) for index in range(start, stop)])
-    return images if domain.filter is None else domain.filter(images)
-
-
-def svg_of(domain: Domain, index: int) -> tuple[str, dict[str, Any]]:
-    """The SVG of one image before any filter, and the options that its seed resolved to."""
-    from dicebear import Avatar
-
-    seed = f"fsgan-bench/{domain.name}/{index}"
-    drawn = Avatar(_style(domain.style), {**domain.options, "seed": seed}).to_json()
-    return drawn["svg"], drawn["options"]
-
-
-def _render(domain: Domain, index: int, size: int) -> Images:
-    """One image [size, size, 3] before any filter: rasterised larger on white, then averaged."""
-    import resvg_py
-
-    side = size * SUPERSAMPLING
-    svg = svg_of(domain, index)[0]
-    png = resvg_py.svg_to_bytes(
-        svg_string=svg if domain.window is None else _cut(svg, domain.window),
-        width=side,
-        height=side,
-        background="#ffffff",
-        skip_system_fonts=True,
-    )
-    with Image.open(io.BytesIO(bytes(png))) as file:
-        pixels = np.asarray(file.convert("RGB"), dtype=np.uint16)
-    cells = pixels.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3)
-    area = SUPERSAMPLING**2
-    means: Images = ((cells.sum(axis=(1, 3)) + area // 2) // area).astype(np.uint8)
-    return means
-
-
-def _cut(svg: str, window: Window) -> str:
-    """The drawing whose view box is the window."""
-    left, top, part = window
-
-    def inside(match: re.Match[str]) -> str:
-        x, y, width, height = map(float, match[1].split())
-        box = (x + left * width, y + top * height, part * width, part * height)
-        return f'viewBox="{" ".join(f"{number:.6g}" for number in box)}"'
-
-    return re.sub(r'viewBox="([^"]+)"', inside, svg, count=1)
-
-
-@functools.cache
-def _style(name: str) -> Style:
-    from dicebear import Style
-
-    text = (resources.files("dicebear_styles") / f"{name}.json").read_text(encoding="utf-8")
-    return Style.from_json(text)
 
 
 @functools.cache

@@ -10,7 +10,8 @@ from fsgan_bench.data.attributes import (
     attributes_of,
     has_attributes,
 )
-from fsgan_bench.data.avatars import DOMAINS, svg_of
+from fsgan_bench.data.avatars import DOMAINS
+from fsgan_bench.data.rendering import svg_of
 
 FACES = DOMAINS["faces"]
 COUNT = 30

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from fsgan_bench.data import avatars
-from fsgan_bench.data.avatars import DOMAINS, SOURCE, SUNGLASSES, draw, get_domain, svg_of
+from fsgan_bench.data.avatars import DOMAINS, SOURCE, SUNGLASSES, draw, get_domain
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.data.filters import grey, pencil, watercolour
 from fsgan_bench.data.images import content_hash, content_hashes, set_hash
+from fsgan_bench.data.rendering import svg_of
 from fsgan_bench.errors import UserError
+from fsgan_bench.system import machine
 
 HASHES = (
     "from fsgan_bench.data.avatars import DOMAINS, draw\n"
@@ -47,6 +49,19 @@ def test_ranges_join_across_cache_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(avatars, "BLOCK", 4)
     assert np.array_equal(draw("faces", 1, 9, size=16), whole)
     assert draw("faces", 5, 0, size=16).shape == (0, 16, 16, 3)
+
+
+def test_several_blocks_are_drawn_by_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = draw("sketches", 3, 9, size=16)
+    monkeypatch.setattr(avatars, "BLOCK", 4)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setenv("FSGAN_BENCH_CACHE", str(tmp_path))
+    assert np.array_equal(draw("sketches", 3, 9, size=16), whole)
+    assert len(list(tmp_path.rglob("*.npy"))) == 3
+    monkeypatch.setattr(avatars, "render", None)
+    assert np.array_equal(draw("sketches", 3, 9, size=16), whole)
 
 
 @pytest.mark.parametrize(("start", "count", "size"), [(-1, 1, 64), (0, -1, 64), (0, 1, 2)])
