@@ -24,6 +24,7 @@ from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
@@ -121,7 +122,7 @@ def share_of_peak(method: str) -> Callable[[Size], Row]:
 
 
 def intra(size: Size) -> Row:
-    backbone = load_backbone("lite0")
+    backbone = load_backbone("lite0", default_device())
     fakes, few_shot = pictures(size.images, 1), pictures(10, 2)
     anchors = backbone.features(few_shot).lpips
     every = size.images * (len(few_shot) + (size.images / len(few_shot) - 1) / 2)
@@ -155,10 +156,11 @@ def frechet(size: Size) -> Row:
 
 def scoring(size: Size) -> Row:
     """Ours by theirs: how much longer scoring takes than the passes it cannot do without."""
-    backbone = load_backbone("lite0")
+    backbone = load_backbone("lite0", default_device())
     with Streams(0).initialising("networks"):
-        generator = Generator(size.embedded).eval()
+        generator = Generator(size.embedded).eval().to(default_device())
     z = torch.randn(size.images, size.embedded.style_dim, generator=Streams(0)["probe"])
+    z = z.to(default_device())
     few_shot = backbone.features(pictures(10, 2)).lpips
     real = FrechetReference(backbone.pooled(pictures(size.images, 3)))
     scorer = Scorer(backbone, backbone, Yardstick(few_shot, None, real))
@@ -167,7 +169,7 @@ def scoring(size: Size) -> Row:
     def images() -> Images:
         parts = [generator(part).image for part in z.split(50)]
         scaled = torch.cat(parts).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        return scaled.permute(0, 2, 3, 1).numpy()
+        return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
     def score() -> None:
         scorer.score(images())

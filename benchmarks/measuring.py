@@ -7,6 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
+from fsgan_bench.system.machine import default_device
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,6 +37,14 @@ class Row:
     values: tuple[float, float] | None = None
 
 
+def seconds() -> float:
+    """Those of the processor; on a GPU those of the clock, once it has done all it was given."""
+    if default_device() == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def compare(
     work: str,
     against: str,
@@ -41,7 +53,7 @@ def compare(
     theirs: Callable[[], float | None],
     rounds: int,
     scale: float = 1.0,
-    clock: Callable[[], float] = time.process_time,
+    clock: Callable[[], float] = seconds,
 ) -> Row:
     """Time ``ours`` and ``theirs`` in turns, after one turn that does not count.
 
@@ -50,19 +62,19 @@ def compare(
         ours, theirs: do the work; may return its value.
         rounds: turns that count, at least 1.
         scale: by what the seconds of ``theirs`` are multiplied, where it does a part of the work.
-        clock: seconds of the processor by default; of the wall for what other processes do.
+        clock: :func:`seconds` by default.
     """
     spent: list[tuple[float, float]] = []
     values: list[float | None] = []
     for turn in range(rounds + 1):
-        seconds = []
+        taken = []
         values = []
         for do in (ours, theirs):
             start = clock()
             values.append(do())
-            seconds.append(clock() - start)
+            taken.append(clock() - start)
         if turn:
-            spent.append((seconds[0], scale * seconds[1]))
+            spent.append((taken[0], scale * taken[1]))
     ratios = [b / a for a, b in spent]
     first, second = values
     return Row(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # For this process, for pytest's workers and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Whatever trains or scores does so on this device: cuda for a GPU.
+os.environ["FSGAN_BENCH_DEVICE"] = os.environ.get("FSGAN_BENCH_TEST_DEVICE", "cpu")
+
 # The same examples on every machine, however slow it is.
 settings.register_profile("fsgan-bench", derandomize=True, deadline=None)
 settings.load_profile("fsgan-bench")

@@ -78,14 +78,14 @@ class NotANumber(Sound):
 
 class ReportsNotANumber(Sound):
     def generator_loss(self, session: Any) -> Any:
-        session.report("ratio", torch.tensor(math.nan))
+        session.report("ratio", torch.tensor(math.nan, device=session.device))
         return super().generator_loss(session)
 
 
 class Grows(Sound):
     def step(self, session: Any) -> dict[str, float]:
         name = f"count_{session.iteration}"
-        session.discriminator.register_buffer(name, torch.zeros(1))
+        session.discriminator.register_buffer(name, torch.zeros(1, device=session.device))
         return super().step(session)
 
 
@@ -151,7 +151,7 @@ class PreparesTheSource(Sound):
 
 class AddsToTheSource(Sound):
     def setup(self, session: Any) -> None:
-        session.source_generator.register_buffer("mean", torch.zeros(8))
+        session.source_generator.register_buffer("mean", torch.zeros(8, device=session.device))
 
 
 class SamplesTheSource(Sound):

@@ -8,7 +8,7 @@ import click
 import cloup
 
 from fsgan_bench.cli.console import make_console
-from fsgan_bench.cli.options import DATA, PATH
+from fsgan_bench.cli.options import DATA, DEVICE, PATH
 
 
 @cloup.group()
@@ -84,7 +84,7 @@ def init(
     show_default=True,
     help="Side in pixels that the images are brought to first: the generator's.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@DEVICE
 def statistics(images: Path, file: Path, backbone: str, size: int, device: str) -> None:
     """Write the FID statistics of IMAGES (a folder, zip or LMDB) to OUT.npz.
 

@@ -11,7 +11,7 @@ import click
 import cloup
 
 from fsgan_bench.cli.console import make_console
-from fsgan_bench.cli.options import DATA, PATH
+from fsgan_bench.cli.options import DATA, DEVICE, PATH
 from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS
 
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
-    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    DEVICE,
 )
 def evaluate(
     more: tuple[Path, ...],

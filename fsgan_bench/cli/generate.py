@@ -8,7 +8,7 @@ from typing import Any
 import click
 import cloup
 
-from fsgan_bench.cli.options import DATA, PATH, PLUGIN, Number
+from fsgan_bench.cli.options import DATA, DEVICE, PATH, PLUGIN, Number
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.bounds import MAX_IMAGES
 
@@ -104,7 +104,7 @@ ALL = "all"
     click.option("--suite", help="Suite file of the cells.  [default: the built-in one they name]"),
     DATA,
     PLUGIN,
-    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    DEVICE,
 )
 def generate(samplers: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Draw images from adapted generators: cells, snapshots in them, or checkpoints.

@@ -35,6 +35,15 @@ class Number(click.FloatRange):
         return number
 
 
+DEVICE = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    envvar="FSGAN_BENCH_DEVICE",
+    show_envvar=True,
+    help="cpu or cuda[:N].",
+)
+
 DATA = click.option(
     "--data",
     type=PATH,

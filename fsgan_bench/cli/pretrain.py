@@ -7,7 +7,7 @@ from typing import Any
 import click
 import cloup
 
-from fsgan_bench.cli.options import PATH
+from fsgan_bench.cli.options import DEVICE, PATH
 from fsgan_bench.errors import UserError, check_folder, look_up
 from fsgan_bench.system.bounds import MAX_IMAGES
 
@@ -112,7 +112,7 @@ def _lengths(
     click.option(
         "--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]"
     ),
-    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    DEVICE,
 )
 def pretrain(**options: Any) -> None:
     """Train a source model on a folder of images or a built-in domain.

@@ -12,6 +12,7 @@ import cloup
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import (
     DATA,
+    DEVICE,
     ENGINE,
     PATH,
     PLUGIN,
@@ -78,7 +79,7 @@ def _seeds(
 )
 @cloup.option_group(
     "Computing",
-    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    DEVICE,
     click.option(
         "--jobs",
         type=click.IntRange(1, 1024),

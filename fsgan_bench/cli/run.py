@@ -13,6 +13,7 @@ import cloup
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import (
     DATA,
+    DEVICE,
     ENGINE,
     PATH,
     PLUGIN,
@@ -109,7 +110,7 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
 )
 @cloup.option_group(
     "Computing",
-    click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+    DEVICE,
     click.option(
         "--jobs",
         type=click.IntRange(1, 1024),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import cloup
 
-from fsgan_bench.cli.options import DATA, PATH, PLUGIN, show_broken
+from fsgan_bench.cli.options import DATA, DEVICE, PATH, PLUGIN, show_broken
 
 
 @cloup.command()
@@ -24,7 +24,7 @@ from fsgan_bench.cli.options import DATA, PATH, PLUGIN, show_broken
 @click.option("--suite", help="Suite file of the runs.  [default: the built-in one that they name]")
 @DATA
 @PLUGIN
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@DEVICE
 def score(runs: tuple[Path, ...], names: str, **options: Any) -> None:
     """Add metrics to the finished cells in RUN (results root, task or cell folders).
 

@@ -25,6 +25,7 @@ from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
+from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.numerics import Numerics
 
@@ -46,7 +47,7 @@ class RunRequest:
     plugins: tuple[Path, ...] = ()
     out: Path = Path("results")
     fresh: bool = False
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
     jobs: int | None = None
     allow_weak_classifier: bool = False
     keep: Keep = "scored"

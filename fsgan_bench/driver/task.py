@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fsgan_bench.results.layout import task_folder
 from fsgan_bench.stylegan2.checkpoint import Source, load_source
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
+from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.method import Method
 
 
@@ -43,7 +44,7 @@ class TaskRequest:
     shots: int
     root: Path
     data: Path | None = None
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
     allow_weak_classifier: bool = False
 
 

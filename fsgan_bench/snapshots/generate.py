@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from fsgan_bench.snapshots.samplers import (
     stored_iterations,
 )
 from fsgan_bench.system.files import write_json
+from fsgan_bench.system.machine import default_device
 
 COUNTS = {"images": 1000, "grid": 8, "iterations": 8, "interpolate": 1}
 """Images of each sampler, by what is drawn."""
@@ -58,7 +59,7 @@ class Drawing:
     suite: str | None = None
     data: Path | None = None
     plugins: tuple[Path, ...] = ()
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
 
     def load(self, path: Path, iteration: int | None = None) -> Sampler:
         return load_sampler(

@@ -23,6 +23,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_device() -> str:
+    """The device that is meant where none is named: $FSGAN_BENCH_DEVICE, or ``cpu``."""
+    return os.environ.get("FSGAN_BENCH_DEVICE") or "cpu"
+
+
 def prepare(threads: int) -> None:
     """Give this process ``threads`` threads and let it keep the memory it has freed.
 

@@ -16,6 +16,7 @@ from torch.amp.grad_scaler import GradScaler
 from fsgan_bench.data.images import to_tensor
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.averages import follow, frozen_copy, load_plain
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.optimisation import Losses, adam, minimise
@@ -62,7 +63,7 @@ class Session:
         recipe: Recipe,
         seed: int,
         iterations: int,
-        device: str = "cpu",
+        device: str | None = None,
         numerics: Numerics | None = None,
         average: Generator | None = None,
     ) -> None:
@@ -73,18 +74,18 @@ class Session:
         self.iteration = 0
         self._iterations = iterations
         self.length_matters = False
-        self.device = torch.device(device)
+        self.device = torch.device(device or default_device())
         self.images = images.view()
         self.images.flags.writeable = False
-        self.source_generator: Generator = frozen_copy(generator).to(device)
-        self.source_discriminator: Discriminator = frozen_copy(discriminator).to(device)
+        self.source_generator: Generator = frozen_copy(generator).to(self.device)
+        self.source_discriminator: Discriminator = frozen_copy(discriminator).to(self.device)
         self.source_average: Generator = (
             self.source_generator
             if average is None or average is generator
-            else frozen_copy(average).to(device)
+            else frozen_copy(average).to(self.device)
         )
-        self.generator = copy.deepcopy(generator).to(device).train()
-        self.discriminator = copy.deepcopy(discriminator).to(device).train()
+        self.generator = copy.deepcopy(generator).to(self.device).train()
+        self.discriminator = copy.deepcopy(discriminator).to(self.device).train()
         with self.streams.initialising("modules"):
             method.prepare_networks(self)
             generator_extras = method.generator_modules(self)
@@ -93,13 +94,13 @@ class Session:
         self.discriminator_side = nn.ModuleDict(
             {"discriminator": self.discriminator, **discriminator_extras}
         )
-        self.generator_side.to(device)
-        self.discriminator_side.to(device)
+        self.generator_side.to(self.device)
+        self.discriminator_side.to(self.device)
         self.averaged: nn.ModuleDict = frozen_copy(self.generator_side)
         self.averaged_discriminator: nn.ModuleDict | None = (
             frozen_copy(self.discriminator_side) if method.averages_discriminator else None
         )
-        self.path_length_mean = torch.zeros((), device=device)
+        self.path_length_mean = torch.zeros((), device=self.device)
         if self.numerics.compile:
             self.generator.compile()
             self.discriminator.compile()

@@ -173,7 +173,7 @@ def test_supervised_images_of_the_sampler_follow_the_latent(
     start: Start, networks_32: tuple[Generator, Discriminator], images_32: Images
 ) -> None:
     session = start("bsa", networks=networks_32, images=images_32, objective="supervised")
-    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
     images = session.method.sample(dict(session.averaged.items()), z)
     torch.testing.assert_close(images, session.averaged["generator"](z).image, rtol=0, atol=0)
 

@@ -93,8 +93,10 @@ def test_layers_of_every_level_are_drawn(start: Start, contrasts: dict[str, Argu
     for session.iteration in range(40):
         session.method.generator_loss(session)
     g, d = session.generator, session.discriminator
-    images = to_tensor(session.images[:1])
-    shapes = [f.shape[1:] for f in g(torch.zeros(1, 8), features=True).features]
+    images = to_tensor(session.images[:1]).to(session.device)
+    shapes = [
+        f.shape[1:] for f in g(torch.zeros(1, 8, device=session.device), features=True).features
+    ]
     drawn = [target.shape[1:] for target, *_ in contrasts["generator"]]
     assert set(drawn) == set(shapes)
     layers = [(block, conv) for block in (1, 2) for conv in ("conv1", "conv2")]
@@ -273,7 +275,7 @@ def test_both_sides_losses_by_plain_formulas(
             [*twin.generator_side.parameters(), *twin.discriminator_side.parameters()],
             strict=True,
         ):
-            ours.add_(0.3 * torch.randn(ours.shape, generator=noise))
+            ours.add_(0.3 * torch.randn(ours.shape, generator=noise).to(ours.device))
             theirs.copy_(ours)
     session.iteration = twin.iteration = iteration
     real = session.real_batch()

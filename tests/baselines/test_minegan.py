@@ -34,7 +34,7 @@ def test_with_an_identity_for_a_miner_it_is_plain_fine_tuning(
     mining, plain = start(IdentityMiner, mining_fraction=0), start("tgan")
     assert train(mining, 6) == train(plain, 6)
     identical(weights(mining), weights(plain))
-    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).to(plain.device)
     images = [s.method.sample(dict(s.averaged.items()), z) for s in (mining, plain)]
     identical(*images)
 
@@ -79,7 +79,7 @@ def test_both_styles_are_mined(start: Start) -> None:
 def test_the_sampler_is_the_averaged_miner_and_generator(start: Start, train: Train) -> None:
     session = start("minegan")
     train(session, 5)
-    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
     images = session.method.sample(dict(session.averaged.items()), z)
     identical(images, session.averaged["generator"](session.averaged["miner"](z)).image)
     assert not torch.equal(images, session.averaged["generator"](z).image)

@@ -107,7 +107,9 @@ def test_path_lengths_are_those_of_free_latents_in_every_turn(start: Start, name
 @both
 def test_images_are_judged_whole_or_by_patches(start: Start, name: str) -> None:
     session = start(name)
-    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(
+        session.device
+    )
     whole = session.method.judge(session, images)
     assert whole.shape == (4, 1)
     assert torch.equal(whole, session.discriminator(images).logits)
@@ -134,7 +136,9 @@ def convolved(features: Tensor, heads: nn.Module) -> Tensor:
 @both
 def test_patches_can_be_judged_after_the_skip_and_linearly(start: Start, name: str) -> None:
     session = start(name, patch_features="block", patch_head="linear")
-    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(
+        session.device
+    )
     session.iteration = 1
     features = session.discriminator.convs[:2](images)
     patches = session.method.judge(session, images)
@@ -153,7 +157,7 @@ def test_the_published_head_learns_a_bias(start: Start, train: Train, name: str)
 @both
 def test_several_heads_take_turns_at_random(start: Start, name: str) -> None:
     session = start(name, patch_downscales=(2, 4))
-    images = torch.zeros(1, 3, 16, 16)
+    images = torch.zeros(1, 3, 16, 16, device=session.device)
     session.iteration = 1
     sides = [session.method.judge(session, images).shape[-1] for _ in range(40)]
     assert 10 < sides.count(8) < 30

@@ -39,7 +39,7 @@ class Broken(Method):
 
     def generator_loss(self, session):
         if session.iteration == 3:
-            return {"adversarial": torch.tensor(float("nan"))}
+            return {"adversarial": torch.tensor(float("nan"), device=session.device)}
         return super().generator_loss(session)
 '''
 

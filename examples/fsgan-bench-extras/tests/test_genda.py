@@ -46,7 +46,7 @@ def test_the_two_modules_train_alone() -> None:
 
 def test_it_starts_as_the_source() -> None:
     session = start()
-    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(3, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
     images = session.method.sample(dict(session.averaged.items()), z)
     torch.testing.assert_close(images, session.source_generator(z).image)
     logits = session.method.judge(session, images)
@@ -59,7 +59,7 @@ def test_training_images_are_truncated_and_samples_are_not() -> None:
     with torch.no_grad():
         module.scale.mul_(1.5)
         module.shift.add_(0.2)
-    z = torch.randn(5120, 8, generator=Streams(0)["mean_w"])
+    z = torch.randn(5120, 8, generator=Streams(0)["mean_w"]).to(session.device)
     mean = session.source_generator.style(z).mean(dim=0)
     torch.testing.assert_close(module.mean, mean)
     latents = session.method.latents(session, 4)

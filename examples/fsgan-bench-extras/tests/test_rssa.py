@@ -258,7 +258,7 @@ def test_inversion_finds_what_the_source_can_draw() -> None:
     session = start(compression=())
     generator = session.source_generator
     with torch.no_grad():
-        z = torch.randn(SHOTS, 8, generator=torch.Generator().manual_seed(0))
+        z = torch.randn(SHOTS, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
         session.images = to_uint8(generator(z).image)
     errors = []
     for steps in (1, 30, 200):
@@ -294,7 +294,7 @@ def test_every_image_comes_through_the_compression() -> None:
     session = start(compression=(1.0, 1.0))
     module, generator = compression(session), session.generator
     assert module.basis.any()
-    z, mix = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))
+    z, mix = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
     with torch.no_grad():
         rendered = session.method.render(session, Latents(z, mix, 3)).w
         scored = session.method.sample(dict(session.averaged.items()), z)
@@ -403,7 +403,7 @@ def test_both_losses_grow_from_zero_and_move_the_target_alone() -> None:
         assert min(values[1:]) > 1e-6
     session = start()
     assert isinstance(session.method, RSSA)
-    source, target = session.method.features(session, torch.zeros(4, 8), 16)
+    source, target = session.method.features(session, torch.zeros(4, 8, device=session.device), 16)
     assert not any(layer.requires_grad for layer in source)
     assert all(layer.requires_grad for layer in target)
 
@@ -467,7 +467,8 @@ def test_disturbed_latents_share_most_of_themselves(monkeypatch: pytest.MonkeyPa
 def test_which_maps_are_compared(up_to: int, both: bool, sides: list[int]) -> None:
     session = start()
     assert isinstance(session.method, RSSA)
-    for maps in session.method.features(session, torch.zeros(2, 8), up_to, both=both):
+    z = torch.zeros(2, 8, device=session.device)
+    for maps in session.method.features(session, z, up_to, both=both):
         assert [layer.shape[-1] for layer in maps] == sides
 
 
@@ -509,6 +510,6 @@ def test_it_runs_on_the_shipped_source() -> None:
     assert logs[0]["generator/disturbance"] == pytest.approx(0, abs=1e-3)
     assert logs[0]["generator/self_correlation"] == pytest.approx(0, abs=1e-3)
     assert logs[2]["generator/self_correlation"] > 1e-4
-    z = torch.randn(2, source.generator.architecture.style_dim)
+    z = torch.randn(2, source.generator.architecture.style_dim, device=session.device)
     images = session.method.sample(dict(session.averaged.items()), z)
     assert images.shape == (2, 3, 64, 64)

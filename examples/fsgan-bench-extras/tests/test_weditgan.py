@@ -52,7 +52,8 @@ def test_offsets_of_a_layer_reach_that_layer_alone() -> None:
     """Layer by layer, with the synthesis network unrolled."""
     session = start()
     generator, module = session.generator, offsets(session)
-    w = generator.styles(torch.randn(2, 8, generator=torch.Generator().manual_seed(0)))
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
+    w = generator.styles(z)
     noise = generator.fixed_noise()
     with torch.no_grad():
         x = generator.conv1(generator.input(2), w[:, 0] + module.convolutions[0], noise[0])
@@ -64,7 +65,7 @@ def test_offsets_of_a_layer_reach_that_layer_alone() -> None:
                 skip = generator.to_rgbs[side - 1](x, w[:, i + 1] + module.rgb[side], skip)
         made = relocated(generator, module, w, None)
     torch.testing.assert_close(made.image, skip)
-    images = session.method.sample(dict(session.averaged.items()), torch.randn(2, 8))
+    images = session.method.sample(dict(session.averaged.items()), z)
     assert images.shape == made.image.shape
 
 
@@ -81,7 +82,7 @@ def test_path_lengths_are_those_along_w_before_the_offset() -> None:
 def test_perpendicularity_by_a_loop() -> None:
     session = start()
     module = offsets(session).requires_grad_(False)
-    w = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(1))
+    w = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(1)).to(session.device)
     total = 0.0
     for i in range(3):
         for layer in range(5):
@@ -148,7 +149,7 @@ def test_intensities_learn_in_the_second_stage_more_slowly() -> None:
     assert any(not torch.equal(module.state_dict()[n], v) for n, v in before.items() if "0.2" in n)
     usual, slow = session.generator_optimizer.param_groups
     assert slow["lr"] == pytest.approx(0.2 * usual["lr"])
-    w = session.generator.styles(torch.randn(2, 8))
+    w = session.generator.styles(torch.randn(2, 8, device=session.device))
     convolutions, rgb = module.intensity(w)
     moved, colours = module(w)
     torch.testing.assert_close(moved[:, 3], w[:, 3] + (1 + convolutions[:, 3]) * fixed[3])

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from fsgan_bench.driver.events import Event
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
+from fsgan_bench.system.machine import default_device
 
 Handle = str
 """What an engine calls a job."""
@@ -34,7 +35,7 @@ class RunSetting:
     """
 
     root: Path
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
     profile: str | None = None
     address: str | None = None
     jobs: int | None = None
