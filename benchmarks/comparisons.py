@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from fsgan_bench.metrics.scorer import Scorer
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.system import machine
 from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
@@ -44,6 +48,7 @@ class Size:
         wide: widths of the network of CDC's comparison.
         embedded: those of the embedded suite's.
         rounds: turns that count.
+        iterations: of a cell, where cells are trained at a time.
     """
 
     images: int = 1000
@@ -52,6 +57,7 @@ class Size:
     wide: Architecture = PUBLISHED
     embedded: Architecture = EMBEDDED
     rounds: int = 3
+    iterations: int = 10
 
 
 def pictures(count: int, seed: int, side: int = 64) -> Images:
@@ -184,6 +190,40 @@ def scoring(size: Size) -> Row:
     )
 
 
+_training: Session
+"""That of a worker process."""
+
+
+def _prepare(threads: int, architecture: Architecture) -> None:
+    global _training
+    machine.prepare(threads)
+    _training = session("tgan", architecture)
+
+
+def _train(iterations: int) -> None:
+    for _ in range(iterations):
+        plain_step(_training)
+
+
+def jobs(size: Size) -> Row:
+    """Whether two cores train two cells faster at a time than one after the other."""
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        spawn.Pool(2, _prepare, (1, size.embedded)) as two,
+        spawn.Pool(1, _prepare, (2, size.embedded)) as one,
+    ):
+
+        def by(pool: Pool) -> None:
+            pool.map(_train, [size.iterations] * 2, chunksize=1)
+
+        return compare(
+            "two cells at a time, a thread each",
+            "one after the other, two threads each",
+            *(1.0, lambda: by(two), lambda: by(one), size.rounds),
+            clock=time.perf_counter,
+        )
+
+
 def start(*arguments: str) -> Callable[[Size], Row]:
     def run(*rest: str) -> Callable[[], None]:
         def do() -> None:
@@ -214,6 +254,7 @@ COMPARISONS: dict[str, Callable[[Size], Row]] = {
     "intra-lpips": intra,
     "frechet": frechet,
     "scoring": scoring,
+    "jobs": jobs,
     "help": start("--help"),
     "list": start("list", "methods"),
 }
