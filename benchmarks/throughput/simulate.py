@@ -2,7 +2,8 @@
 
 ``python benchmarks/throughput/simulate.py`` prints the tables of ``benchmarks/README.md`` and draws
 ``benchmarks/throughput/throughput.png``. How long cells take relative to each other is recorded
-(``results/reference``); what a cluster is like is assumed, in :class:`World`.
+(``recorded.json``: seconds of the cells of ``results/reference`` by method); what a cluster is like
+is assumed, in :class:`World`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import click
 
 HERE = Path(__file__).parent
-RECORDED = HERE.parent.parent / "results" / "reference"
+RECORDED = HERE / "recorded.json"
 
 HOUR = 3600.0
 
@@ -103,10 +104,7 @@ def study(targets: int = 10, methods: int = 9, seeds: int = 5, hours: float = 2.
 
     Methods that are not among the recorded ones last as long as cells of any of these.
     """
-    recorded: dict[str, list[float]] = {}
-    for file in sorted(RECORDED.glob("avatars/*/*/*/timing.json")):
-        timing = json.loads(file.read_text(encoding="utf-8"))
-        recorded.setdefault(file.parts[-3], []).append(sum(timing.values()))
+    recorded: dict[str, list[float]] = json.loads(RECORDED.read_text(encoding="utf-8"))
     every = [seconds for values in recorded.values() for seconds in values]
     kinds = [*recorded.values(), *[every] * methods][:methods]
     draw = random.Random(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,8 @@ def status(runs: tuple[Path, ...], everything: bool) -> None:
     for root in roots:
         for submission in read_submissions(root):
             console.print(_submitted(submission), highlight=False, soft_wrap=True)
+            for line in _unprepared(submission):
+                console.print(line, style="red", highlight=False, soft_wrap=True)
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(f"{len(found)} cell(s) begun: {words}." if found else "No cell has begun yet.")
@@ -94,9 +97,22 @@ def _submitted(submission: Submission) -> Text:
     waiting = sum(not CellFiles(folder).cell.exists() for folder in folders if _is_cell(folder))
     many = len(submission.jobs)
     return Text(
-        f"{submission.engine} has {many} job{'s' * (many > 1)} of {submission.name} since "
+        f"{submission.engine} was given {many} job{'s' * (many > 1)}, {submission.name}, at "
         f"{submission.since} ({', '.join(submission.jobs)}); {waiting} of their cells not begun."
     )
+
+
+def _unprepared(submission: Submission) -> Iterator[Text]:
+    """Why tasks could not be prepared: their cells never begin."""
+    from rich.text import Text
+
+    from fsgan_bench.results.layout import CellFiles
+
+    for folder in [submission.root / name for names in submission.jobs.values() for name in names]:
+        failed = CellFiles(folder).failed
+        if not _is_cell(folder) and failed.exists():
+            reason = failed.read_text(encoding="utf-8").partition("\n")[0]
+            yield Text(f"{folder.name} could not be prepared: {reason}")
 
 
 def _is_cell(folder: Path) -> bool:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from pandas import DataFrame
+
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
@@ -52,16 +54,18 @@ class Standing:
 
 def standings(every: Sequence[TaskResults]) -> list[Standing]:
     """Where all cells stand, by state and then in the order of tables."""
-    found = [
-        _standing(results, cell) for results in every for cell in results.cells.to_dict("records")
-    ]
+    found = []
+    for results in every:
+        scores = dict(tuple(results.scores.groupby("hash")))
+        none = results.scores.iloc[:0]
+        for cell in results.cells.to_dict("records"):
+            found.append(_standing(results, cell, scores.get(cell["hash"], none)))
     return sorted(found, key=lambda each: STATES.index(each.state))
 
 
-def _standing(results: TaskResults, row: Mapping[Hashable, Any]) -> Standing:
+def _standing(results: TaskResults, row: Mapping[Hashable, Any], scores: DataFrame) -> Standing:
     files = CellFiles(Path(row["folder"]))
     owner = "" if row["status"] == DONE else owner_of(files.folder) or ""
-    scores = results.scores[results.scores["hash"] == row["hash"]]
     trail = scores[scores["metric"] == QUALITY].sort_values("iteration")
     iteration, seconds = _logged(files.log)
     iteration = max(iteration, 0 if scores.empty else int(scores["iteration"].max()))

@@ -79,8 +79,10 @@ def test_status_names_jobs_that_an_engine_has(tmp_path: Path) -> None:
     jobs = {"101": (folder.parent,), "102": (folder / "seed0-00000000", folder / "seed1-11111111")}
     Submission.begin(tmp_path, "slurm").add(jobs)
     text = status(tmp_path)
-    assert "slurm has 2 jobs" in text and "(101, 102); 1 of their cells not begun." in text
-    assert "1 cell(s) begun: 1 stopped." in text
+    assert "slurm was given 2 jobs" in text and "(101, 102); 1 of their cells not begun." in text
+    assert "1 cell(s) begun: 1 stopped." in text and "could not be prepared" not in text
+    (folder.parent / "FAILED").write_text("no GPU\n\nTraceback")
+    assert "ink-10shot could not be prepared: no GPU\n" in status(tmp_path)
     shutil.rmtree(tmp_path / "avatars")
     text = status(tmp_path)
     assert "2 of their cells not begun." in text and "No cell has begun yet." in text

@@ -66,15 +66,19 @@ WAIT = 1200
 """Seconds, for machines that do other work."""
 
 
-@pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
+def write_suite(folder: Path) -> Path:
+    """The file of a suite whose networks are tiny and untrained."""
     with Streams(1).initialising("networks"):
         shape = Architecture(32, 8, 2, {4: 8, 8: 8, 16: 8, 32: 4})
         networks = Generator(shape), Discriminator(shape)
     save_source(folder / "source.safetensors", *networks, {"title": "random weights"})
     (folder / "suite.toml").write_text(SUITE)
     return folder / "suite.toml"
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_suite(tmp_path_factory.mktemp("suite"))
 
 
 @pytest.fixture(scope="session")

@@ -284,3 +284,14 @@ def test_the_simulator_keeps_its_books(simulator: ModuleType) -> None:
     assert short.makespan == pytest.approx(110 + 1020 + world.requeue)
     study = simulator.study()
     assert len(study) == 450 and sum(c.seconds for c in study) == pytest.approx(900 * 3600)
+
+
+def test_the_page_of_benchmarks_shows_what_the_simulator_says(simulator: ModuleType) -> None:
+    page = Path(__file__).parents[2] / "benchmarks" / "README.md"
+    cells, gpus = simulator.study(), (64, 512)
+    for name in ("as assumed", "one job prepares all tasks"):
+        outcomes = [
+            simulator.simulate(cells, n, simulator.WORLDS[name], s) for n in gpus for s in range(5)
+        ]
+        hours = [sum(o.makespan for o in part) / 5 / 3600 for part in (outcomes[:5], outcomes[5:])]
+        assert f" | {hours[0]:.1f} h | {hours[1]:.1f} h |" in page.read_text(encoding="utf-8")
