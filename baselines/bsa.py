@@ -29,7 +29,7 @@ class BSAConfig:
     Attributes:
         objective: ``adversarial``, as the few-shot literature applies the method, or the original's
             ``supervised``: no discriminator, a learnable latent for each few-shot image.
-        perceptual_backbone: feature network of the perceptual distance.
+        perceptual_backbone: feature network of the perceptual distance (ours; VGG is published).
         perceptual_weight: its weight beside the mean absolute pixel error. Ours, as is the form of
             the distance, LPIPS on the backbone: the published one is 0.001 on the mean absolute
             differences of ten of VGG's maps.
@@ -41,7 +41,7 @@ class BSAConfig:
             published.
         learning_rate: Adam's, with its usual betas of 0.9 and 0.999, as published.
         decay_every: iterations after which the rate is multiplied by ``decay``, as published.
-        decay: see there.
+        decay: what the rate is multiplied by, as published.
     """
 
     objective: Literal["adversarial", "supervised"] = "adversarial"

@@ -21,7 +21,7 @@ class CDCConfig(RelaxedRealismConfig):
 
     Attributes:
         distance_weight: weight of the KL term, 1000 in the paper; 0 leaves relaxed realism alone.
-        distance_batch: latents that are compared with each other.
+        distance_batch: latents that are compared with each other, 4 in the published code.
     """
 
     distance_weight: float = 1000.0

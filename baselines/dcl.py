@@ -27,9 +27,10 @@ class DCLConfig(RelaxedRealismConfig):
     """CDC's adversarial part and the two contrastive losses.
 
     Attributes:
-        lambda1: weight of generator contrastive learning (Eq. 8); 0 ablates it.
-        lambda2: weight of discriminator contrastive learning (Eq. 8); 0 ablates it.
-        tau: temperature (Eq. 6).
+        lambda1: weight of generator contrastive learning (Eq. 8), 2 in the paper; 0 ablates it.
+        lambda2: weight of discriminator contrastive learning (Eq. 8), 0.5 in the paper; 0 ablates
+            it.
+        tau: temperature (Eq. 6), 0.07 in the paper.
         discriminator_cl_updates: whose weights the discriminator's contrastive loss moves. Eq. 8
             leaves it open; our default is the generator's alone. Eq. 8 reads ``max_D``; where
             the discriminator takes part, it minimises Eq. 7 here, as the generator does.

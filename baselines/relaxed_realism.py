@@ -29,8 +29,9 @@ class RelaxedRealismConfig:
 
     Attributes:
         anchor_every: period in iterations of the anchor regions, judged as whole images; patches
-            are judged in all others.
-        anchor_noise: standard deviation of the noise around an anchor latent.
+            are judged in all others. 4 is the published code's.
+        anchor_noise: standard deviation of the noise around an anchor latent, 0.1 in the published
+            code.
         patch_downscales: where the patch heads look: the feature map whose side is the image's
             divided by this. Published code uses 32x32 at 256x256 alone. Several heads take turns at
             random.

@@ -1,4 +1,4 @@
-"""What the site quotes from ``results/reference/``: tables, figures and a curve a method.
+"""What the site takes from the code and from ``results/reference/``: tables, figures, curves.
 
 ``python docs/generate.py`` writes the tables of ``results/reference/README.md`` again.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from method_pages import record, score, settings, standing
+from metric_pages import disagreement, facts
 
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.reader import load_results
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "avatars"
-PANELS = ("realisticness", "intra_lpips")
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -26,16 +26,21 @@ TABLES = {
 }
 """The columns of each table in the page of the reference results, by the name in its marks."""
 
-NOTHING = "The reference results hold no finished run of it.\n"
-
 
 def main(out: Path) -> None:
-    """Write ``results.md`` and ``methods/NAME.md`` with their pictures below ``out``."""
-    (out / "methods").mkdir(parents=True, exist_ok=True)
-    (out / "results.md").write_text(_results(out), encoding="utf-8")
+    """Write what the pages include, with the pictures, below ``out``."""
+    for folder in ("methods", "metrics"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     scores = compared(load_results(REFERENCE))
-    for name in method_entries():
-        (out / "methods" / f"{name}.md").write_text(_method(scores, name, out), encoding="utf-8")
+    texts = {"results": _results(out), "metrics/facts": facts()}
+    texts["metrics/disagreement"] = disagreement(scores, REFERENCE, out / "metrics")
+    for name, entry in method_entries().items():
+        method = entry.load()
+        texts[f"methods/{name}-settings"] = settings(method.Config)
+        texts[f"methods/{name}-record"] = record(method.title)
+        texts[f"methods/{name}"] = standing(scores, name, out / "methods")
+    for path, text in texts.items():
+        (out / f"{path}.md").write_text(text, encoding="utf-8")
 
 
 def compared(scores: pd.DataFrame) -> pd.DataFrame:
@@ -84,15 +89,10 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
     for name in (*titles, *LINES):
         keys = [(name, *place) for place in shown]
         if any(key in found.index for key in keys):
-            cells = [_cell(found.loc[key]) if key in found.index else "" for key in keys]
+            cells = [score(found.loc[key]) if key in found.index else "" for key in keys]
             rows.append([titles.get(name, f"*{name}*"), *cells])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|---|" + "---:|" * len(shown), *lines[1:], ""])
-
-
-def _cell(score: pd.Series) -> str:
-    spread = "" if pd.isna(score["std"]) else f" ± {score['std']:.2f}"
-    return f"{score['mean']:.2f}{spread}"
 
 
 def _results(out: Path) -> str:
@@ -111,39 +111,6 @@ def _results(out: Path) -> str:
             text = text.replace(f"]({relative})", f"]({source}/{relative})")
     text = text.replace("](../../docs/", "](")
     return text.partition("\n")[2]
-
-
-def _method(scores: pd.DataFrame, name: str, out: Path) -> str:
-    """A method's last scores by target, and its curves among those of the others."""
-    ours = scores[(scores["method"] == name) & scores["metric"].isin(PANELS)]
-    if ours.empty:
-        return NOTHING
-    last = ours[ours["iteration"] == ours.groupby("target")["iteration"].transform("max")]
-    means = last.groupby(["target", "metric"])["value"].agg(["mean", "std", "count"])
-    lines = ["| target | p_t | intra-LPIPS | seeds |", "|---|---:|---:|---:|"]
-    for target in last["target"].unique():
-        cells = [means.loc[(target, metric)] for metric in PANELS]
-        shown = " | ".join(f"{cell['mean']:.2f} ± {cell['std']:.2f}" for cell in cells)
-        lines.append(f"| {target} | {shown} | {cells[0]['count']:.0f} |")
-    _curves(scores, name, out / "methods" / f"{name}.png")
-    picture = f"![{name} among the other methods](../_generated/methods/{name}.png)"
-    return "\n".join([picture, "", *lines, ""])
-
-
-def _curves(scores: pd.DataFrame, name: str, path: Path) -> None:
-    """Quality and diversity on the first target: this method in colour, the others in grey."""
-    target = scores.loc[scores["method"] == name, "target"].iloc[0]
-    methods = scores[(scores["target"] == target) & (scores["kind"] == "method")]
-    figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
-    for axis, metric in zip(axes, PANELS, strict=True):
-        shown = methods[methods["metric"] == metric]
-        curves = shown.groupby(["method", "iteration"])["value"].mean().unstack(0)
-        for other in curves.columns:
-            colour, order = ("tab:blue", 3) if other == name else ("0.8", 2)
-            axis.plot(curves.index, curves[other], color=colour, zorder=order)
-        axis.set(title=metric, xlabel=f"iterations ({target})")
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def run(command: str, folder: Path, fsgan_bench: Any, monkeypatch: pytest.Monkey
 
 def follow(page: str, folder: Path, fsgan_bench: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write the files of a page and run its commands; the kinds of its snippets."""
-    kinds = []
+    kinds: list[str] = []
     text = (DOCS / page).read_text(encoding="utf-8")
     fences = re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)
     for kind, snippet in SNIPPET.findall(text):
@@ -98,3 +98,39 @@ def test_a_classifier_from_a_function_to_reference_lines(
     scores = {line["reference"]: line for line in lines if line["metric"] == "realisticness"}
     assert scores["source"]["value"] < 0.3 < 0.7 < scores["real"]["value"]
     assert scores["real"]["backbone"] == "colours"
+
+
+@pytest.mark.slow
+def test_an_executor_and_a_tracker_from_classes_to_rows(
+    tmp_path: Path, fsgan_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = follow("adding-an-executor.md", tmp_path, fsgan_bench, monkeypatch)
+    assert kinds == ["python", "toml", "sh", "toml", "toml", "sh"]
+    task = tmp_path / "results" / "rehearsal" / "sketches-10shot"
+    cells = [cell for method in ("tgan", "freezed") for cell in (task / method).iterdir()]
+    assert len(cells) == 2 and all((cell / "DONE").exists() for cell in cells)
+    assert not list(task.rglob("job.pickle"))
+
+    kinds = follow("adding-a-tracker.md", tmp_path, fsgan_bench, monkeypatch)
+    assert kinds == ["python", "toml", "sh", "sh"]
+    tables = sorted((tmp_path / "tracking").rglob("*.csv"))
+    assert len(tables) == len(cells)
+    for table in tables:
+        rows = [line.split(",") for line in table.read_text(encoding="utf-8").splitlines()]
+        assert rows[0] == ["iteration", "name", "value"]
+        assert {"generator/adversarial", "image"} <= {name for _, name, _ in rows[1:]}
+
+
+@pytest.mark.minutes
+def test_the_start(tmp_path: Path, fsgan_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "start.md").read_text(encoding="utf-8")
+    _, first, _ = [snippet for kind, snippet in SNIPPET.findall(text) if kind == "sh"]
+    run(first, tmp_path, fsgan_bench, monkeypatch)
+    task = tmp_path / "results" / "avatars" / "sunglasses-10shot"
+    told = [
+        name
+        for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`(.+?)`", row)
+    ]
+    assert len(told) == 6
+    assert [name for name in told if not (task / name).exists()] == []
