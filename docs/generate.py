@@ -37,7 +37,7 @@ def main(out: Path) -> None:
     for name, entry in method_entries().items():
         method = entry.load()
         texts[f"methods/{name}-settings"] = settings(method.Config)
-        texts[f"methods/{name}-record"] = record(method.title)
+        texts[f"methods/{name}-record"] = record(method)
         texts[f"methods/{name}"] = standing(scores, name, out / "methods")
     for path, text in texts.items():
         (out / f"{path}.md").write_text(text, encoding="utf-8")

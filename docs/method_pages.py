@@ -15,6 +15,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fsgan_bench.training.method import Method
+
 RECORD = Path(__file__).with_name("faithfulness.md")
 PANELS = ("realisticness", "intra_lpips")
 NOTHING = "The reference results hold no finished run of it.\n"
@@ -38,19 +40,26 @@ def documented(config: Any) -> dict[str, str]:
     for base in reversed(config.__mro__):
         _, _, text = cleandoc(base.__doc__ or "").partition("Attributes:\n")
         for name, words in re.findall(r"^    (\w+): (.*(?:\n      .*)*)", text, re.MULTILINE):
-            told[name] = " ".join(words.split()).replace("``", "`").replace("|", r"\|")
+            told[name] = markdown(" ".join(words.split())).replace("|", r"\|")
     return told
 
 
-def record(title: str) -> str:
-    """The rows of ``faithfulness.md`` that are about a method; empty without any."""
+def record(method: type[Method]) -> str:
+    """What a method's docstring says, and the rows of ``faithfulness.md`` that are about it."""
     _, _, text = RECORD.read_text(encoding="utf-8").partition("\n## Methods\n")
     head, _, *rows = [line for line in text.partition("\n## ")[0].splitlines() if line]
-    ours = [row for row in rows if title in row.split(" | ")[0].strip("| ").split(", ")]
+    ours = [row for row in rows if method.title in row.split(" | ")[0].strip("| ").split(", ")]
+    told = markdown(cleandoc(method.__doc__ or ""))
     if not ours:
-        return ""
+        return f"{told}\n"
     kept = [line.partition(" | ")[2] for line in (head, *ours)]
-    return "\n".join(["| " + kept[0], "|---" * 5 + "|", *("| " + row for row in kept[1:]), ""])
+    table = ["| " + kept[0], "|---" * 5 + "|", *("| " + row for row in kept[1:])]
+    return "\n".join([told, "", *table, ""])
+
+
+def markdown(text: str) -> str:
+    """A docstring's marks of code as those of Markdown."""
+    return text.replace("``", "`")
 
 
 def standing(scores: pd.DataFrame, name: str, out: Path) -> str:

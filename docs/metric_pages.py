@@ -23,17 +23,16 @@ NOTHING = "The reference results hold no target with several methods.\n"
 
 
 def facts() -> str:
-    """A row a metric: direction, range, unit, network, what it needs, version."""
-    heads = ("metric", "better", "values", "unit", "looks through", "from", "scored", "version")
+    """A row a metric: direction, range with the unit, network, images that it takes, version."""
+    heads = ("metric", "better", "values", "looks through", "of", "scored", "version")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for metric in OURS.values():
         cells = (
             f"`{metric.name}`",
             _better(metric),
             _values(metric),
-            metric.unit or "pure number",
             ROLES[metric.role],
-            "the probe batch" if metric.paired else f"{metric.least} image(s)",
+            "pairs" if metric.paired else f"{metric.least} or more",
             "every snapshot" if metric.name in EVERY_SNAPSHOT else "on request",
             metric.version,
         )
@@ -53,7 +52,8 @@ def _values(metric: Metric) -> str:
     low, high = metric.limits
     if low is None:
         return "see below"
-    return f"from {low:g}" if high is None else f"{low:g} to {high:g}"
+    span = f"from {low:g}" if high is None else f"{low:g} to {high:g}"
+    return f"{span} {metric.unit}".strip()
 
 
 def disagreement(scores: pd.DataFrame, root: Path, out: Path) -> str:

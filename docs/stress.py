@@ -60,7 +60,8 @@ def draw(rows: list[tuple[str, Images, dict[str, float | None]]]) -> None:
     figure.subplots_adjust(left=0.005, right=0.995, top=0.86, bottom=0.02, wspace=0.02, hspace=0.3)
     places = (np.arange(len(columns)) + 0.5) / len(columns)
     for place, title in zip(places, columns, strict=True):
-        axes[0, 1].text(place, 1.15, title, ha="center", va="bottom", rotation=20, fontsize=9)
+        heading = title.replace(" ", "\n")
+        axes[0, 1].text(place, 1.15, heading, ha="center", va="bottom", fontsize=9)
     for (name, images, scores), (left, right) in zip(rows, axes, strict=True):
         left.imshow(np.concatenate(list(images[:TILES]), axis=1), interpolation="nearest")
         left.set_title(name, fontsize=9, loc="left", pad=2)
