@@ -62,7 +62,7 @@ class Slow(Method):
         return super().generator_loss(session)
 '''
 
-WAIT = 1200
+WAIT = 3600
 """Seconds, for machines that do other work."""
 
 
