@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pandas import DataFrame
-
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
@@ -56,19 +54,24 @@ def standings(every: Sequence[TaskResults]) -> list[Standing]:
     """Where all cells stand, by state and then in the order of tables."""
     found = []
     for results in every:
-        scores = dict(tuple(results.scores.groupby("hash")))
-        none = results.scores.iloc[:0]
+        trails: dict[str, list[tuple[int, float]]] = {}
+        columns = (results.scores[name] for name in ("hash", "iteration", "metric", "value"))
+        for digest, iteration, metric, value in zip(*columns, strict=True):
+            known = value if metric == QUALITY else math.nan
+            trails.setdefault(digest, []).append((int(iteration), float(known)))
         for cell in results.cells.to_dict("records"):
-            found.append(_standing(results, cell, scores.get(cell["hash"], none)))
+            found.append(_standing(results, cell, sorted(trails.get(cell["hash"], []))))
     return sorted(found, key=lambda each: STATES.index(each.state))
 
 
-def _standing(results: TaskResults, row: Mapping[Hashable, Any], scores: DataFrame) -> Standing:
+def _standing(
+    results: TaskResults, row: Mapping[Hashable, Any], trail: Sequence[tuple[int, float]]
+) -> Standing:
+    """``trail`` is the cell's scored iterations in order, with p_t or, of other metrics, NaN."""
     files = CellFiles(Path(row["folder"]))
     owner = "" if row["status"] == DONE else owner_of(files.folder) or ""
-    trail = scores[scores["metric"] == QUALITY].sort_values("iteration")
     iteration, seconds = _logged(files.log)
-    iteration = max(iteration, 0 if scores.empty else int(scores["iteration"].max()))
+    iteration = max([iteration, *(at for at, _ in trail)])
     iterations = int(row["iterations"])
     task = results.task
     return Standing(
@@ -80,7 +83,7 @@ def _standing(results: TaskResults, row: Mapping[Hashable, Any], scores: DataFra
         iteration=iterations if row["status"] == DONE else iteration,
         iterations=iterations,
         seconds_left=(iterations - iteration) * seconds,
-        realisticness=tuple(float(value) for value in trail["value"]),
+        realisticness=tuple(value for _, value in trail if not math.isnan(value)),
         moved=_moved(files),
         reason=str(row["reason"]),
     )

@@ -21,6 +21,7 @@ from fsgan_bench.driver.executors.interface import Executor, Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.executors.profile import find_profile, read_profile, to_bytes, to_minutes
 from fsgan_bench.driver.executors.slurm import SlurmProfile
+from fsgan_bench.driver.executors.slurm_node import PREPARING_RESTARTS, WARNING, OnNode
 from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
 from fsgan_bench.driver.placing import Terms, run_jobs
@@ -295,3 +296,36 @@ def test_the_page_of_benchmarks_shows_what_the_simulator_says(simulator: ModuleT
         ]
         hours = [sum(o.makespan for o in part) / 5 / 3600 for part in (outcomes[:5], outcomes[5:])]
         assert f" | {hours[0]:.1f} h | {hours[1]:.1f} h |" in page.read_text(encoding="utf-8")
+
+
+def test_a_ray_that_does_not_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    ray = ModuleType("ray")
+    ray.__spec__ = importlib.util.spec_from_loader("ray", None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(ray, "init", init, raising=False)
+    with pytest.raises(UserError, match=r"Ray on this machine does not answer: .* timed out"):
+        open_executor("ray", root=tmp_path).submit([Pack((job("a", tmp_path),))])
+
+
+@pytest.mark.parametrize("restarts", [PREPARING_RESTARTS - 1, PREPARING_RESTARTS])
+def test_a_task_that_no_job_has_time_for_is_not_requeued_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: int
+) -> None:
+    say(tmp_path, monkeypatch, scontrol="")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    warn = lambda self: os.kill(os.getpid(), WARNING)  # noqa: E731
+    monkeypatch.setattr(Preparation, "carry_out", warn)
+    folder = tmp_path / "ink-10shot"
+    folder.mkdir()
+    with pytest.raises(SystemExit) as ended:
+        OnNode(Preparation(TaskRequest("suite", "ink", 10, tmp_path), folder, 1))()
+    assert ended.value.code == (restarts == PREPARING_RESTARTS)
+    failed = folder / "FAILED"
+    assert failed.exists() == (restarts == PREPARING_RESTARTS)
+    assert not failed.exists() or "give the profile more time" in failed.read_text()

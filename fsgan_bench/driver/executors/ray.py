@@ -99,7 +99,7 @@ class RayExecutor(RemoteExecutor):
                 ray.init(address=address, **quiet)
             else:
                 ray.init(address="local", include_dashboard=False, **quiet)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except Exception as error:  # Ray raises that very class when its start takes too long
             where = f"at {address}" if address else "on this machine"
             raise UserError(f"Ray {where} does not answer: {what_happened(error)}.") from error
         self._ray = ray
