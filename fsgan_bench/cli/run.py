@@ -258,8 +258,9 @@ def show_failures(plan: Plan, failures: dict[str, str]) -> None:
     for label, reason in failures.items():
         click.echo(one_line(f"{label} failed: {reason}", longest=1000), err=True)
     if failures:
+        preparing = {f"preparing {each.request.target}" for each in plan.preparations}
         click.echo(
-            f"{len(failures)} of {len(plan.cells)} cell(s) failed. All scores and the last states "
-            "are kept; the same command continues them.",
+            f"{len(failures.keys() - preparing)} of {len(plan.cells)} cell(s) failed. All scores "
+            "and the last states are kept; the same command continues them.",
             err=True,
         )
