@@ -92,6 +92,24 @@ def test_ends_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, an
     assert phase.ended and phase.reason.startswith(reason) and phase.again is again
 
 
+def test_memory_that_is_sampled_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(tmp_path, monkeypatch, squeue="1_0|FAILED|NonZeroExitCode|n1|run")
+    states = States(10)
+    states.watch("1_0", "run")
+    log = tmp_path / "1_0_0_log.out"
+    log.write_text("Loading pickle\nsrun: error: n1: task 0: Killed\n")
+    phase = states.phase("1_0", tmp_path)
+    assert phase.reason.endswith("ends: srun: error: n1: task 0: Killed") and phase.again
+    log.write_text(
+        "slurmstepd-n1: error: StepId=24.0 exceeded memory limit (1684807680 > 1572864000), being "
+        "killed\nsrun: error: n1: task 0: Killed\n"
+    )
+    phase = states.phase("1_0", tmp_path)
+    assert phase.reason.startswith("out of memory") and not phase.again
+
+
 def test_jobs_that_wait_and_a_controller_that_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

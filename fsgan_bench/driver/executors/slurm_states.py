@@ -83,6 +83,8 @@ class States:
             return Phase(reason=f"held by SLURM ({why}); scontrol release {job}" if held else "")
         if state in RUNNING:
             return Phase()
+        if state == "FAILED" and _overran_memory(folder, job):
+            state = "OUT_OF_MEMORY"
         reason, again = ENDS.get(state, (f"its job ended as {state}", True))
         if state == "CANCELLED" and why == NEVER:
             reason = "its task could not be prepared"
@@ -132,12 +134,31 @@ def _run(command: list[str]) -> tuple[str, str]:
     return done.stdout, ""
 
 
+def _overran_memory(folder: Path, job: str) -> bool:
+    """Whether a job's log ends with SLURM's word on memory, whose state alone tells no such end.
+
+    So it is where memory is watched by sampling it instead of by the kernel's control groups.
+    """
+    words = ("exceeded memory limit", "exceeded job memory limit", "oom-kill", "oom_kill")
+    return any(word in line.lower() for line in _log(folder, job)[-20:] for word in words)
+
+
 def _last_words(folder: Path, job: str) -> str:
     """The last line of a job's log, and where that is."""
-    log = folder / f"{job}_0_log.out"
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
+    lines = _log(folder, job)
+    if not lines:
         return f"; it left no log in {folder}"
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    return f"; its log {log} ends: {one_line(last)}"
+    return f"; its log {_log_file(folder, job)} ends: {one_line(lines[-1])}"
+
+
+def _log_file(folder: Path, job: str) -> Path:
+    return folder / f"{job}_0_log.out"
+
+
+def _log(folder: Path, job: str) -> list[str]:
+    """The lines of a job's log that are not empty; [] without one."""
+    try:
+        text = _log_file(folder, job).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.split("\n") if line.strip()]
