@@ -7,6 +7,7 @@ process, of one to be waited for its exit code, or null while it runs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ import fsgan_bench.report.page  # noqa: F401
 from fsgan_bench.cli.main import main
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.figures import canvas
+from fsgan_bench.system import machine
 
 SECONDS = 900
 """After which a process is killed."""
@@ -57,6 +59,8 @@ def serve() -> None:
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
     # A worker makes its task itself, on its own threads, as one that is started anew does.
     os.register_at_fork(after_in_child=load_task.cache_clear)
+    # A forked process hangs where it needs threads that were its parent's.
+    machine.threads = lambda count: contextlib.nullcontext()  # type: ignore[assignment,return-value]
     # Figures are tested at their own resolution and with their own fonts elsewhere.
     canvas.DPI = 50
     canvas._STYLE["pdf.fonttype"] = 3

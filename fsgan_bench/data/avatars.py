@@ -14,8 +14,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import joblib
 import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor
 
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
@@ -214,7 +214,8 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
     missing = sum(not block.path.exists() for block in blocks)
     processes = min(missing, machine.cores())
     if processes > 1:
-        pieces = joblib.Parallel(processes)(joblib.delayed(block.images)() for block in blocks)
+        with ProcessPoolExecutor(processes) as pool:
+            pieces = list(pool.map(_Block.images, blocks))
     else:
         pieces = [block.images() for block in blocks]
     images: Images = np.concatenate(pieces)

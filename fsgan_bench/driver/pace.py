@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import what_happened
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.system import machine
 from fsgan_bench.system.files import write_json
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
@@ -106,7 +105,7 @@ def expected(
         return None, False
     try:
         pace = _time(cell, task, method, threads)
-    except Exception as error:  # whatever the training may end in
+    except (Exception, SystemExit) as error:  # whatever the training may end in
         raise NoEstimate(what_happened(error)) from error
     _store(known_paces() | {pace_key(cell, timed, device, threads): vars(pace)})
     return pace, False
@@ -124,9 +123,7 @@ def _time(cell: Cell, task: Task, method: type[Method], threads: int) -> Pace:
     On a CPU this thread's time of the processor counts, which is the clock's on a quiet machine:
     other work there makes no estimate longer.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with machine.threads(threads):
         key = pace_key(cell, _BESIDES, task.request.device, threads)
         known = known_paces().get(key)
         besides = Pace(**known) if known else _time_besides(cell, task)
@@ -135,8 +132,6 @@ def _time(cell: Cell, task: Task, method: type[Method], threads: int) -> Pace:
             cell, task, method(build_config(method, {**cell.config, **method.shortened}))
         )
         return Pace(step(1) + besides.iteration, besides.snapshot)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _time_besides(cell: Cell, task: Task) -> Pace:

@@ -8,6 +8,8 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,19 @@ def cores() -> int:
 def default_device() -> str:
     """The device that is meant where none is named: $FSGAN_BENCH_DEVICE, or ``cpu``."""
     return os.environ.get("FSGAN_BENCH_DEVICE") or "cpu"
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` threads inside."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def prepare(threads: int) -> None:
