@@ -1,11 +1,13 @@
 """What the site takes from the code and from ``results/reference/``: tables, figures, curves.
 
-``python docs/generate.py`` writes the tables of ``results/reference/README.md`` again.
+``python docs/generate.py`` writes the tables of ``results/reference/README.md`` and of
+``docs/faithfulness.md`` again.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +17,9 @@ from metric_pages import disagreement, facts
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.reader import load_results
 
-REFERENCE = Path(__file__).parents[1] / "results" / "reference" / "avatars"
+DOCS = Path(__file__).parent
+REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
+SENSITIVITY = REFERENCE.parent / "sensitivity"
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -25,6 +29,14 @@ TABLES = {
     "kept": {"correspondence": "to the ideal", "structure": "structure"},
 }
 """The columns of each table in the page of the reference results, by the name in its marks."""
+
+SETTINGS = {
+    "realisticness": "p_t",
+    "intra_lpips": "intra-LPIPS",
+    "fd_lite0": "Fréchet distance",
+    "structure": "structure",
+}
+"""The columns of the table of DCL's settings."""
 
 
 def main(out: Path) -> None:
@@ -56,14 +68,40 @@ def compared(scores: pd.DataFrame) -> pd.DataFrame:
     return of_those
 
 
-def tables(text: str, scores: pd.DataFrame) -> str:
-    """A page with its tables made again, each between its marks."""
-    for name, columns in TABLES.items():
+def quoting_pages() -> dict[Path, str]:
+    """The pages that quote tables, with these made again."""
+    scores = compared(load_results(REFERENCE))
+    made = {name: _table(scores, columns) for name, columns in TABLES.items()}
+    studied = {"settings": _settings(load_results(SENSITIVITY))}
+    quoted = {REFERENCE.parent / "README.md": made, DOCS / "faithfulness.md": studied}
+    return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
+
+
+def _filled(text: str, made: Mapping[str, str]) -> str:
+    """A page with tables made again, each between its marks."""
+    for name, table in made.items():
         before, mark, rest = text.partition(f"<!-- {name} -->\n\n")
         _, end, after = rest.partition("\n<!-- end -->")
         assert mark and end, f"the page lacks the marks of {name!r}"
-        text = before + mark + _table(scores, columns) + end + after
+        text = before + mark + table + end + after
     return text
+
+
+def _settings(scores: pd.DataFrame) -> str:
+    """The last snapshots of a method in several settings, a row each, the default first."""
+    ends = scores[(scores["kind"] == "method") & scores["metric"].isin(SETTINGS)]
+    last = ends[ends["iteration"] == ends["iteration"].max()]
+    found = last.groupby(["label", "metric"])["value"].agg(["mean", "std"])
+    rows = [["", *SETTINGS.values()]]
+    for label in sorted(last["label"].unique(), key=lambda label: (len(label), label)):
+        rows.append([label, *(score(found.loc[(label, metric)]) for metric in SETTINGS)])
+    return _rows(rows)
+
+
+def _rows(rows: list[list[str]]) -> str:
+    """A table in Markdown, with a line break at its end."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---|" + "---:|" * (len(rows[0]) - 1), *lines[1:], ""])
 
 
 def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
@@ -91,8 +129,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
         if any(key in found.index for key in keys):
             cells = [score(found.loc[key]) if key in found.index else "" for key in keys]
             rows.append([titles.get(name, f"*{name}*"), *cells])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---|" + "---:|" * len(shown), *lines[1:], ""])
+    return _rows(rows)
 
 
 def _results(out: Path) -> str:
@@ -114,6 +151,5 @@ def _results(out: Path) -> str:
 
 
 if __name__ == "__main__":
-    page = REFERENCE.parent / "README.md"
-    scores = compared(load_results(REFERENCE))
-    page.write_text(tables(page.read_text(encoding="utf-8"), scores), encoding="utf-8")
+    for page, text in quoting_pages().items():
+        page.write_text(text, encoding="utf-8")
