@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import io
 import re
+from collections.abc import Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -16,15 +17,29 @@ from fsgan_bench.data.images import Images
 if TYPE_CHECKING:
     from dicebear import Style
 
-    from fsgan_bench.data.avatars import Domain
-
 SUPERSAMPLING = 2
 
 Window: TypeAlias = tuple[float, float, float]
 """Left, top and side of a square part of a drawing, in units of the drawing's side."""
 
 
-def svg_of(domain: Domain, index: int) -> tuple[str, dict[str, Any]]:
+class Drawn(Protocol):
+    """What of a domain decides its drawings, before any filter."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def style(self) -> str: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+    @property
+    def window(self) -> Window | None: ...
+
+
+def svg_of(domain: Drawn, index: int) -> tuple[str, dict[str, Any]]:
     """The SVG of one image before any filter, and the options that its seed resolved to."""
     from dicebear import Avatar
 
@@ -33,7 +48,7 @@ def svg_of(domain: Domain, index: int) -> tuple[str, dict[str, Any]]:
     return drawn["svg"], drawn["options"]
 
 
-def render(domain: Domain, index: int, size: int) -> Images:
+def render(domain: Drawn, index: int, size: int) -> Images:
     """One image [size, size, 3] before any filter: rasterised larger on white, then averaged."""
     import resvg_py
 
