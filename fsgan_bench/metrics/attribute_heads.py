@@ -195,7 +195,8 @@ def _fit_head(
         weight = np.concatenate([np.zeros_like(weight), weight], axis=1)
         bias = np.concatenate([np.zeros_like(bias), bias])
     weight = weight / scale[:, None]
-    return Head(stride, classes, np.float32(weight), np.float32(bias - mean @ weight))
+    bias = bias - mean @ weight
+    return Head(stride, classes, weight.astype(np.float32), bias.astype(np.float32))
 
 
 def _save(folder: Path, heads: AttributeHeads) -> None:

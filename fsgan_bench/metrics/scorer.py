@@ -157,7 +157,7 @@ class Scorer:
             return Scored(scores, None, broken)
         versions = {score.metric: score.version for score in scores if score.metric in each}
         each[NEAREST], versions[NEAREST] = measured.clusters.nearest, self.lpips.version
-        probe = ProbeValues(np.int16(measured.clusters.index), each, versions)
+        probe = ProbeValues(measured.clusters.index.astype(np.int16), each, versions)
         return Scored(scores, probe, broken)
 
     def _on_others(self, metric: Metric, measured: Measured) -> Iterator[Score]:

@@ -190,4 +190,4 @@ def has_converged(results: TaskResults, variant: Variant, on: list[Scale]) -> Co
 
 
 def _array(column: pd.Series[float]) -> Floats:
-    return column.to_numpy(dtype=np.float64)
+    return np.asarray(column, dtype=np.float64)
