@@ -88,12 +88,12 @@ def _filled(text: str, made: Mapping[str, str]) -> str:
 
 
 def _settings(scores: pd.DataFrame) -> str:
-    """The last snapshots of a method in several settings, a row each, the default first."""
+    """The last snapshots of a method in several settings, a row each."""
     ends = scores[(scores["kind"] == "method") & scores["metric"].isin(SETTINGS)]
     last = ends[ends["iteration"] == ends["iteration"].max()]
     found = last.groupby(["label", "metric"])["value"].agg(["mean", "std"])
     rows = [["", *SETTINGS.values()]]
-    for label in sorted(last["label"].unique(), key=lambda label: (len(label), label)):
+    for label in found.index.unique("label"):
         rows.append([label, *(score(found.loc[(label, metric)]) for metric in SETTINGS)])
     return _rows(rows)
 

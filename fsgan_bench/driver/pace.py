@@ -126,8 +126,10 @@ def _time(cell: Cell, task: Task, method: type[Method], threads: int) -> Pace:
     with machine.threads(threads):
         key = pace_key(cell, _BESIDES, task.request.device, threads)
         known = known_paces().get(key)
-        besides = Pace(**known) if known else _time_besides(cell, task)
-        _store(known_paces() | {key: vars(besides)})
+        if known is None:
+            known = vars(_time_besides(cell, task))
+            _store(known_paces() | {key: known})
+        besides = Pace(**known)
         step, _ = _trial(
             cell, task, method(build_config(method, {**cell.config, **method.shortened}))
         )
