@@ -3,6 +3,8 @@
 Each process, and each worker that it starts, would else take seconds more. A line of JSON on the
 standard input is a request, a line on the standard output the answer: of what is to be started its
 process, of one to be waited for its exit code, or null while it runs.
+
+Where there is a GPU, torch cannot be forked: there every command is started anew.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import sklearn.linear_model  # noqa: F401
 import timm  # noqa: F401
+import torch
 
 import fsgan_bench.driver.adaptation
 import fsgan_bench.driver.run
@@ -33,6 +36,8 @@ SECONDS = 900
 
 def start(request: dict[str, Any]) -> int:
     """Fork a process that carries out a command in a session of its own; its id."""
+    if torch.cuda.is_available():
+        return start_anew(request)
     process = os.fork()
     if process:
         return process
@@ -47,6 +52,26 @@ def start(request: dict[str, Any]) -> int:
     exec(request["before"], {})
     main(request["arguments"], prog_name="python -m fsgan_bench")
     raise AssertionError("click ends the process")
+
+
+def start_anew(request: dict[str, Any]) -> int:
+    """Start an interpreter that carries out a command in a session of its own; its id."""
+    code = f"""import signal
+signal.alarm({SECONDS})
+exec({request["before"]!r}, {{}})
+from fsgan_bench.cli.main import main
+main({request["arguments"]!r}, prog_name="python -m fsgan_bench")"""
+    files = [os.open(file, os.O_RDWR | os.O_CREAT) for file in request["files"]]
+    actions = [(os.POSIX_SPAWN_DUP2, opened, number) for number, opened in enumerate(files)]
+    os.chdir(request["folder"])
+    process = os.posix_spawn(
+        *(sys.executable, [sys.executable, "-c", code], request["environment"]),
+        file_actions=actions,
+        setsid=True,
+    )
+    for opened in files:
+        os.close(opened)
+    return process
 
 
 def ended(process: int) -> int | None:

@@ -50,6 +50,14 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def device() -> None:
+    """The device is there, and computes repeatably."""
+    from fsgan_bench.system.machine import check_device
+
+    check_device(os.environ["FSGAN_BENCH_DEVICE"])
+
+
+@pytest.fixture(autouse=True, scope="session")
 def image_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An image cache of this test run's own, shared by pytest's workers."""
     base = tmp_path_factory.getbasetemp()

@@ -191,9 +191,9 @@ class Adaptation:
         if not self.files.cell.exists():
             write_json(self.files.cell, now)
         other = [
-            f"{key} {begun.get(key)} before, {now['provenance'][key]} now"
-            for key in ("platform", "processor", "packages", "threads", "device")
-            if begun.get(key) != now["provenance"][key]
+            f"{key} {begun.get(key)} before, {now['provenance'].get(key)} now"
+            for key in ("platform", "processor", "accelerator", "packages", "threads", "device")
+            if begun.get(key) != now["provenance"].get(key)
         ]
         return [f"continued elsewhere than begun: {'; '.join(other)}"] if other else []
 
@@ -209,7 +209,7 @@ class Adaptation:
                 "threads": torch.get_num_threads(),
                 "device": task.request.device,
                 "numerics": asdict(self.cell.numerics),
-                **description(),
+                **description(task.request.device),
                 "classifier_hash": task.classifier_hash,
             },
         }

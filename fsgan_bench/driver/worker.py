@@ -91,7 +91,7 @@ def _carry_out(job: Job, tell: Callable[[Event], None], stop: Callable[[], bool]
 
     name, files = job.cell.hash, CellFiles(job.folder)
     try:
-        machine.prepare(job.threads)
+        machine.prepare(job.threads, job.request.device)
         with owned(job.folder, PATIENCE):
             if files.done.exists():
                 files.drop_states()

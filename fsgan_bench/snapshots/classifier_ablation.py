@@ -192,7 +192,7 @@ def _score_cell(
     threads: int,
 ) -> list[dict[str, Any]]:
     """In a process of its own: the scores of one cell's snapshots."""
-    machine.prepare(threads)
+    machine.prepare(threads, request.device)
     task, files = load_task(request), CellFiles(folder)
     classifiers = _classifiers(task)
     record = read_cell(files)

@@ -246,7 +246,7 @@ def _document(task: Task, cell: Mapping[str, Any], digest: str) -> dict[str, Any
             "commit": commit(),
             "threads": torch.get_num_threads(),
             "device": task.request.device,
-            **description(),
+            **description(task.request.device),
             "classifier_hash": task.classifier_hash,
         },
     }

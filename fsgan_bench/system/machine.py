@@ -43,8 +43,10 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def prepare(threads: int) -> None:
+def prepare(threads: int, device: str = "cpu") -> None:
     """Give this process ``threads`` threads and let it keep the memory it has freed.
+
+    On a GPU (``cuda[:N]``) the same computation gives the same bits from here on.
 
     glibc returns every large block to the system and asks for it again at the next allocation,
     which costs page faults in every training iteration on a CPU. Blocks of ``_KEPT`` and more go
@@ -54,6 +56,8 @@ def prepare(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    if device != "cpu":
+        _repeatable_on_gpus()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL("libc.so.6")
@@ -110,8 +114,8 @@ def free_memory(device: str) -> int | None:
     return min(left, default=None)
 
 
-def description() -> dict[str, Any]:
-    """Platform, processor, cores and package versions, for provenance."""
+def description(device: str = "cpu") -> dict[str, Any]:
+    """Platform, processor, cores, package versions and, unless ``device`` is ``cpu``, the GPU."""
     packages = ("torch", "numpy", "timm", "scikit-learn", "dicebear-core", "dicebear-styles")
     return {
         "platform": platform.platform(),
@@ -119,7 +123,15 @@ def description() -> dict[str, Any]:
         "cores": cores(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
+        **({} if device == "cpu" else {"accelerator": accelerator(device)}),
     }
+
+
+def accelerator(device: str) -> str:
+    """The GPU ``cuda[:N]`` and its CUDA version, in words."""
+    import torch
+
+    return f"{torch.cuda.get_device_name(device)}; CUDA {torch.version.cuda}"
 
 
 def check_device_name(device: str) -> None:
@@ -132,8 +144,21 @@ def check_device_name(device: str) -> None:
         raise UserError(f"--device must be cpu or cuda[:N], not '{device[:40]}'.")
 
 
+def _repeatable_on_gpus() -> None:
+    """Choose deterministic kernels, and float32 products that are not rounded to TF32.
+
+    An operation that has no deterministic kernel, which only a plugin can bring along, warns.
+    """
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that is not there, and let a GPU compute repeatably, as :func:`prepare`.
 
     Raises:
         UserError: it is unknown or absent.
@@ -146,3 +171,4 @@ def check_device(device: str) -> None:
     index = int(device.partition(":")[2] or 0)
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise UserError(f"--device {device}: this machine has no such GPU; use --device cpu.")
+    _repeatable_on_gpus()

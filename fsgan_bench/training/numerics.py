@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 COMPILERS = ("g++", "clang++")
 PRECISIONS = ("fp32", "bf16", "fp16")
 COMPILES_SINCE = "2.14"
-"""The first torch that is known to compile these networks: on a CPU their compiled backward pass
-corrupts the heap in 2.6, 2.7 and 2.11, and the process aborts."""
+"""The first torch that is known to compile these networks for a CPU: in 2.6, 2.7 and 2.11 their
+compiled backward pass corrupts the heap there, and the process aborts."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,12 @@ def _check_compiler(device: str) -> None:
     import torch
     from torch.torch_version import TorchVersion
 
+    if device != "cpu":
+        return
     if TorchVersion(torch.__version__) < COMPILES_SINCE:
         raise UserError(
-            f"--compile needs torch {COMPILES_SINCE} or newer, not {torch.__version__}: in older "
-            "ones the compiled backward pass corrupts memory."
+            f"--compile on the CPU needs torch {COMPILES_SINCE} or newer, not "
+            f"{torch.__version__}: in older ones the compiled backward pass corrupts memory."
         )
-    if device == "cpu" and not any(map(shutil.which, COMPILERS)):
+    if not any(map(shutil.which, COMPILERS)):
         raise UserError("--compile needs a C++ compiler on the CPU: install g++ or clang++.")

@@ -119,7 +119,7 @@ class Preparation:
             UserError: what prevents it.
         """
         files = CellFiles(self.folder)
-        machine.prepare(self.threads)
+        machine.prepare(self.threads, self.request.device)
         try:
             with owned(files.folder, patience=-1):
                 files.failed.unlink(missing_ok=True)

@@ -65,7 +65,7 @@ def pretrain_from_options(
     Raises:
         UserError: an option does not fit, or the images cannot be had.
     """
-    machine.prepare(threads or machine.cores())
+    machine.prepare(threads or machine.cores(), device)
     try:
         widths = [int(width) for width in channels.split(",")]
         sides = [4 << i for i in range(len(widths))]
