@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves torch's settings as they were."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    rounded = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    rounded: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
     before = [each.allow_tf32 for each in rounded]
     chosen = torch.are_deterministic_algorithms_enabled()
     for each in rounded:

@@ -20,11 +20,16 @@ WINDOW = 1 / 3
 MINIMUM_SNAPSHOTS = 3
 """Fewer than these in the last third, and the window grows to hold as many."""
 
+CEILING_SNAPSHOTS = 2
+"""So many in the last third are enough where realisticness can hardly change any more."""
+
 PLATEAU_TEST = (
-    "Converged: over the snapshots in the last third of the iterations, but at least the last "
-    f"{MINIMUM_SNAPSHOTS}, the change of p_t along a fitted straight line plus its standard error "
-    f"is below {TOLERANCE:g}, and p_t ends at least {TOLERANCE:g} above iteration 0; unknown: no "
-    "more snapshots than these, or too few images to resolve such a change."
+    "Converged (plateau test 2): over the snapshots in the last third of the iterations, but at "
+    f"least the last {MINIMUM_SNAPSHOTS}, the change of p_t along a fitted straight line plus its "
+    f"standard error is below {TOLERANCE:g}, or p_t is above {1 - TOLERANCE:g} in all of that "
+    f"third, at least in the last {CEILING_SNAPSHOTS}; and p_t ends at least {TOLERANCE:g} above "
+    "iteration 0. Unknown: no more snapshots than these, or too few images to resolve such a "
+    "change."
 )
 
 
@@ -34,16 +39,20 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Con
     ``iterations``, ``values`` and ``stderrs`` are [N], in order of the iterations; a NaN standard
     error counts as none. A straight line is fitted by least squares to the snapshots in the last
     third of the iterations, but at least to the last ``MINIMUM_SNAPSHOTS``, and its change over
-    that window is compared with ``TOLERANCE``. The
-    change's standard error, from the scatter about the line or from the snapshots' own standard
-    errors, whichever is larger, is added to it: a curve that swings has not been shown to rest,
-    although its trend may be flat. If the snapshots' own standard errors alone hide such a change,
-    the verdict is unknown. A curve that rests where it began has not started, so it has not
-    converged either.
+    that window is compared with ``TOLERANCE``. The change's standard error, from the scatter about
+    the line or from the snapshots' own standard errors, whichever is larger, is added to it: a
+    curve that swings has not been shown to rest, although its trend may be flat.
+
+    A curve that stays within ``TOLERANCE`` of 1 in the last third, in ``CEILING_SNAPSHOTS`` or
+    more, is at rest whatever came before: the line would be drawn through the end of its rise too.
+
+    If the snapshots' own standard errors alone hide such a change, the verdict is unknown. A curve
+    that rests where it began has not started, so it has not converged either.
     """
     x, y = _ordered(iterations, values)
     errors = np.nan_to_num(np.asarray(stderrs, dtype=np.float64), nan=0.0)
     late = x >= x[-1] - WINDOW * (x[-1] - x[0]) if len(x) > 0 else np.zeros(0, dtype=bool)
+    at_ceiling = late.sum() >= CEILING_SNAPSHOTS and bool((y[late] > 1 - TOLERANCE).all())
     late[-MINIMUM_SNAPSHOTS:] = True
     if len(x) <= MINIMUM_SNAPSHOTS or not np.isfinite(y).all():
         return "unknown"
@@ -58,7 +67,7 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Con
         return "unknown"
     steady = abs(slope * span) + max(scatter, measured) * per_error < TOLERANCE
     risen = y[-1] - y[0] >= TOLERANCE
-    return "yes" if steady and risen else "no"
+    return "yes" if (steady or at_ceiling) and risen else "no"
 
 
 def overall(seeds: Sequence[Convergence]) -> Convergence:

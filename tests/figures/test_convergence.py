@@ -79,6 +79,16 @@ def test_iterations_must_increase() -> None:
         first_reaching([0, 1], [0.1])
 
 
+def test_at_the_ceiling_the_end_of_the_rise_does_not_count() -> None:
+    standard = [0, 27, 81, 155, 245, 350, 469, 600]
+    rise = [0.0, 0.0, 0.0, 0.0, 0.1, 0.7]
+    exact = np.zeros(len(standard))
+    assert plateau(standard, [*rise, 0.99, 0.96], exact) == "yes"
+    assert plateau(standard, [*rise, 0.99, 0.95], exact) == "no"
+    assert plateau(standard, [*rise, 0.94, 0.99], exact) == "no"
+    assert plateau(standard, np.full(8, 0.99), exact) == "no"
+
+
 def test_the_window_holds_at_least_three_snapshots() -> None:
     sparse = [0, 100, 200, 300, 1000]
     assert plateau(sparse, [0.0, 0.5, 0.9, 0.9, 0.9], np.zeros(5)) == "yes"
