@@ -7,7 +7,7 @@ OUT=${1:-gpu-results}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- tests resume speed compiled public scoring source sweep
 MINUTES=${MINUTES:-9}
-JOBS=${JOBS:-8}
+JOBS=${JOBS:-16}
 PYTHON=${PYTHON:-python3}
 export FSGAN_BENCH_DEVICE="${DEVICE:-cuda}" FSGAN_BENCH_TEST_DEVICE="${DEVICE:-cuda}"
 mkdir -p "$OUT"
@@ -27,6 +27,11 @@ command_of() {
         *) echo "There is no step $1." >&2; exit 2 ;;
     esac
 }
+
+if command -v nvidia-cuda-mps-control >/dev/null; then
+    echo "Processes share the GPU by the multi-process service; end it by: echo quit | nvidia-cuda-mps-control"
+    nvidia-cuda-mps-control -d || true
+fi
 
 for name; do
     echo "== $name"
