@@ -69,7 +69,7 @@ def test_a_method_from_an_empty_file_to_a_trajectory(
     assert json.loads((cell / "cell.json").read_text())["cell"]["config"] == {"weight": 3.0}
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_a_metric_from_a_class_to_scores(
     tmp_path: Path, fsgan_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_classifier_from_a_function_to_reference_lines(
     assert scores["real"]["backbone"] == "colours"
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_an_executor_and_a_tracker_from_classes_to_rows(
     tmp_path: Path, fsgan_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,7 +283,7 @@ def test_reports_are_averaged_over_micro_batches(make: Make) -> None:
     assert train(make(Numerics(accumulate=4), Reports), 1)[0]["part"] == 1.5
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C++ compiler")
 @pytest.mark.skipif(TorchVersion(torch.__version__) < COMPILES_SINCE, reason="its compiler aborts")
 def test_compiled_networks_train_the_same_to_rounding(make: Make) -> None:
