@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from fsgan_bench.data.images import Images
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
 from fsgan_bench.driver.events import Event, Noted, SnapshotScored
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.probe import Probe
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
@@ -97,6 +100,32 @@ def adapt(
         with pytest.raises(Interrupted):
             adaptation.run()
     return files, news
+
+
+class Mirrored(Plain):
+    """Samples in a way of its own."""
+
+    def sample(self, modules: Mapping[str, nn.Module], z: Tensor) -> Tensor:
+        return super().sample(modules, z).flip(3)
+
+
+@pytest.mark.parametrize(("method", "known"), [(Plain, 1), (Mirrored, 0)])
+def test_what_the_source_draws_is_not_drawn_again(
+    planned: tuple[Task, Cell], monkeypatch: pytest.MonkeyPatch, method: type[Method], known: int
+) -> None:
+    task, cell = planned
+    drawn: list[bytes] = []
+    generate = Probe.generate
+
+    def counted(*arguments: Any) -> Images:
+        images = generate(*arguments)
+        drawn.append(images.tobytes())
+        return images
+
+    assert len(task.source_images) == len(task.probe)
+    monkeypatch.setattr(Probe, "generate", counted)
+    adapt(planned, method())
+    assert len(drawn) == len(cell.snapshots) - known
 
 
 def contents(files: CellFiles) -> dict[str, Any]:
