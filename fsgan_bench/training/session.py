@@ -41,7 +41,7 @@ class Session:
         averaged: moving averages of the modules on the generator's side, by the same names.
         averaged_discriminator: those on the discriminator's side, if the method asks for them.
         images: the few-shot images, uint8 [M, H, W, 3]; a view that cannot be written to.
-        few_shot: the same as a tensor, [M, 3, H, W] in [-1, 1].
+        few_shot: the same as a tensor on the device, [M, 3, H, W] in [-1, 1]; not to be changed.
         recipe: the shared hyperparameters.
         numerics: precision, micro-batches, compiled networks.
         streams: named random streams of the cell's seed.
@@ -77,6 +77,7 @@ class Session:
         self.device = torch.device(device or default_device())
         self.images = images.view()
         self.images.flags.writeable = False
+        self.few_shot = to_tensor(self.images).to(self.device)
         self.source_generator: Generator = frozen_copy(generator).to(self.device)
         self.source_discriminator: Discriminator = frozen_copy(discriminator).to(self.device)
         self.source_average: Generator = (
@@ -133,10 +134,6 @@ class Session:
         return self.generator.architecture
 
     @property
-    def few_shot(self) -> Tensor:
-        return to_tensor(self.images).to(self.device)
-
-    @property
     def batch(self) -> int:
         """Images of the recipe's batch that the current micro-batch holds."""
         return self.recipe.batch // self.parts
@@ -172,11 +169,11 @@ class Session:
 
     def real_batch(self) -> Tensor:
         """Draw ``recipe.batch`` few-shot images, flipped at random."""
-        batch = to_tensor(self.images[self.draw_images().numpy()])
-        if self.recipe.flip:
-            flipped = torch.rand(len(batch), generator=self.streams["flips"]) < 0.5
-            batch[flipped] = batch[flipped].flip(3)
-        return batch.to(self.device)
+        batch = self.few_shot[self.draw_images().to(self.device)]
+        if not self.recipe.flip:
+            return batch
+        flipped = torch.rand(len(batch), generator=self.streams["flips"]) < 0.5
+        return torch.where(flipped.to(self.device)[:, None, None, None], batch.flip(3), batch)
 
     def draw_images(self) -> Tensor:
         """Draw the indices [``recipe.batch``] of few-shot images, as the recipe says."""
