@@ -57,8 +57,13 @@ def _values(metric: Metric) -> str:
 
 
 def disagreement(scores: pd.DataFrame, root: Path, out: Path) -> str:
-    """The last snapshots of one target that each metric likes best, with the values of all."""
+    """The last snapshots of one target that each metric likes best, with the values of all.
+
+    Of a target whose strips of images are kept.
+    """
     last = scores[(scores["kind"] == "method") & scores["metric"].isin(SHOWN)]
+    drawn = {path.parents[3].name.rpartition("-")[0] for path in root.glob("*/*/*/grids/*.png")}
+    last = last[last["target"].isin(drawn)]
     last = last[last["iteration"] == last.groupby("target")["iteration"].transform("max")]
     counts = last.groupby("target")["method"].nunique()
     if counts.empty or counts.max() < 2:
