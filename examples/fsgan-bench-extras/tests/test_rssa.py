@@ -27,7 +27,7 @@ from fsgan_bench import (
 )
 from fsgan_bench.contract import RECIPE, check_method, train
 from fsgan_bench.data.avatars import draw
-from fsgan_bench.data.images import to_uint8
+from fsgan_bench.data.images import to_tensor, to_uint8
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.suites.file import get_suite
@@ -260,6 +260,7 @@ def test_inversion_finds_what_the_source_can_draw() -> None:
     with torch.no_grad():
         z = torch.randn(SHOTS, 8, generator=torch.Generator().manual_seed(0)).to(session.device)
         session.images = to_uint8(generator(z).image)
+    session.few_shot = to_tensor(session.images).to(session.device)
     errors = []
     for steps in (1, 30, 200):
         drawn = generator.synthesise(invert(session, steps)).image.detach()
