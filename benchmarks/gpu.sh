@@ -28,13 +28,15 @@ command_of() {
     esac
 }
 
-if command -v nvidia-cuda-mps-control >/dev/null; then
-    echo "Processes share the GPU by the multi-process service; end it by: echo quit | nvidia-cuda-mps-control"
-    nvidia-cuda-mps-control -d || true
-fi
+# Cells at a time share the GPU by a daemon of its driver, which changes no setting of it.
+share_gpu() {
+    command -v nvidia-cuda-mps-control >/dev/null || return 0
+    nvidia-cuda-mps-control -d && trap 'echo quit | nvidia-cuda-mps-control' EXIT || true
+}
 
 for name; do
     echo "== $name"
+    [ "$name" != sweep ] || share_gpu
     command=$(command_of "$name")
     { timeout -s INT -k 30 "${MINUTES}m" sh -c "$command" || echo "$name ended with status $?"; } 2>&1 |
         tee "$OUT/$name.log"

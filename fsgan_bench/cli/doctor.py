@@ -69,10 +69,11 @@ def _version(package: str) -> str:
 def _accelerators() -> str:
     import torch
 
+    from fsgan_bench.system.machine import accelerators
+
     if not torch.cuda.is_available():
         return "none (torch sees no CUDA device)"
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return f"{', '.join(names)}; CUDA {torch.version.cuda}"
+    return accelerators(range(torch.cuda.device_count()))
 
 
 def _registries() -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -123,15 +123,15 @@ def description(device: str = "cpu") -> dict[str, Any]:
         "cores": cores(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        **({} if device == "cpu" else {"accelerator": accelerator(device)}),
+        **({} if device == "cpu" else {"accelerator": accelerators([device])}),
     }
 
 
-def accelerator(device: str) -> str:
-    """The GPU ``cuda[:N]`` and its CUDA version, in words."""
+def accelerators(devices: Iterable[int | str]) -> str:
+    """The names of GPUs, by number or as ``cuda[:N]``, and their CUDA version."""
     import torch
 
-    return f"{torch.cuda.get_device_name(device)}; CUDA {torch.version.cuda}"
+    return f"{', '.join(map(torch.cuda.get_device_name, devices))}; CUDA {torch.version.cuda}"
 
 
 def check_device_name(device: str) -> None:
