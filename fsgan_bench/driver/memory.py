@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from fsgan_bench.driver.probe import sample_batch
+from fsgan_bench.driver.shapes import evaluate
 from fsgan_bench.driver.task import Task
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.pair_means import sums_bytes
@@ -81,8 +82,8 @@ class LiveBytes(TorchDispatchMode):
         self.operations += 1
         if self.operations > self.most_operations:
             raise TooLong
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(result):
+        result = evaluate(func, args, kwargs or {})
+        for tensor in (result,) if isinstance(result, Tensor) else tree_iter(result):
             if isinstance(tensor, Tensor):
                 self._count(tensor)
         return result

@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from torch import Tensor, nn
 
 from fsgan_bench.cli.printing import show_plan
+from fsgan_bench.driver import memory
 from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
@@ -89,6 +90,26 @@ def test_the_rehearsal_lives_as_the_real_thing(name: str, numerics: Numerics) ->
     assert seen.own
     assert seen.training == pytest.approx(real_peak(method(config), numerics), rel=0.05)
     assert 0 < seen.kept < min(seen.training, seen.sampling)
+
+
+@pytest.mark.parametrize("name", ["bsa", "dcl", "minegan"])
+def test_shapes_looked_up_are_those_worked_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = method_entries()[name].load()
+    cell = make_cell(name, build_config(method, {**method.tiny, **method.shortened}))
+    looked_up = [rehearse(cell, method, SHAPE, 10) for _ in range(2)]
+    monkeypatch.setattr(memory, "evaluate", lambda func, args, kwargs: func(*args, **kwargs))
+    assert looked_up == [rehearse(cell, method, SHAPE, 10)] * 2
+
+
+def test_a_look_up_makes_what_the_operation_does_and_no_more() -> None:
+    first, second = (torch.zeros(4, 6, device="meta") for _ in range(2))
+    for _ in range(2):
+        with LiveBytes() as live:
+            product = first.t() @ second[:, :4]
+            assert (product.shape, product.stride(), live.now) == ((6, 4), (4, 1), 3 * 96)
+            assert first.add_(second) is first
+            viewed = torch.ops.aten._unsafe_view(second, [24])
+            assert viewed.shape == (24,) and live.now == 3 * 96
 
 
 def test_micro_batches_and_bfloat16_take_less() -> None:
