@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.torch_version import TorchVersion
 
 from baselines.tgan import TGAN
 from fsgan_bench.contract.trial import train
@@ -19,8 +18,9 @@ from fsgan_bench.data.images import Images
 from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
+from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.method import Diverged, Losses, Method
-from fsgan_bench.training.numerics import COMPILERS, COMPILES_SINCE, Numerics
+from fsgan_bench.training.numerics import COMPILES_SINCE, Numerics
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
 from fsgan_bench.training.streams import Streams
@@ -63,6 +63,14 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
     return float(((ours - theirs).norm() / theirs.norm()).detach())
 
 
+def compiles() -> bool:
+    try:
+        Numerics(compile=True).check(8, default_device())
+    except UserError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("numerics", "device", "sentence"),
     [
@@ -79,7 +87,16 @@ def test_what_cannot_be_computed_is_refused(numerics: Numerics, device: str, sen
 def test_compilers_that_abort_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.7.1+cpu")
     with pytest.raises(UserError, match=r"needs torch 2\.14 or newer, not 2\.7\.1\+cpu"):
+        Numerics(compile=True).check(8, "cpu", here=False)
+    Numerics(compile=True).check(8, "cuda")
+
+
+def test_a_missing_compiler_is_that_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", str(COMPILES_SINCE))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"install g\+\+ or clang\+\+"):
         Numerics(compile=True).check(8, "cpu")
+    Numerics(compile=True).check(8, "cpu", here=False)
 
 
 def test_only_changes_are_named() -> None:
@@ -284,8 +301,7 @@ def test_reports_are_averaged_over_micro_batches(make: Make) -> None:
 
 
 @pytest.mark.minutes
-@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C++ compiler")
-@pytest.mark.skipif(TorchVersion(torch.__version__) < COMPILES_SINCE, reason="its compiler aborts")
+@pytest.mark.skipif(not compiles(), reason="no C++ compiler, or a torch whose compiler aborts")
 def test_compiled_networks_train_the_same_to_rounding(make: Make) -> None:
     eager, compiled = make(), make(Numerics(compile=True))
     start = vector(eager.generator_side)

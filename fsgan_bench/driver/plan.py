@@ -235,7 +235,7 @@ def check_numerics(request: RunRequest, suite: Suite, methods: Iterable[type[Met
     Raises:
         UserError: the first thing that cannot be carried out.
     """
-    request.numerics.check(suite.recipe.batch, request.device if request.here else "cpu")
+    request.numerics.check(suite.recipe.batch, request.device, here=request.here)
     if request.accumulate == 1:
         return
     for method in methods:

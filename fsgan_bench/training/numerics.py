@@ -58,15 +58,17 @@ class Numerics:
         defaults = asdict(Numerics())
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
-    def check(self, batch: int, device: str) -> None:
+    def check(self, batch: int, device: str, here: bool = True) -> None:
         """Refuse what cannot be computed in batches of ``batch`` on ``device``.
+
+        Whether another host (``here`` is False) has a compiler is not known.
 
         Raises:
             UserError: float16 on a CPU, micro-batches of different sizes, no compiler, or a torch
                 whose compiler is not known to work.
         """
         if self.compile:
-            _check_compiler(device)
+            _check_compiler(device, here)
         if self.precision == "fp16" and device == "cpu":
             raise UserError(
                 "--precision fp16 needs a GPU (--device cuda); on the CPU use bf16 or fp32."
@@ -79,7 +81,7 @@ class Numerics:
             )
 
 
-def _check_compiler(device: str) -> None:
+def _check_compiler(device: str, here: bool) -> None:
     import torch
     from torch.torch_version import TorchVersion
 
@@ -90,5 +92,5 @@ def _check_compiler(device: str) -> None:
             f"--compile on the CPU needs torch {COMPILES_SINCE} or newer, not "
             f"{torch.__version__}: in older ones the compiled backward pass corrupts memory."
         )
-    if not any(map(shutil.which, COMPILERS)):
+    if here and not any(map(shutil.which, COMPILERS)):
         raise UserError("--compile needs a C++ compiler on the CPU: install g++ or clang++.")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.dcl import DCL
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import RunRequest, check_numerics, make_plan
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings
@@ -35,6 +35,13 @@ def test_schedule_starts_at_0_ends_at_the_end_and_is_denser_early(
         gaps = [b - a for a, b in itertools.pairwise(schedule)]
         assert len(schedule) == count
         assert gaps[0] <= gaps[-1]
+
+
+def test_cells_elsewhere_may_have_what_this_machine_lacks() -> None:
+    request = RunRequest("tgan", ("sketches",), executor="slurm", device="cuda", precision="fp16")
+    check_numerics(request, get_suite("avatars"), ())
+    with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
+        check_numerics(replace(request, device="cpu"), get_suite("avatars"), ())
 
 
 def cell(**changes: object) -> Cell:
