@@ -28,6 +28,10 @@ READABLE = 0.5
 """Cohen's kappa on real target drawings, against the truth, from which an attribute counts: below
 it the target's rendering has destroyed the attribute, or the features do not show it."""
 
+VARIED = 0.02
+"""Share of the source's images that must show another value than the commonest for an attribute to
+count: where nearly nobody wears glasses, their agreement beyond chance is not to be told."""
+
 NO_ATTRIBUTES = "the attributes of its images are not known, or the source has others"
 
 
@@ -41,17 +45,24 @@ def readable(readers: AttributeReaders) -> tuple[str, ...]:
     )
 
 
+def varied(reading: NDArray[np.int64]) -> bool:
+    """Whether images differ in an attribute, as read off them [N]: see ``VARIED``."""
+    _, counts = np.unique(reading, return_counts=True)
+    return bool(counts.max() <= (1 - VARIED) * len(reading))
+
+
 class RetentionScore(Metric):
     """Cohen's kappa of the attributes read off ``G_t(z)`` and off ``G_s(z)``, mean over them.
 
-    1: every face keeps all of its attributes; 0: no more than chance. Attributes that cannot be
-    read off real target drawings are left out (``READABLE``). ``detail`` holds the kappa of each
-    (``attributes``) and the target heads' on real drawings (``ceiling``).
+    1: every face keeps all of its attributes; 0: no more than chance. Left out are attributes that
+    cannot be read off real drawings (``READABLE``), and those in which the source's images hardly
+    differ (``VARIED``). ``detail`` holds the kappa of each (``attributes``) and the target heads'
+    on real drawings (``ceiling``).
     """
 
     name = "retention"
     title = "attribute retention"
-    version = "1"
+    version = "2"
     higher_is_better = True
     definition = "Cohen's kappa of attributes read off G_t(z) and G_s(z), mean over attributes"
     role = "lpips"
@@ -69,7 +80,11 @@ class RetentionScore(Metric):
         names = [n for n in readable(readers) if self.level is None or n in LEVELS[self.level]]
         ours, theirs = measured.attributes
         columns = {name: readers.target.names.index(name) for name in names}
-        each = {name: agreement(ours[:, k], theirs[:, k]) for name, k in columns.items()}
+        each = {
+            name: agreement(ours[:, k], theirs[:, k])
+            for name, k in columns.items()
+            if varied(theirs[:, k])
+        }
         count = len(ours)
         if not each:
             return Value(float("nan"), count)
@@ -77,7 +92,7 @@ class RetentionScore(Metric):
         card = readers.target.card["attributes"]
         detail = {
             "attributes": {name: round(float(part.mean()), 4) for name, part in each.items()},
-            "ceiling": {name: card[name]["kappa"] for name in names},
+            "ceiling": {name: card[name]["kappa"] for name in each},
         }
         stderr = float(mean.std(ddof=1) / count**0.5) if count > 1 else None
         return Value(float(mean.mean()), count, stderr, detail, mean)

@@ -126,6 +126,24 @@ def test_retention_leaves_out_what_the_target_does_not_show() -> None:
     assert CoarseRetention()(measured(ours, theirs), yardstick).value == pytest.approx(1)
 
 
+def test_retention_leaves_out_what_nearly_all_faces_share() -> None:
+    names = ("top", "glasses")
+    heads = AttributeHeads(names, (), card({"top": 0.9, "glasses": 0.9}))
+    yardstick = Yardstick(
+        few_shot=torch.empty(0, 1),
+        classifier=None,
+        reference=None,
+        attributes=lambda: AttributeReaders(heads, heads),
+    )
+    theirs = np.stack([np.arange(200) % 5, np.arange(200) < 3], axis=1).astype(np.int64)
+    assert RetentionScore()(measured(theirs, theirs), yardstick).detail["ceiling"] == {"top": 0.9}
+    theirs[:4, 1] = 1
+    assert set(RetentionScore()(measured(theirs, theirs), yardstick).detail["attributes"]) == {
+        "top",
+        "glasses",
+    }
+
+
 def test_every_attribute_has_one_level() -> None:
     listed = [name for level in LEVELS.values() for name in level]
     assert sorted(listed) == sorted(a.name for a in attributes_of(get_domain("faces")))
