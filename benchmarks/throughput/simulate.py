@@ -2,8 +2,8 @@
 
 ``python benchmarks/throughput/simulate.py`` prints the tables of ``benchmarks/README.md`` and draws
 ``benchmarks/throughput/throughput.png``. How long cells take relative to each other is recorded
-(``recorded.json``: seconds of the cells of ``results/reference`` by method); what a cluster is like
-is assumed, in :class:`World`.
+(``recorded.json``: seconds of CPU cells of earlier reference results by method); what a cluster is
+like is assumed, in :class:`World`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a plan: skips what is done, shares out the cores, collects failures, draws what came out."""
+"""Runs a plan: skips what is done, hands the rest to the engine, collects failures."""
 
 from __future__ import annotations
 

@@ -124,7 +124,8 @@ def _moments(features: FeatureArray, name: str) -> tuple[Tensor, Tensor]:
 class FrechetScore(Metric):
     """Frechet distance to real target images (Heusel et al. 2017) on a backbone's features.
 
-    It is FID on ``inception`` only (see `frechet_name`); ``detail`` holds how many real images.
+    It is FID on the two Inceptions only (see `frechet_name`); ``detail`` holds how many real
+    images.
     """
 
     name = "fd"

@@ -107,19 +107,19 @@ class CoarseRetention(RetentionScore):
 
 
 class MiddleRetention(RetentionScore):
-    """Retention of areas: skin, beard and colours."""
+    """Retention of areas: skin, beard, and the colours of hair, hat, beard and clothes."""
 
     name, level = "retention_middle", "middle"
     title = "retention (middle)"
-    definition = "retention of skin, beard and colours, as far as the target shows them"
+    definition = "retention of skin, beard and the colours of hair, hat, beard and clothes"
 
 
 class FineRetention(RetentionScore):
-    """Retention of what a few pixels decide: eyes, brows and mouth."""
+    """Retention of what a few pixels decide: eyes, brows, mouth and the glasses' colour."""
 
     name, level = "retention_fine", "fine"
     title = "retention (fine)"
-    definition = "retention of eyes, brows and mouth"
+    definition = "retention of eyes, brows, mouth and the glasses' colour"
 
 
 def agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -64,7 +64,7 @@ _STORED = ("cluster_sizes", "with_empty_as_zero", "detail")
 
 CELL_COLUMNS = (
     *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
-    *("training_seconds", "scoring_seconds", "hash", "folder", "config", "imported"),
+    *("training_seconds", "scoring_seconds", "hardware", "hash", "folder", "config", "imported"),
 )
 
 LONG_COLUMNS = (
@@ -219,6 +219,7 @@ def _cell_row(files: CellFiles, task: TaskRecord) -> dict[str, Any]:
         "reason": reason,
         "training_seconds": timing.training_seconds,
         "scoring_seconds": timing.scoring_seconds,
+        "hardware": record.provenance.hardware,
         "folder": str(files.folder),
         "config": dict(record.cell.config),
         "imported": record.cell.imported,

@@ -127,7 +127,14 @@ class Provenance(Record):
     commit: str | None = None
     threads: int | None = None
     device: Text = ""
+    processor: Text = ""
+    accelerator: str | None = None
     classifier_hash: str | None = None
+
+    @property
+    def hardware(self) -> str:
+        """What computed it, as far as it was stored."""
+        return f"{self.device} {self.accelerator or self.processor}"
 
 
 class CellRecord(Record):

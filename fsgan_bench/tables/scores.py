@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from fsgan_bench.results import convergence, curves
 from fsgan_bench.results import notes as footnotes
@@ -126,12 +127,24 @@ def _method_row(
             entries[f"{scale.key}_at_90"] = early
             entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
     entries["converged"] = TableEntry(text=converged)
-    cells = results.cells
-    finished = cells[(cells["variant"] == variant.key) & (cells["status"] == DONE)]
-    seconds = finished["training_seconds"].dropna().tolist()
-    entries["training_seconds"] = TableEntry(float(np.mean(seconds)) if seconds else math.nan)
+    timed = _timed(results, variant)
+    mean = math.nan if _on_several(timed) else timed["training_seconds"].mean()
+    entries["training_seconds"] = TableEntry(float(mean))
     mark = footnotes.MARKS[converged]
     return Row(variant.method, variant.label, mark, len(variant.seeds), entries)
+
+
+def _timed(results: TaskResults, variant: Variant) -> pd.DataFrame:
+    """The finished cells whose training time is known."""
+    cells = results.cells
+    finished = (cells["variant"] == variant.key) & (cells["status"] == DONE)
+    timed: pd.DataFrame = cells[finished & cells["training_seconds"].notna()]
+    return timed
+
+
+def _on_several(timed: pd.DataFrame) -> bool:
+    """Whether they ran on different hardware, so that their mean says nothing."""
+    return bool(timed["hardware"].nunique() > 1)
 
 
 def _final(
@@ -204,6 +217,8 @@ def _remarks(
         )
     if set(converged.values()) - {"unmeasured"}:
         remarks.append(convergence.PLATEAU_TEST)
+    if any(_on_several(_timed(results, variant)) for variant in curves.variants(results)):
+        remarks.append("No training time where a method's seeds ran on different hardware.")
     remarks += footnotes.third_parties(results) + footnotes.elsewhere(results)
     remarks += results.task.notes
     return [*remarks, *(f"Left out: {sentence}." for sentence in footnotes.omissions(results))]

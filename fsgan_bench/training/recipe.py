@@ -12,7 +12,8 @@ MAX_BATCH = 65_536
 class Recipe:
     """Hyperparameters of StyleGAN2's training as the few-shot literature uses them.
 
-    The defaults are those of CDC's and AdAM's published code at 256x256.
+    The defaults are those of CDC's and AdAM's published code at 256x256, but for
+    ``start_from_average``.
 
     Attributes:
         batch: images a step.

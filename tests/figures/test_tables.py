@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 from typing import Any
 
 import pytest
@@ -84,6 +86,19 @@ def test_rows_and_columns(filled: Any) -> None:
     assert tgan["converged"].text == "yes"
     assert tgan["training_seconds"].show(0) == "312"
     assert table.rows[4].entries[P_T].value == pytest.approx(0.06)
+
+
+def test_seconds_of_different_hardware_have_no_mean(filled: Any) -> None:
+    filled.cell("tgan", 1, snapshots=STEPS, scores=scores_of(0.92, 0.30, 30.0))
+    remark = "No training time where a method's seeds ran on different hardware."
+    assert only(filled).rows[0].entries["training_seconds"].show(0) == "317"
+    assert remark not in only(filled).remarks
+    file = next(filled.folder.glob("tgan/seed1-*/cell.json"))
+    stored = json.loads(file.read_text())
+    stored["provenance"] |= {"device": "cuda", "accelerator": "NVIDIA H100 80GB"}
+    file.write_text(json.dumps(stored))
+    assert math.isnan(only(filled).rows[0].entries["training_seconds"].value)
+    assert remark in only(filled).remarks
 
 
 def test_best_and_ties(filled: Any) -> None:

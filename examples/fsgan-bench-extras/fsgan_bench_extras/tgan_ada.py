@@ -43,8 +43,8 @@ class TGANADAConfig:
         every: iterations between two adjustments of ``p``: 4 [paper].
         images_to_full: real images in which ``p`` can go from 0 to 1. The paper's 500,000, which
             the paper suites take as CDC's code does, are 2 % of its training; ours [ours], 1,000,
-            is 250 iterations of batch 4, about a third of the embedded suite's budget ``quick``, so
-            that ``p`` arrives while there is overfitting to prevent.
+            is 250 iterations of batch 4: less than half of the embedded suite's ``standard``, so
+            that ``p`` arrives while there is overfitting to prevent, and more than its ``quick``.
         initial_p: ``p`` at the start: 0 [paper].
         blit: flips, rotations by 90 degrees and integer translations.
         geometric: scaling, rotation and fractional translation.
