@@ -20,6 +20,7 @@ from fsgan_bench.results.reader import load_results
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
 SENSITIVITY = REFERENCE.parent / "sensitivity"
+RETENTION = REFERENCE.parent / "retention"
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -29,6 +30,14 @@ TABLES = {
     "kept": {"correspondence": "to the ideal", "structure": "structure"},
 }
 """The columns of each table in the page of the reference results, by the name in its marks."""
+
+LEVELS = {
+    "retention_coarse": "coarse",
+    "retention_middle": "middle",
+    "retention_fine": "fine",
+    "retention": "all attributes",
+}
+"""The columns of the table of what survives."""
 
 SETTINGS = {
     "realisticness": "p_t",
@@ -72,6 +81,7 @@ def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
     scores = compared(load_results(REFERENCE))
     made = {name: _table(scores, columns) for name, columns in TABLES.items()}
+    made["survives"] = _table(load_results(RETENTION), LEVELS)
     studied = {"settings": _settings(load_results(SENSITIVITY))}
     quoted = {REFERENCE.parent / "README.md": made, DOCS / "faithfulness.md": studied}
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
@@ -135,7 +145,8 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    for figure in sorted(REFERENCE.rglob("figures/*.png")):
+    shown = REFERENCE, RETENTION
+    for figure in sorted(f for root in shown for f in root.rglob("figures/*.png")):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +154,7 @@ def _results(out: Path) -> str:
         text = text.replace(f"]({relative})", f"](_generated/{relative})")
     source = "https://github.com/fsgan-bench/fsgan-bench/blob/main/results/reference"
     for kind in ("table", "verdict"):
-        for file in sorted(REFERENCE.rglob(f"figures/{kind}.md")):
+        for file in sorted(f for root in shown for f in root.rglob(f"figures/{kind}.md")):
             relative = file.relative_to(REFERENCE.parent)
             text = text.replace(f"]({relative})", f"]({source}/{relative})")
     text = text.replace("](../../docs/", "](")

@@ -82,7 +82,7 @@ def standing(scores: pd.DataFrame, name: str, out: Path) -> str:
 def score(cell: pd.Series) -> str:
     """A mean over seeds with their spread, where there are several."""
     spread = "" if pd.isna(cell["std"]) else f" ± {cell['std']:.2f}"
-    return f"{cell['mean']:.2f}{spread}"
+    return f"{round(cell['mean'], 2) + 0.0:.2f}{spread}"  # no -0.00
 
 
 def _curves(scores: pd.DataFrame, name: str, path: Path) -> None:

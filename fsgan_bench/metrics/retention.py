@@ -71,6 +71,10 @@ class RetentionScore(Metric):
     limits = (-1.0, 1.0)
     level: ClassVar[Level | None] = None
 
+    def details_on(self, backbone: str) -> str:
+        """The backbone alone: heads read its features, no distance between them is taken."""
+        return backbone
+
     def missing(self, yardstick: Yardstick) -> str | None:
         return NO_ATTRIBUTES if yardstick.attributes is None else None
 
