@@ -128,12 +128,10 @@ def _draw_panel(axes: Axes, results: TaskResults, variants: list[Variant], scale
 def limit_values(axes: Axes, scale: Scale) -> None:
     """What the axis of values shows: all that the metric can have, if that is an interval.
 
-    Of a metric without an upper limit the lower end, but for diversities, which keep far from it.
-    Where nothing lies far below 0, as of an agreement that is at least chance's, it begins there.
+    Else the lower end, but for diversities, which keep far from it; 0 if nothing is far below it.
     """
     low, high = scale.about.limits
-    if low is not None and low < 0 and axes.dataLim.y0 > 0.1 * low:
-        low = 0.0
+    low = 0.0 if low is not None and low < 0 and axes.dataLim.y0 > 0.1 * low else low
     if low is not None and high is not None:
         room = 0.03 * (high - low)
         axes.set_ylim(low - room, high + room)
