@@ -145,18 +145,17 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    shown = REFERENCE, RETENTION
-    for figure in sorted(f for root in shown for f in root.rglob("figures/*.png")):
+    drawn = [f for root in (REFERENCE, RETENTION) for f in sorted(root.rglob("figures/*"))]
+    for figure in (file for file in drawn if file.suffix == ".png"):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(figure, place)
         text = text.replace(f"]({relative})", f"](_generated/{relative})")
     source = "https://github.com/fsgan-bench/fsgan-bench/blob/main/results/reference"
-    for kind in ("table", "verdict"):
-        for file in sorted(f for root in shown for f in root.rglob(f"figures/{kind}.md")):
-            relative = file.relative_to(REFERENCE.parent)
-            text = text.replace(f"]({relative})", f"]({source}/{relative})")
+    for file in (file for file in drawn if file.suffix == ".md"):
+        relative = file.relative_to(REFERENCE.parent)
+        text = text.replace(f"]({relative})", f"]({source}/{relative})")
     text = text.replace("](../../docs/", "](")
     return text.partition("\n")[2]
 

@@ -87,6 +87,8 @@ def test_what_cannot_be_computed_is_refused(numerics: Numerics, device: str, sen
 def test_compilers_that_abort_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.7.1+cpu")
     with pytest.raises(UserError, match=r"needs torch 2\.14 or newer, not 2\.7\.1\+cpu"):
+        Numerics(compile=True).check(8, "cpu")
+    with pytest.raises(UserError, match=r"needs torch 2\.14 or newer"):
         Numerics(compile=True).check(8, "cpu", here=False)
     Numerics(compile=True).check(8, "cuda")
 

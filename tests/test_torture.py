@@ -13,7 +13,7 @@ import pytest
 @pytest.mark.slow
 def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "tests.torture", "--trials", "7", "--jobs", "1"],
+        [sys.executable, "-m", "tests.torture", "--trials", "14", "--jobs", "1"],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
@@ -27,5 +27,5 @@ def test_killed_and_resumed_cells_lose_nothing(image_cache: Path) -> None:
     }
     assert set(rows) == {"tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl", "all"}
     for cells, trials, at_operations, _damaged, lost, mismatches in rows.values():
-        assert cells >= 1 and trials >= 1 and at_operations <= trials
+        assert cells >= 1 and trials >= 2 and at_operations <= trials
         assert (lost, mismatches) == (0, 0)

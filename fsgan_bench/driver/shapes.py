@@ -16,7 +16,6 @@ _Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 _known: dict[Hashable, list[_Layout | None] | _Layout | None] = {}
 """What operations that make new tensors have returned for arguments of a shape."""
 
-
 _PLAIN = (
     bool,
     int,

@@ -30,7 +30,7 @@ it the target's rendering has destroyed the attribute, or the features do not sh
 
 VARIED = 0.02
 """Share of the source's images that must show another value than the commonest for an attribute to
-count: where nearly nobody wears glasses, their agreement beyond chance is not to be told."""
+count: where glasses are read off nearly nobody, their agreement beyond chance is not to be told."""
 
 NO_ATTRIBUTES = "the attributes of its images are not known, or the source has others"
 

@@ -34,8 +34,6 @@ function realValue(key) {
 function rangeOf(key) {
   const of = scale(key);
   if (!of) return [0, 1];
-  const [least, most] = of.limits;
-  if (least !== null && most !== null) return [least - 0.03 * (most - least), most + 0.03 * (most - least)];
   const values = referencesOn(key).map((each) => each.value);
   for (const variant of shown()) {
     const found = curve(variant, key);
@@ -43,6 +41,10 @@ function rangeOf(key) {
       if (y !== null) values.push(y - (found.spread[i] ?? 0), y + (found.spread[i] ?? 0));
     });
   }
+  // From 0 where nothing lies far below it, as of an agreement that is at least chance's.
+  const [lowest, most] = of.limits;
+  const least = lowest < 0 && Math.min(...values) > 0.1 * lowest ? 0 : lowest;
+  if (least !== null && most !== null) return [least - 0.03 * (most - least), most + 0.03 * (most - least)];
   if (values.length === 0) return [0, 1];
   const fromZero = of.lowerIsBetter && least === 0;
   const low = fromZero ? 0 : Math.min(...values);
