@@ -220,8 +220,8 @@ def _agreement(compared: Sequence[Comparison]) -> Finding:
     resampled = generator.integers(0, len(ratings), (500, len(ratings)))
     upper = float(np.nanquantile([kendalls_w(ratings[rows], 1)[0] for rows in resampled], 0.95))
     why = (
-        f"Kendall's W {w:.2f} over {len(ratings)} rankings of {len(labels)} methods, p {p:.3g}, "
-        f"at most {upper:.2f} by bootstrap"
+        f"Kendall's W {w:.3f} ({AGREEMENT:g} is agreement) over {len(ratings)} rankings of "
+        f"{len(labels)} methods, p {p:.3g}, at most {upper:.2f} by bootstrap"
     )
     if w >= AGREEMENT and p <= ALPHA:
         return Finding(where, "supported", why)
