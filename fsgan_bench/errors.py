@@ -32,11 +32,11 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
-def look_up(kind: str, name: str, choices: Mapping[str, T]) -> T:
-    """``choices[name]``; UserError with a suggestion if it is missing."""
+def look_up(kind: str, name: str, choices: Mapping[str, T], where: str = "") -> T:
+    """``choices[name]``; UserError with a suggestion if it is missing ``where`` it was sought."""
     if name not in choices:
-        known = ", ".join(choices)
-        raise UserError(f"There is no {kind} '{name}'; known are {known}.{suggest(name, choices)}")
+        missing = " ".join(filter(None, (f"There is no {kind} '{name}'", where)))
+        raise UserError(f"{missing}; known are {', '.join(choices)}.{suggest(name, choices)}")
     return choices[name]
 
 

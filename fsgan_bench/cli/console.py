@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,3 +29,15 @@ def make_console() -> Console:
 
     console = PlainText(markup=False, emoji=False)
     return console if console.is_terminal else PlainText(width=160, markup=False, emoji=False)
+
+
+@contextmanager
+def preparing(console: Console, target: str) -> Iterator[None]:
+    """Say that a target is prepared while it is, which takes minutes the first time."""
+    what = f"preparing {target}: images, classifier, reference lines"
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        click.echo(what, err=True)
+        yield

@@ -56,7 +56,9 @@ def init(
     reals: tuple[str, ...],
     source_images: Path | None,
 ) -> None:
-    """Write a suite of your own model and images to FILE.toml, if it can be run.
+    """Write a suite of your own model and images to FILE.toml, if they can be read.
+
+    Says what it found in them, and what is missing for a run.
 
     \b
     Example: fsgan-bench data init my.toml --source model.pt --target manga=manga/

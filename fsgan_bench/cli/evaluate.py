@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.console import make_console, preparing
 from fsgan_bench.cli.options import DATA, DEVICE, PATH
 from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS
@@ -101,18 +101,22 @@ def evaluate(
         raise UserError("--iteration is of --images; a checkpoint has it in its name: 000500.pt.")
     if images is None and not generators and title is not None:
         raise UserError("--name names what --images or --generator bring.")
+    wanted = _wanted(images, iteration or 0, generators, title, seed)
     task = _task(target, options)
-    if images is None and not generators:
+    if wanted:
+        _import(task, wanted, as_json)
+    else:
         _show_perfect(task, as_json)
-        return
+
+
+def _wanted(
+    images: Path | None, iteration: int, generators: Sequence[Path], title: str | None, seed: int
+) -> list[Import]:
     from fsgan_bench.snapshots.checkpoint_files import Import, find_checkpoints
 
-    if images is not None:
-        name = title or images.resolve().stem
-        wanted = [Import(name, {iteration or 0: images}, images=True, seed=seed)]
-    else:
-        wanted = find_checkpoints(generators, title, seed)
-    _import(task, wanted, as_json)
+    if images is None:
+        return find_checkpoints(generators, title, seed)
+    return [Import(title or images.resolve().stem, {iteration: images}, images=True, seed=seed)]
 
 
 def _task(target: str | None, options: dict[str, Any]) -> Task:
@@ -144,7 +148,7 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
     from fsgan_bench.driver.preparation import prepare
     from fsgan_bench.figures.drawing import draw
     from fsgan_bench.results.reader import load
-    from fsgan_bench.snapshots.imports import import_cell
+    from fsgan_bench.snapshots.imports import import_cell, read_import
     from fsgan_bench.system.files import check_writable
     from fsgan_bench.system.locks import owned
     from fsgan_bench.tables import rendering
@@ -153,12 +157,16 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+    parts = [read_import(task, each, say) for each in wanted]
     check_writable(task.request.root)
-    with owned(task.folder, patience=-1):
+    console = make_console()
+    with preparing(console, task.target.name), owned(task.folder, patience=-1):
         prepare(task)
     for note in task.notes:
         say(f"{task.target.name}: {note}")
-    imported = [import_cell(task, each, say) for each in wanted]
+    imported = [
+        import_cell(task, each, read, say) for each, read in zip(wanted, parts, strict=True)
+    ]
     draw([task.folder])
     if as_json:
         scores = [
@@ -168,7 +176,6 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
         ]
         click.echo(json.dumps(scores, indent=2))
         return
-    console = make_console()
     for results in load([task.folder]):
         rendering.print_tables(tables(results), console)
     for one in imported:

@@ -20,7 +20,7 @@ def export(runs: tuple[Path, ...], out: Path) -> None:
     the columns. Parquet takes pyarrow: pip install 'fsgan-bench[parquet]'.
 
     \b
-    Example: fsgan-bench export results --out scores.csv
+    Example: fsgan-bench export results/avatars --out scores.csv
     """
     from fsgan_bench.results.export import export_results
 

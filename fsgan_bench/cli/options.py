@@ -127,7 +127,9 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
         if not match:
             raise click.BadParameter(f"'{value}' is not a list of seeds such as 0,1,2 or 0-2.")
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + 1000:
+        if last < first:
+            raise click.BadParameter(f"'{part}' counts down; write {last}-{first}.")
+        if last >= first + 1000:
             raise click.BadParameter(f"'{part}' is not a range of at most 1,000 seeds.")
         seeds.extend(range(first, last + 1))
     return tuple(seeds)

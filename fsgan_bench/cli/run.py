@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.console import make_console, preparing
 from fsgan_bench.cli.options import (
     DATA,
     DEVICE,
@@ -91,7 +91,11 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     click.option(
         "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
     ),
-    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Print the plan and stop; what it tells is measured: images are drawn, methods timed.",
+    ),
     click.option("--fresh", is_flag=True, help="Start the plan's cells over."),
     click.option(
         "--keep-snapshots",
@@ -244,10 +248,7 @@ def prepare_here(plan: Plan, console: Console) -> None:
     from fsgan_bench.system.locks import owned
 
     for task in plan.to_prepare:
-        with (
-            console.status(f"preparing {task.target.name}: images, classifier, reference lines"),
-            owned(task.folder, patience=-1),
-        ):
+        with preparing(console, task.target.name), owned(task.folder, patience=-1):
             prepare(task)
         for note in task.notes:
             click.echo(f"{task.target.name}: {note}", err=True)

@@ -51,17 +51,39 @@ class Imported:
     scores: list[dict[str, Any]] = field(default_factory=list)
 
 
-def import_cell(task: Task, what: Import, say: Say = lambda _: None) -> Imported:
+@dataclass(frozen=True)
+class Parts:
+    """How each snapshot is written, by iteration, and what ``cell.json`` says of them all."""
+
+    samples: Mapping[int, Callable[[Path, dict[str, Any]], None]]
+    record: dict[str, Any]
+
+
+def read_import(task: Task, what: Import, say: Say = lambda _: None) -> Parts:
+    """Read what was trained elsewhere; of the task its source is needed, and nothing prepared.
+
+    Raises:
+        UserError: a file is missing, damaged or does not fit the task.
+    """
+    _slug(what.title)
+    return _images(task, what, say) if what.images else _generators(task, what, say)
+
+
+def import_cell(task: Task, what: Import, parts: Parts, say: Say = lambda _: None) -> Imported:
     """Store and score what was trained elsewhere as a cell of ``task``, whose lines are prepared.
 
     What is there already is not made again. Snapshots are copied into the cell, generators in our
     layout and images as the PNGs that are scored, so that it stands for itself.
 
+    Args:
+        task: with its reference lines.
+        what: is imported.
+        parts: of it, from :func:`read_import`.
+        say: receives a sentence if it is there already.
+
     Raises:
-        UserError: a file is missing, damaged or does not fit the task; or another cell has the
-            title and the seed.
+        UserError: another cell has the title and the seed.
     """
-    parts = _images(task, what, say) if what.images else _generators(task, what, say)
     cell: dict[str, Any] = {
         "suite": task.suite.name,
         "target": task.target.name,
@@ -114,15 +136,7 @@ def split_images(task: Task, images: Images) -> tuple[Images, Images]:
     return images[:size], images[size : task.suite.sampled]
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """How each snapshot is written, by iteration, and what ``cell.json`` says of them all."""
-
-    samples: Mapping[int, Callable[[Path, dict[str, Any]], None]]
-    record: dict[str, Any]
-
-
-def _images(task: Task, what: Import, say: Say) -> _Parts:
+def _images(task: Task, what: Import, say: Say) -> Parts:
     ((iteration, path),) = what.files.items()
     suite = task.suite
     total = len(find_images(path, task.resolution))
@@ -158,13 +172,13 @@ def _images(task: Task, what: Import, say: Say) -> _Parts:
         "count": len(images),
         "paired": False,
     }
-    return _Parts({iteration: write}, record)
+    return Parts({iteration: write}, record)
 
 
-def _generators(task: Task, what: Import, say: Say) -> _Parts:
+def _generators(task: Task, what: Import, say: Say) -> Parts:
     files = in_iterations(what.files, task.suite.recipe.batch, say)
-    hashes = {path.name: file_hash(path) for path in files.values()}
     others = sum(not _from_source(task, read) for read in _loaded(task, files.values()))
+    hashes = {path.name: file_hash(path) for path in files.values()}
     paired = others == 0 and not _lacks_noise(task.source.notes)
     samples = {iteration: _writer(path) for iteration, path in files.items()}
     if not paired:
@@ -176,7 +190,7 @@ def _generators(task: Task, what: Import, say: Say) -> _Parts:
         say(f"{what.title}: its layer noise is the source's, so iteration 0 is the source.")
         samples = {0: _writer(task.source.path), **samples}
     record = {"kind": "generator", "files": hashes, "count": len(files), "paired": paired}
-    return _Parts(samples, record)
+    return Parts(samples, record)
 
 
 def _loaded(task: Task, paths: Iterable[Path]) -> Iterator[Networks]:

@@ -72,9 +72,14 @@ def score_runs(
         finished = [files for files in map(CellFiles, cells) if files.done.exists()]
         if len(finished) < len(cells):
             say(f"{folder}: {len(cells) - len(finished)} unfinished cell(s) passed over")
+        stored = {files: read_cell(files).cell for files in finished}
+        snapshots = {files: _snapshots(files, cell) for files, cell in stored.items()}
+        for files in finished:
+            if not snapshots[files]:
+                say(f"{files.folder}: passed over, no snapshots are stored")
+        finished = [files for files in finished if snapshots[files]]
         if not finished:
             continue
-        stored = {files: read_cell(files).cell for files in finished}
         try:
             task = stored_task(folder, stored[finished[0]], suite, data, device)
         except UserError as error:
@@ -89,14 +94,22 @@ def score_runs(
                 say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
         added.count += _score_references(task, possible, added)
         for files in finished:
-            added.count += _score_cell(task, files, stored[files], possible, plugins, say, added)
+            added.count += _score_cell(
+                task, files, stored[files], snapshots[files], possible, plugins, say, added
+            )
     return added
+
+
+def _snapshots(files: CellFiles, cell: CellFields) -> list[int]:
+    """The iterations of the snapshots that are stored."""
+    return [iteration for iteration in cell.snapshots if files.snapshot(iteration).exists()]
 
 
 def _score_cell(
     task: Task,
     files: CellFiles,
     cell: CellFields,
+    snapshots: Sequence[int],
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
     say: Say,
@@ -105,15 +118,11 @@ def _score_cell(
     if cell.source_hash != task.source.hash or cell.few_shot_hash != task.splits.few_shot_hash:
         say(f"{files.folder}: passed over, made with another source or few-shot set")
         return 0
-    present = [at for at in cell.snapshots if files.snapshot(at).exists()]
-    if not present:
-        say(f"{files.folder}: passed over, no snapshots are stored")
-        return 0
     added = 0
     try:
         with owned(files.folder):
             manifest = files.read_manifest()
-            for iteration in present:
+            for iteration in snapshots:
                 added += _score_snapshot(task, files, cell, iteration, metrics, plugins, additions)
             if added and manifest is not None and manifest.keep is not None:
                 files.write_manifest(cell.snapshots, manifest.keep)
@@ -121,7 +130,7 @@ def _score_cell(
         say(f"{files.folder}: passed over, {taken}")
     except UserError as error:
         raise UserError(f"{files.folder}: {error}") from None
-    say(f"{files.folder}: {added} score(s) added at {len(present)} snapshot(s)")
+    say(f"{files.folder}: {added} score(s) added at {len(snapshots)} snapshot(s)")
     return added
 
 

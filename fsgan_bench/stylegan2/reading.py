@@ -100,7 +100,7 @@ def read_parts(path: Path) -> Parts:
     if path.is_dir():
         raise UserError(f"{path} is a folder; a source model is a .safetensors, .pt or .pkl file.")
     if not exists(path):
-        raise UserError(f"There is no source model at {path}.")
+        raise UserError(f"There is no model at {path}.")
     try:
         layout = layout_of(path)
         if layout is None:

@@ -83,11 +83,12 @@ def write_suite(
     if shots < PAPER.default_shots:
         text = f"default_shots = {shots}\n{text}"
     write_text(file, text)
+    weights = missing_weights(suite, str(file))
     return [
         *lines,
-        *missing_weights(suite, str(file)),
-        f"{file} is written; it is run by fsgan-bench run --suite {file} --methods "
-        f"{'none' if lacking else 'all'} --target {','.join(few_shot)}",
+        *weights,
+        f"{file} is written; {'once it has them, ' if weights else ''}it is run by fsgan-bench run "
+        f"--suite {file} --methods {'none' if lacking else 'all'} --target {','.join(few_shot)}",
     ]
 
 

@@ -134,7 +134,7 @@ class Suite:
 
     def target(self, name: str) -> Target:
         """The target ``name``; UserError with a suggestion if there is none."""
-        return look_up(f"target in the suite '{self.name}'", name, self.targets)
+        return look_up("target", name, self.targets, f"in the suite '{self.name}'")
 
     def budget(self, name: str | None = None, target: str | None = None) -> Budget:
         """The budget ``name``, by default the first, for a target that may have one of its own.
@@ -143,7 +143,8 @@ class Suite:
             UserError: there is no such budget; with a suggestion.
         """
         budgets = {**self.budgets, **(self.target(target).budgets if target else {})}
-        return look_up(f"budget in the suite '{self.name}'", name or next(iter(budgets)), budgets)
+        sought = name or next(iter(budgets))
+        return look_up("budget", sought, budgets, f"in the suite '{self.name}'")
 
     def parts(self, target: Target) -> tuple[Part, ...]:
         """All that a task of ``target`` is made of and that is looked for on disk."""

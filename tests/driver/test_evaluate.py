@@ -25,7 +25,7 @@ from fsgan_bench.results.notes import elsewhere
 from fsgan_bench.results.reader import load
 from fsgan_bench.snapshots.checkpoint_files import Import, find_checkpoints
 from fsgan_bench.snapshots.generate import Drawing, generate_images
-from fsgan_bench.snapshots.imports import import_cell
+from fsgan_bench.snapshots.imports import import_cell, read_import
 from fsgan_bench.stylegan2.checkpoint import load_networks
 from fsgan_bench.tables.rendering import markdown_text
 from fsgan_bench.tables.scores import tables
@@ -59,7 +59,8 @@ def bring(task: Path, suite: Path) -> Bring:
 
     def bring(what: Import) -> str:
         said: list[str] = []
-        import_cell(load_task(request), what, said.append)
+        task = load_task(request)
+        import_cell(task, what, read_import(task, what, said.append), said.append)
         return " ".join(said)
 
     return bring
@@ -166,6 +167,21 @@ def test_a_folder_of_images_scores_as_the_cell_that_made_it(
     found, notes = comparisons([results])
     assert "CDC" in [method.label for each in found for method in each.methods]
     assert any("A diffusion model (elsewhere), as one snapshot is no" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--images", "The image set gone does not exist."), ("--generator", "There is no model at")],
+)
+def test_what_is_not_there_prepares_nothing(
+    option: str, said: str, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ask = ["evaluate", "--suite", str(suite), "--target", "sketches", option, "gone"]
+    result = CliRunner().invoke(main, ask)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fewer_images_are_said_beside_the_number(task: Path, bring: Bring, tmp_path: Path) -> None:

@@ -114,6 +114,20 @@ def test_metrics_are_added_once_and_nothing_is_taken_away(
     assert fsgan_bench("figures", task).returncode == 0
 
 
+def test_cells_without_snapshots_leave_the_reference_lines_alone(
+    task: Path, suite: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(task, tmp_path / "results" / "tiny" / task.name))
+    shutil.rmtree(cell(copy) / "snapshots")
+    kept = {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()}
+    ask = ["score", str(copy), "--suite", str(suite), "--metrics", "correspondence,prdc,kid"]
+    result = CliRunner().invoke(main, ask)
+    assert result.exit_code == 0, result.output
+    assert "passed over, no snapshots are stored" in result.stdout
+    assert "0 score(s) added" in result.stdout
+    assert {file: file.read_bytes() for file in copy.rglob("*") if file.is_file()} == kept
+
+
 def test_a_metric_of_others_that_fails_is_named_and_the_rest_is_stored(
     task: Path, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,7 @@ def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
     [
         (("my.txt", *SOURCE, *SKETCHES), "must end in .toml"),
         (("there.toml", *SOURCE, *SKETCHES), "there.toml exists already"),
-        (("my.toml", "--source", "gone.pt", *SKETCHES), "There is no source model at gone.pt"),
+        (("my.toml", "--source", "gone.pt", *SKETCHES), "There is no model at gone.pt"),
         (("my.toml", *SOURCE, "--target", "gone"), "gone does not exist"),
         (("my.toml", *SOURCE, "--target", "empty"), "empty holds no image"),
         (("my.toml", *SOURCE, *SKETCHES, *SKETCHES), "--target gives 'sketches' twice"),

@@ -136,7 +136,7 @@ def test_what_suites_said_before_still_holds(tmp_path: Path) -> None:
         ("[targets.Cats]\nfew_shot = 'x'\n", "cannot be a name"),
         ("[targets]\n", "at least 1 item"),
         ("", "has no targets"),
-        ("targets = ['babies']\n", "There is no target in the suite 'paper' 'babies'"),
+        ("targets = ['babies']\n", "There is no target 'babies' in the suite 'paper'"),
         ("base = 'ffhg'\n", "Did you mean 'ffhq'?"),
         (
             "[targets.a]\nfew_shot = 'x'\nbudgets.paper = {iterations = 0, snapshots = 2}\n",
