@@ -95,7 +95,7 @@ INVOCATIONS: Mapping[str, str] = {
     f"{RUN} --suite W/suites/good.toml --out W/a-file": "W/a-file is a file",
     f"{RUN} --suite W/suites/good.toml --out W/a-file/below": "W/a-file is a file",
     f"{RUN} --suite W/suites/good.toml --out W/loop": "W/loop is a link to nothing",
-    f"{RUN} --suite ffhq --data nowhere": "suite 'ffhq' 'ink'",
+    f"{RUN} --suite ffhq --data nowhere": "no target 'ink' in the suite 'ffhq'",
     "run --methods tgan --target sketches --suite ffhq --data nowhere": "lacks its source model",
     "run --methods tgan --target sketches --suite ffhq --data W/a-file": "lacks its source model",
     # Plugins.
@@ -236,7 +236,7 @@ INVOCATIONS: Mapping[str, str] = {
     f"data init new.txt --source W/good.safetensors --target {GOOD}": "must end in .toml",
     f"data init W/suites/good.toml --source x --target {GOOD}": "exists already",
     f"data init W/a-file/new.toml --source W/good.safetensors --target {GOOD}": "is a file",
-    f"data init new.toml --source nowhere.pt --target {GOOD}": "There is no source model",
+    f"data init new.toml --source nowhere.pt --target {GOOD}": "There is no model at nowhere.pt",
     f"data init new.toml --source W/models/nan.pt --target {GOOD}": "not finite",
     f"{INIT} --target W/images/gone": "does not exist",
     f"{INIT} --target W/images/one-pixel": "1x1 px, under 8",

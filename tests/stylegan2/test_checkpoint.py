@@ -185,7 +185,7 @@ def test_modules_round_trip(tmp_path: Path, networks: Pair) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "none.pt", "There is no source model")
+    assert_refused(tmp_path / "none.pt", "There is no model at")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
