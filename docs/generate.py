@@ -21,6 +21,7 @@ DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
 SENSITIVITY = REFERENCE.parent / "sensitivity"
 RETENTION = REFERENCE.parent / "retention"
+ABLATION = REFERENCE.parent / "ablation"
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -45,7 +46,7 @@ SETTINGS = {
     "fd_lite0": "Fréchet distance",
     "structure": "structure",
 }
-"""The columns of the table of DCL's settings."""
+"""The columns of the tables of DCL's settings and of its losses alone."""
 
 
 def main(out: Path) -> None:
@@ -82,6 +83,7 @@ def quoting_pages() -> dict[Path, str]:
     scores = compared(load_results(REFERENCE))
     made = {name: _table(scores, columns) for name, columns in TABLES.items()}
     made["survives"] = _table(load_results(RETENTION), LEVELS)
+    made["ablation"] = _settings(load_results(ABLATION))
     studied = {"settings": _settings(load_results(SENSITIVITY))}
     quoted = {REFERENCE.parent / "README.md": made, DOCS / "faithfulness.md": studied}
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
