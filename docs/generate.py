@@ -147,7 +147,8 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    drawn = [f for root in (REFERENCE, RETENTION) for f in sorted(root.rglob("figures/*"))]
+    roots = (REFERENCE, RETENTION, ABLATION)
+    drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix == ".png"):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
