@@ -165,7 +165,7 @@ def test_a_budget_that_the_suite_lacks_is_its_longest(suite: Path, tmp_path: Pat
         (["tabels"], "Did you mean 'tables'?"),
         (["--budget", "quik"], "Did you mean 'quick'?"),
         (["--target", ","], "--target names no target"),
-        (["--seeds", "1-0"], "is not a range"),
+        (["--seeds", "1-0"], "counts down; write 0-1"),
         (["--target", "sketchs"], "Did you mean 'sketches'?"),
         (["--methods", "dlc"], "Did you mean 'dcl'?"),
     ],
