@@ -35,8 +35,9 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 def look_up(kind: str, name: str, choices: Mapping[str, T], where: str = "") -> T:
     """``choices[name]``; UserError with a suggestion if it is missing ``where`` it was sought."""
     if name not in choices:
-        missing = " ".join(filter(None, (f"There is no {kind} '{name}'", where)))
-        raise UserError(f"{missing}; known are {', '.join(choices)}.{suggest(name, choices)}")
+        place = f" {where}" if where else ""
+        known = f"{', '.join(choices)}.{suggest(name, choices)}"
+        raise UserError(f"There is no {kind} '{name}'{place}; known are {known}")
     return choices[name]
 
 

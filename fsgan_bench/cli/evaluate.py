@@ -157,16 +157,14 @@ def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    parts = [read_import(task, each, say) for each in wanted]
+    read = [read_import(task, each, say) for each in wanted]
     check_writable(task.request.root)
     console = make_console()
     with preparing(console, task.target.name), owned(task.folder, patience=-1):
         prepare(task)
     for note in task.notes:
         say(f"{task.target.name}: {note}")
-    imported = [
-        import_cell(task, each, read, say) for each, read in zip(wanted, parts, strict=True)
-    ]
+    imported = [import_cell(task, each, say) for each in read]
     draw([task.folder])
     if as_json:
         scores = [

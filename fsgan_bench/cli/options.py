@@ -119,6 +119,13 @@ def check_engine(executor: str, device: str, detach: bool) -> None:
         check_device_name(device)
 
 
+DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan and stop; what it tells is measured: images are drawn, methods timed.",
+)
+
+
 def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
     """``0``, ``0,3,7`` or ``0-4``, as a tuple of ints."""
     seeds: list[int] = []

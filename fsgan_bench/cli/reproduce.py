@@ -13,6 +13,7 @@ from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import (
     DATA,
     DEVICE,
+    DRY_RUN,
     ENGINE,
     PATH,
     PLUGIN,
@@ -69,7 +70,7 @@ def _seeds(
     click.option(
         "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
     ),
-    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    DRY_RUN,
     click.option(
         "--allow-weak-classifier",
         is_flag=True,

@@ -14,6 +14,7 @@ from fsgan_bench.cli.console import make_console, preparing
 from fsgan_bench.cli.options import (
     DATA,
     DEVICE,
+    DRY_RUN,
     ENGINE,
     PATH,
     PLUGIN,
@@ -91,11 +92,7 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     click.option(
         "--out", type=PATH, default=Path("results"), show_default=True, help="Root of all results."
     ),
-    click.option(
-        "--dry-run",
-        is_flag=True,
-        help="Print the plan and stop; what it tells is measured: images are drawn, methods timed.",
-    ),
+    DRY_RUN,
     click.option("--fresh", is_flag=True, help="Start the plan's cells over."),
     click.option(
         "--keep-snapshots",

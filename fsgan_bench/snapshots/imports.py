@@ -51,25 +51,39 @@ class Imported:
     scores: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """How each snapshot is written, by iteration, and what ``cell.json`` says of them all."""
+Samples = Mapping[int, Callable[[Path, dict[str, Any]], None]]
+"""How each snapshot is written to a file with a card, by iteration."""
 
-    samples: Mapping[int, Callable[[Path, dict[str, Any]], None]]
+
+@dataclass(frozen=True)
+class ReadImport:
+    """What is imported, once it is read.
+
+    Attributes:
+        what: it is.
+        method: name of its folder.
+        samples: how its snapshots are written.
+        record: what ``cell.json`` says of them all.
+    """
+
+    what: Import
+    method: str
+    samples: Samples
     record: dict[str, Any]
 
 
-def read_import(task: Task, what: Import, say: Say = lambda _: None) -> Parts:
+def read_import(task: Task, what: Import, say: Say = lambda _: None) -> ReadImport:
     """Read what was trained elsewhere; of the task its source is needed, and nothing prepared.
 
     Raises:
         UserError: a file is missing, damaged or does not fit the task.
     """
-    _slug(what.title)
-    return _images(task, what, say) if what.images else _generators(task, what, say)
+    method = IMPORTED + _slug(what.title)
+    samples, record = (_images if what.images else _generators)(task, what, say)
+    return ReadImport(what, method, samples, record)
 
 
-def import_cell(task: Task, what: Import, parts: Parts, say: Say = lambda _: None) -> Imported:
+def import_cell(task: Task, read: ReadImport, say: Say = lambda _: None) -> Imported:
     """Store and score what was trained elsewhere as a cell of ``task``, whose lines are prepared.
 
     What is there already is not made again. Snapshots are copied into the cell, generators in our
@@ -77,28 +91,28 @@ def import_cell(task: Task, what: Import, parts: Parts, say: Say = lambda _: Non
 
     Args:
         task: with its reference lines.
-        what: is imported.
-        parts: of it, from :func:`read_import`.
+        read: from :func:`read_import`.
         say: receives a sentence if it is there already.
 
     Raises:
         UserError: another cell has the title and the seed.
     """
+    what = read.what
     cell: dict[str, Any] = {
         "suite": task.suite.name,
         "target": task.target.name,
         "shots": task.request.shots,
-        "method": IMPORTED + _slug(what.title),
+        "method": read.method,
         "title": what.title,
         "paper": "",
         "method_version": "",
         "config": {},
         "seed": what.seed,
-        "iterations": max(parts.samples),
-        "snapshots": sorted(parts.samples),
+        "iterations": max(read.samples),
+        "snapshots": sorted(read.samples),
         "source_hash": task.source.hash,
         "few_shot_hash": task.splits.few_shot_hash,
-        "imported": parts.record,
+        "imported": read.record,
     }
     digest = cell_hash(cell)
     folder = task.folder / cell["method"] / f"seed{what.seed}-{digest[:8]}"
@@ -107,7 +121,7 @@ def import_cell(task: Task, what: Import, parts: Parts, say: Say = lambda _: Non
     with owned(folder):
         if not files.done.exists():
             write_json(files.cell, _document(task, cell, digest))
-            for iteration, write in parts.samples.items():
+            for iteration, write in read.samples.items():
                 write(_target(files, what, iteration), {"cell": digest, "iteration": iteration})
                 _score(task, files, cell, iteration)
             seconds = sum(line["seconds"] for line in read_lines(files.scores))
@@ -136,7 +150,7 @@ def split_images(task: Task, images: Images) -> tuple[Images, Images]:
     return images[:size], images[size : task.suite.sampled]
 
 
-def _images(task: Task, what: Import, say: Say) -> Parts:
+def _images(task: Task, what: Import, say: Say) -> tuple[Samples, dict[str, Any]]:
     ((iteration, path),) = what.files.items()
     suite = task.suite
     total = len(find_images(path, task.resolution))
@@ -172,10 +186,10 @@ def _images(task: Task, what: Import, say: Say) -> Parts:
         "count": len(images),
         "paired": False,
     }
-    return Parts({iteration: write}, record)
+    return {iteration: write}, record
 
 
-def _generators(task: Task, what: Import, say: Say) -> Parts:
+def _generators(task: Task, what: Import, say: Say) -> tuple[Samples, dict[str, Any]]:
     files = in_iterations(what.files, task.suite.recipe.batch, say)
     others = sum(not _from_source(task, read) for read in _loaded(task, files.values()))
     hashes = {path.name: file_hash(path) for path in files.values()}
@@ -190,7 +204,7 @@ def _generators(task: Task, what: Import, say: Say) -> Parts:
         say(f"{what.title}: its layer noise is the source's, so iteration 0 is the source.")
         samples = {0: _writer(task.source.path), **samples}
     record = {"kind": "generator", "files": hashes, "count": len(files), "paired": paired}
-    return Parts(samples, record)
+    return samples, record
 
 
 def _loaded(task: Task, paths: Iterable[Path]) -> Iterator[Networks]:

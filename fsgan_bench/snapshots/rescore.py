@@ -72,16 +72,18 @@ def score_runs(
         finished = [files for files in map(CellFiles, cells) if files.done.exists()]
         if len(finished) < len(cells):
             say(f"{folder}: {len(cells) - len(finished)} unfinished cell(s) passed over")
-        stored = {files: read_cell(files).cell for files in finished}
-        snapshots = {files: _snapshots(files, cell) for files, cell in stored.items()}
+        kept: list[tuple[CellFiles, CellFields, list[int]]] = []
         for files in finished:
-            if not snapshots[files]:
+            cell = read_cell(files).cell
+            snapshots = [at for at in cell.snapshots if files.snapshot(at).exists()]
+            if snapshots:
+                kept.append((files, cell, snapshots))
+            else:
                 say(f"{files.folder}: passed over, no snapshots are stored")
-        finished = [files for files in finished if snapshots[files]]
-        if not finished:
+        if not kept:
             continue
         try:
-            task = stored_task(folder, stored[finished[0]], suite, data, device)
+            task = stored_task(folder, kept[0][1], suite, data, device)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
         _check_inputs(task)
@@ -93,16 +95,9 @@ def score_runs(
             else:
                 say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
         added.count += _score_references(task, possible, added)
-        for files in finished:
-            added.count += _score_cell(
-                task, files, stored[files], snapshots[files], possible, plugins, say, added
-            )
+        for each in kept:
+            added.count += _score_cell(task, *each, possible, plugins, say, added)
     return added
-
-
-def _snapshots(files: CellFiles, cell: CellFields) -> list[int]:
-    """The iterations of the snapshots that are stored."""
-    return [iteration for iteration in cell.snapshots if files.snapshot(iteration).exists()]
 
 
 def _score_cell(

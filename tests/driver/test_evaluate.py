@@ -60,7 +60,7 @@ def bring(task: Path, suite: Path) -> Bring:
     def bring(what: Import) -> str:
         said: list[str] = []
         task = load_task(request)
-        import_cell(task, what, read_import(task, what, said.append), said.append)
+        import_cell(task, read_import(task, what, said.append), said.append)
         return " ".join(said)
 
     return bring
