@@ -1,8 +1,9 @@
 """What each kind of convolution of a TGAN iteration gets out of a core.
 
 ``python benchmarks/convolutions.py`` times the convolutions of one iteration of the embedded suite,
-without regularisers, one by one on one thread, and prints a table; then Winograd's way for tiles of
-4 x 4 beside them, in operations of torch (Lavin and Gray 2016).
+without regularisers, one by one on one thread, and prints a table; then, for layers from those of
+the embedded suite to those of published networks, oneDNN's way and Winograd's
+(``fsgan_bench/stylegan2/winograd.py``) side by side.
 """
 
 from __future__ import annotations
@@ -22,30 +23,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from fsgan_bench.stylegan2 import winograd
+
+Convolution = Callable[[Tensor, Tensor], Tensor]
 ROUNDS = 5
-INPUT = torch.tensor(
-    [
-        [4.0, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-KERNEL = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-OUTPUT = torch.tensor(
-    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-)
+LAYERS = ((16, 128), (32, 64), (64, 32), (16, 512), (32, 256), (32, 512), (64, 512), (128, 256))
+"""Sides and channels, in and out."""
 
 
 @dataclass
@@ -90,23 +73,14 @@ def _kind(x: Tensor, weight: Tensor, stride: int) -> str:
     return f"{size}x{size}, stride 1, side {'16 and more' if side >= 16 else 'below 16'}"
 
 
-def winograd(x: Tensor, weight: Tensor) -> Tensor:
-    """What a convolution of ``x`` [N, C, H, W] with ``weight`` [O, C, 3, 3] and padding 1 gives.
+def forward(convolve: Convolution, x: Tensor, weight: Tensor) -> None:
+    with torch.no_grad():
+        convolve(x, weight)
 
-    H and W are multiples of 4, and ``x`` is channels-last.
-    """
-    n, channels, height, width = x.shape
-    down, along, out = height // 4, width // 4, len(weight)
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-    image, row, column, _ = padded.stride()
-    tiles = padded.as_strided(
-        (6, 6, n, down, along, channels), (row, column, image, 4 * row, 4 * column, 1)
-    ).reshape(36, -1)
-    inputs = (torch.kron(INPUT, INPUT) @ tiles).view(36, -1, channels)
-    kernels = torch.kron(KERNEL, KERNEL) @ weight.permute(2, 3, 1, 0).reshape(9, -1)
-    products = torch.bmm(inputs, kernels.view(36, channels, out)).view(36, -1)
-    made = (torch.kron(OUTPUT, OUTPUT) @ products).view(4, 4, n, down, along, out)
-    return made.permute(2, 5, 3, 0, 4, 1).reshape(n, out, height, width)
+
+def both_ways(convolve: Convolution, x: Tensor, weight: Tensor) -> None:
+    out = convolve(x, weight)
+    torch.autograd.grad(out, (x, weight), torch.ones_like(out))
 
 
 def _milliseconds(work: Callable[[], object], times: int = 20) -> float:
@@ -138,14 +112,17 @@ def main() -> None:
             ranges.append(f"{calls.min():.0f} to {calls.max():.0f}")
         seconds = torch.tensor([one.seconds for one in each]).median()
         click.echo(f"| {kind} | {' | '.join(ranges)} | {seconds:.2f} |")
-    click.echo("\n| side, channels | convolution, ms | Winograd's, ms |\n|---|---:|---:|")
-    for side, channels in ((16, 128), (32, 64), (64, 32)):
+    click.echo("\n| side, channels | forward, ms | Winograd's | both ways, ms | Winograd's |")
+    click.echo("|---|---:|---:|---:|---:|")
+    for side, channels in LAYERS:
         x = torch.randn(4, channels, side, side).contiguous(memory_format=torch.channels_last)
         weight = torch.randn(channels, channels, 3, 3) / (3 * channels**0.5)
-        assert torch.allclose(winograd(x, weight), F.conv2d(x, weight, padding=1), atol=1e-3)
-        direct = _milliseconds(partial(F.conv2d, x, weight, padding=1))
-        tiled = _milliseconds(partial(winograd, x, weight))
-        click.echo(f"| {side}, {channels} | {direct:.1f} | {tiled:.1f} |")
+        x.requires_grad_(), weight.requires_grad_()
+        times = []
+        for passes in (forward, both_ways):
+            for convolve in (partial(F.conv2d, padding=1), winograd.convolve):
+                times.append(_milliseconds(partial(passes, convolve, x, weight), 3))
+        click.echo(f"| {side}, {channels} | " + " | ".join(f"{ms:.1f}" for ms in times) + " |")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from baselines import cdc
 from baselines.relaxed_realism import RelaxedRealism
 from fsgan_bench.data.images import Images
 from fsgan_bench.features.backbone import Backbone
-from fsgan_bench.stylegan2 import ops
+from fsgan_bench.stylegan2 import ops, winograd
 from fsgan_bench.stylegan2.networks import Layer
 from fsgan_bench.training.session import Session
 
@@ -74,11 +74,12 @@ def frechet_distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 def training() -> Iterator[None]:
     """Training as CDC's code does it.
 
-    Convolutions have weights for each image, in groups; low-pass filters are native operations on
-    single channels; features and logits of the discriminator are passes of their own; similarities
-    are formed pair by pair.
+    Convolutions have weights for each image, in groups, and are the library's; low-pass filters are
+    native operations on single channels; features and logits of the discriminator are passes of
+    their own; similarities are formed pair by pair.
     """
     with (
+        mock.patch.object(winograd, "pays", return_value=False),
         mock.patch.object(ops.ModulatedConv2d, "forward", _modulated_in_groups),
         mock.patch.object(ops, "depthwise_filter", _filter_channel_by_channel),
         mock.patch.object(RelaxedRealism, "judge_with_features", _judge_twice),

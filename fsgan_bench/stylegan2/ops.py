@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fsgan_bench.stylegan2 import winograd
+
 BLUR_TAPS = (1.0, 3.0, 3.0, 1.0)
 SQRT2 = math.sqrt(2.0)
 FLOAT16_CLAMP = 256.0
@@ -42,6 +44,13 @@ def depthwise_filter(
         x, before = F.pad(x, (before, after, before, after)), 0
     weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
     return F.conv2d(x, weight, padding=before, stride=stride, groups=channels)
+
+
+def convolution(x: Tensor, weight: Tensor, padding: int, stride: int = 1) -> Tensor:
+    """Convolve ``x`` [N, in, H, W] with ``weight`` [out, in, k, k], zeros around."""
+    if (padding, stride) == (1, 1) and winograd.pays(x, weight):
+        return winograd.convolve(x, weight)
+    return F.conv2d(x, weight, padding=padding, stride=stride)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
@@ -100,7 +109,7 @@ class EqualConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = (self.weight * self.weight_gain).to(x.dtype)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+        return convolution(x, weight, self.padding, self.stride)
 
 
 class BiasedLeakyReLU(nn.Module):
@@ -179,7 +188,7 @@ class ModulatedConv2d(nn.Module):
         x = x * style.to(x.dtype)[:, :, None, None]
         kernel = weight.to(x.dtype)
         if self.blur is None:
-            out = F.conv2d(x, kernel, padding=self.padding)
+            out = convolution(x, kernel, self.padding)
         else:
             out = self.blur(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2))
         if self.demodulate:
