@@ -22,6 +22,7 @@ REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
 SENSITIVITY = REFERENCE.parent / "sensitivity"
 RETENTION = REFERENCE.parent / "retention"
 ABLATION = REFERENCE.parent / "ablation"
+EXTRAS = REFERENCE.parent / "extras"
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -84,6 +85,8 @@ def quoting_pages() -> dict[Path, str]:
     made = {name: _table(scores, columns) for name, columns in TABLES.items()}
     made["survives"] = _table(load_results(RETENTION), LEVELS)
     made["ablation"] = _settings(load_results(ABLATION))
+    beside = scores[scores["target"] == "watercolours"]
+    made["extras"] = _settings(pd.concat([load_results(EXTRAS), beside]))
     studied = {"settings": _settings(load_results(SENSITIVITY))}
     quoted = {REFERENCE.parent / "README.md": made, DOCS / "faithfulness.md": studied}
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
@@ -147,7 +150,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    roots = (REFERENCE, RETENTION, ABLATION)
+    roots = (REFERENCE, RETENTION, ABLATION, EXTRAS)
     drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix == ".png"):
         relative = figure.relative_to(REFERENCE.parent)

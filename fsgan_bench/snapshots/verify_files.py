@@ -43,17 +43,18 @@ def verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
             f"{files.cell.name} has been changed: its hash is another than the folder's or its own"
         )
     sums: Mapping[str, str] = {}
+    gone: set[str] = set()
     try:
         manifest = files.read_manifest()
         if manifest is None:
             checked.notes.append(f"{files.folder} has no manifest, so its files have no checksums")
         else:
             kept = {n: s for n, s in manifest.left_out.items() if (files.folder / n).is_file()}
-            sums = {**manifest.sha256, **kept}
-            if left_out := len(manifest.left_out) - len(kept):
+            sums, gone = {**manifest.sha256, **kept}, manifest.left_out.keys() - kept
+            if gone:
                 checked.notes.append(
-                    f"{files.folder}: {left_out} file(s), of which the manifest has the checksums, "
-                    "were left out of the pack"
+                    f"{files.folder}: {len(gone)} file(s) were left out, of which the manifest has "
+                    "the checksums"
                 )
     except UserError as error:
         problem(f"{files.manifest.name} is damaged: {error}")
@@ -63,21 +64,22 @@ def verify_files(files: CellFiles, checked: Checked) -> CellRecord | None:
             problem(f"{file} is missing")
         elif file_hash(path) != expected:
             problem(f"{file} has been changed: its checksum is another")
-    _verify_lines(files, record.cell, problem)
+    _verify_scores(files, record.cell, problem)
+    if record.cell.imported is None and files.log.name not in gone:
+        _verify_log(files, record.cell, problem)
     return record
 
 
-def _verify_lines(files: CellFiles, cell: CellFields, problem: Callable[[str], None]) -> None:
-    """Check that the scores and the log of a cell are complete."""
+def _verify_scores(files: CellFiles, cell: CellFields, problem: Callable[[str], None]) -> None:
+    """Check that every snapshot has each of a cell's scores once."""
     try:
         scores = [
             (score.iteration, score.metric)
             for score in read_scores(files)
             if scored_always(score.version)
         ]
-        logged = [line["iteration"] for line in read_lines(files.log)]
-    except (UserError, KeyError) as error:
-        problem(f"{files.scores.name} or {files.log.name} is damaged: {error}")
+    except UserError as error:
+        problem(f"{files.scores.name} is damaged: {error}")
         return
     metrics = {metric for _, metric in scores}
     for iteration in cell.snapshots:
@@ -86,7 +88,14 @@ def _verify_lines(files: CellFiles, cell: CellFields, problem: Callable[[str], N
             problem(f"{files.scores.name} lacks scores of iteration {iteration}")
         elif len(present) > len(metrics):
             problem(f"{files.scores.name} has scores of iteration {iteration} twice")
-    if cell.imported is not None:
+
+
+def _verify_log(files: CellFiles, cell: CellFields, problem: Callable[[str], None]) -> None:
+    """Check that the losses lead to a cell's last iteration."""
+    try:
+        logged = [line["iteration"] for line in read_lines(files.log)]
+    except (UserError, KeyError) as error:
+        problem(f"{files.log.name} is damaged: {error}")
         return
     if logged[-1:] != [cell.iterations] or logged != sorted(set(logged)):
         problem(f"{files.log.name} does not lead to iteration {cell.iterations}")
