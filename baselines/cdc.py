@@ -21,7 +21,8 @@ class CDCConfig(RelaxedRealismConfig):
 
     Attributes:
         distance_weight: weight of the KL term, 1000 in the paper; 0 leaves relaxed realism alone.
-        distance_batch: latents that are compared with each other, 4 in the published code.
+        distance_batch: latents that are compared with each other, 4 in the published code; of
+            fewer than 3, no distance could change.
     """
 
     distance_weight: float = 1000.0
@@ -29,8 +30,8 @@ class CDCConfig(RelaxedRealismConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.distance_batch < 2:
-            raise ValueError("distance_batch must be at least 2")
+        if self.distance_batch < 3:
+            raise ValueError("distance_batch must be at least 3: of two, each has one other")
 
 
 def distance_consistency(

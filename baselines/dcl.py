@@ -41,7 +41,7 @@ class DCLConfig(RelaxedRealismConfig):
             and the outputs of all blocks, where images are more alike.
         layers_drawn: whether a step contrasts the whole ``batch`` at one layer of each network, or
             every ``sample`` at layers of its own. The paper leaves it open; one is our choice.
-        max_real: most few-shot images that serve as negatives in a step (our choice).
+        max_real: most few-shot images that serve as negatives in a step (our choice), at least 1.
     """
 
     lambda1: float = 2.0
@@ -51,6 +51,11 @@ class DCLConfig(RelaxedRealismConfig):
     discriminator_features: Literal["published", "block"] = "published"
     layers_drawn: Literal["batch", "sample"] = "batch"
     max_real: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_real < 1:
+            raise ValueError("max_real must be at least 1")
 
 
 def generator_contrast(target: Tensor, source: Tensor, tau: float) -> Tensor:

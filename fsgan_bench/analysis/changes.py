@@ -34,7 +34,7 @@ LEVEL = 0.95
 """Of the confidence interval outside of which no difference must lie to count."""
 
 ChangeOutcome: TypeAlias = Literal[
-    "same", "within the error", "better", "worse", "differs", "regressed"
+    "same", "error unknown", "within the error", "better", "worse", "differs", "regressed"
 ]
 
 
@@ -61,10 +61,16 @@ class ScoreChange:
 
     @property
     def outcome(self) -> ChangeOutcome:
-        """``regressed`` is worse by more than the error and by more than the margin."""
+        """``regressed`` is worse by more than the error and by more than the margin.
+
+        The error is unknown of a score without one of its own, such as a Frechet distance, of
+        which there is a single seed.
+        """
         value = self.difference.value
         if value == 0:
             return "same"
+        if not math.isfinite(self.difference.stderr):
+            return "error unknown"
         low, high = self.difference.interval(LEVEL)
         if not (low > 0 or high < 0):
             return "within the error"
@@ -89,7 +95,11 @@ class Changes:
 
     @property
     def regressions(self) -> list[ScoreChange]:
-        return [change for change in self.scores if change.outcome == "regressed"]
+        return self.that("regressed")
+
+    def that(self, outcome: ChangeOutcome) -> list[ScoreChange]:
+        """The scores of which ``outcome`` is to be said."""
+        return [change for change in self.scores if change.outcome == outcome]
 
 
 def changes(
@@ -209,14 +219,12 @@ def _yardstick(name: str, one: TaskResults, other: TaskResults) -> Iterator[str]
     ):
         if was and now and was != now:
             yield f"{name}: another {what} ({was[:8]} before, {now[:8]} after)."
-    versions = [
-        {(each.metric, each.backbone): each.version for each in scales_of_kind(of, *KINDS)}
-        for of in (one, other)
-    ]
+    versions = [_versions(of) for of in (one, other)]
     for key in versions[0].keys() & versions[1].keys():
-        was, now = (of[key] for of in versions)
-        if was != now:
-            yield f"{name}: {key[0]} is not compared, its versions differ ({was}; {now})."
+        before, after = (of[key] for of in versions)
+        if not before & after:
+            differ = "; ".join(", ".join(sorted(each)) for each in (before, after))
+            yield f"{name}: {key[0]} is not compared, its versions differ ({differ})."
     for reference, title in REFERENCE_TITLES.items():
         for scale in scales_of_kind(one, *KINDS):
             found = [curves.reference(of, reference, scale) for of in (one, other)]
@@ -225,6 +233,14 @@ def _yardstick(name: str, one: TaskResults, other: TaskResults) -> Iterator[str]
                     f"{name}: the {scale.name()} of the {title} is {found[1][0]:.4g}, "
                     f"was {found[0][0]:.4g}."
                 )
+
+
+def _versions(results: TaskResults) -> dict[tuple[str, str], set[str]]:
+    """The versions that each metric was scored with, by its name and backbone."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for scale in scales_of_kind(results, *KINDS):
+        found.setdefault((scale.metric, scale.backbone), set()).add(scale.version)
+    return found
 
 
 def _cells(results: TaskResults, variant: Variant) -> dict[int, Path]:

@@ -14,7 +14,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.per_image import ProbeValues
 from fsgan_bench.metrics.scorer import Score
-from fsgan_bench.results.resampling import intra_lpips_draws, resamples
+from fsgan_bench.results.resampling import intra_lpips_draws, intra_lpips_values, resamples
 
 PARTITIONS = 20
 """How often real images are divided anew into generated and reference ones."""
@@ -52,7 +52,8 @@ def perfect_scores(task: Task) -> list[PerfectScore]:
 
     They are none of those that the classifier learnt from, nor of the reference set. A Frechet
     distance at N images is above zero even for these: its value and error are from ``PARTITIONS``
-    random divisions of held-out and reference images into sets of the same two sizes.
+    random divisions of held-out and reference images into sets of the same two sizes, also where
+    runs compare with all real images. From statistics alone the error is not known.
 
     Raises:
         UserError: there are fewer than two such images.
@@ -76,23 +77,19 @@ def perfect_scores(task: Task) -> list[PerfectScore]:
 
 
 def _partitioned(task: Task, score: Score) -> PerfectScore:
-    real = task.scorer.yardstick.real
-    if real is None:
+    what = score.metric, score.backbone, score.version
+    if task.scorer.yardstick.statistics:
         how = "not known, as only the statistics of the reference set are"
-        return PerfectScore(
-            score.metric, score.backbone, score.version, score.value, None, score.n, how
-        )
-    values = _distances(task.scorer.frechet.pooled(task.splits.held_out), real)
-    how = f"standard deviation over {PARTITIONS} divisions of {len(real) + score.n:,} real images"
-    return PerfectScore(
-        score.metric,
-        score.backbone,
-        score.version,
-        float(values.mean()),
-        float(values.std(ddof=1)),
-        score.n,
-        how,
-    )
+        return PerfectScore(*what, score.value, None, score.n, how)
+    networks = (task.scorer.frechet, *(network for network, _ in task.scorer.also))
+    (network,) = (each for each in networks if each.name == score.backbone)
+    held_out, reference = task.splits.held_out, task.splits.reference
+    values = _distances(network.pooled(held_out), network.pooled(reference))
+    count = len(held_out) + len(reference)
+    how = f"standard deviation over {PARTITIONS} divisions of {count:,} real images"
+    if task.suite.reference == "all":
+        how += "; no bound for runs, which compare more images, with all real ones"
+    return PerfectScore(*what, float(values.mean()), float(values.std(ddof=1)), score.n, how)
 
 
 def _distances(held_out: Tensor, real: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -110,7 +107,7 @@ def _distances(held_out: Tensor, real: Tensor) -> np.ndarray[Any, np.dtype[np.fl
 def _resampled(score: Score, probe: ProbeValues | None) -> PerfectScore:
     error, how = score.stderr, "standard error of a mean over images"
     if score.metric.startswith("intra_lpips") and probe is not None:
-        each = probe.values["intra_lpips"].astype(np.float64)
+        each = intra_lpips_values(probe, score.metric)
         draws = intra_lpips_draws(probe.cluster, each, resamples(len(each)))
         error, how = float(np.nanstd(draws, ddof=1)), "bootstrap over the images"
     return PerfectScore(

@@ -90,10 +90,17 @@ def _show(found: Changes, console: Console) -> None:
         console.print(Text(note))
     if any(change.seeds == 1 for change in found.scores):
         console.print("With one seed the error covers the latents, not how trainings differ.")
+    if unknown := len(found.that("error unknown")):
+        console.print(
+            f"{unknown} score{' has' if unknown == 1 else 's have'} no known error and cannot be "
+            "judged; more seeds would give one."
+        )
     many = len(found.regressions)
     console.print(
         f"{many} score{'' if many == 1 else 's'} got worse by more than the error and the margin."
         if many
+        else "No score whose error is known got worse by more than it and the margin."
+        if unknown
         else "No score got worse by more than its error and the margin."
     )
 

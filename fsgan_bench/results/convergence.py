@@ -28,12 +28,14 @@ PLATEAU_TEST = (
     f"least the last {MINIMUM_SNAPSHOTS}, the change of p_t along a fitted straight line plus its "
     f"standard error is below {TOLERANCE:g}, or p_t is above {1 - TOLERANCE:g} in all of that "
     f"third, at least in the last {CEILING_SNAPSHOTS}; and p_t ends at least {TOLERANCE:g} above "
-    "iteration 0. Unknown: no more snapshots than these, or too few images to resolve such a "
-    "change."
+    "iteration 0, or above the source's where that was not scored. Unknown: no more snapshots than "
+    "these, or too few images to resolve such a change."
 )
 
 
-def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Convergence:
+def plateau(
+    iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike, source: float = math.nan
+) -> Convergence:
     """Whether realisticness has converged: ``PLATEAU_TEST`` for one trajectory.
 
     ``iterations``, ``values`` and ``stderrs`` are [N], in order of the iterations; a NaN standard
@@ -47,7 +49,9 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Con
     more, is at rest whatever came before: the line would be drawn through the end of its rise too.
 
     If the snapshots' own standard errors alone hide such a change, the verdict is unknown. A curve
-    that rests where it began has not started, so it has not converged either.
+    that rests where it began has not started, so it has not converged either. It began at
+    iteration 0; checkpoints from elsewhere, which may lack that, at ``source``, the realisticness
+    of the source generator. Without both such a verdict is unknown.
     """
     x, y = _ordered(iterations, values)
     errors = np.nan_to_num(np.asarray(stderrs, dtype=np.float64), nan=0.0)
@@ -66,8 +70,12 @@ def plateau(iterations: ArrayLike, values: ArrayLike, stderrs: ArrayLike) -> Con
     if measured * per_error >= TOLERANCE:
         return "unknown"
     steady = abs(slope * span) + max(scatter, measured) * per_error < TOLERANCE
-    risen = y[-1] - y[0] >= TOLERANCE
-    return "yes" if (steady or at_ceiling) and risen else "no"
+    if not (steady or at_ceiling):
+        return "no"
+    rise = y[-1] - (y[0] if x[0] == 0 else source)
+    if math.isnan(rise):
+        return "unknown"
+    return "yes" if rise >= TOLERANCE else "no"
 
 
 def overall(seeds: Sequence[Convergence]) -> Convergence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,13 +181,14 @@ def has_converged(results: TaskResults, variant: Variant, on: list[Scale]) -> Co
     """
     if not on:
         return "unmeasured"
-    return convergence.overall(
-        [
-            convergence.plateau(curve.iterations, curve.values, curve.stderr)
-            for scale in on
+    answers = []
+    for scale in on:
+        source, _ = reference(results, "source", scale) or (math.nan, math.nan)
+        answers += [
+            convergence.plateau(curve.iterations, curve.values, curve.stderr, source)
             for curve in seed_curves(results, variant, scale).values()
         ]
-    )
+    return convergence.overall(answers)
 
 
 def _array(column: pd.Series[float]) -> Floats:

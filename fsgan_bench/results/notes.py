@@ -19,7 +19,8 @@ MARKS: dict[Convergence, str] = {"yes": "", "no": " †", "unknown": " ‡", "un
 def mark_notes(converged: dict[str, Convergence]) -> list[str]:
     """Footnotes for the marks that occur."""
     notes = {
-        "no": "† not converged: p_t had not settled over the last third of the iterations.",
+        "no": "† not converged: p_t had not settled over the last third of the iterations, or had "
+        "not risen.",
         "unknown": "‡ too few snapshots or images to tell whether p_t has converged.",
     }
     return [note for answer, note in notes.items() if answer in converged.values()]
@@ -74,8 +75,8 @@ def spread_note(results: TaskResults, drawn: list[Variant], what: str) -> str:
     counts = sorted({len(variant.seeds) for variant in drawn})
     if counts == [1]:
         stored = all(CellFiles(Path(folder)).has_probe for folder in results.cells["folder"])
-        how = " by bootstrap over the probe batch" if stored else ""
-        return f"{what}: standard error{how} (one seed)."
+        how = ", by bootstrap over the probe batch where each image has a value" if stored else ""
+        return f"{what}: standard error of the one seed{how}."
     number = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
     single = "; of a single seed the standard error" if 1 in counts else ""
     return f"Means over {number} seeds. {what}: standard deviation over seeds{single}."

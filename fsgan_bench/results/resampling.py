@@ -14,6 +14,7 @@ from fsgan_bench.metrics.per_image import CDC2021_CLUSTER_LIMIT, ProbeValues, ch
 
 Floats = NDArray[np.float64]
 
+INTRA_LPIPS, CAPPED = "intra_lpips", "intra_lpips_cdc2021"
 REPLICATES = 2000
 _SEED = 0
 
@@ -63,6 +64,18 @@ def intra_lpips_draws(
     return total
 
 
+def intra_lpips_values(probe: ProbeValues, metric: str) -> Floats:
+    """What each image [N] has to do with intra-LPIPS by the protocol of ``metric``.
+
+    NaN of those that it leaves out: ``CAPPED`` takes so many of a cluster at most.
+    """
+    each = probe.values[INTRA_LPIPS].astype(np.float64)
+    if metric == CAPPED:
+        kept = choose(probe.cluster, int(probe.cluster.max()) + 1, CDC2021_CLUSTER_LIMIT)
+        each[~kept] = np.nan
+    return each
+
+
 def probe_values(path: Path) -> ProbeValues:
     """What is stored at ``path``, read once; raises UserError if it is damaged."""
     return _probe_values(path, path.stat().st_mtime_ns)
@@ -81,19 +94,17 @@ def draws(path: Path, metric: str, version: str, value: float) -> Floats | None:
     score's. The draws are centred on ``value``, so that half precision does not shift them.
     Raises UserError for a damaged file.
     """
-    protocol_capped = metric == "intra_lpips_cdc2021"
-    name = "intra_lpips" if protocol_capped else metric
+    name = INTRA_LPIPS if metric == CAPPED else metric
     if not math.isfinite(value) or not path.exists():
         return None
     probe = probe_values(path)
     if name not in probe.values or probe.versions.get(name) != version.replace(metric, name):
         return None
-    counts, each = resamples(len(probe.cluster)), probe.values[name].astype(np.float64)
-    if name != "intra_lpips":
+    counts = resamples(len(probe.cluster))
+    if name != INTRA_LPIPS:
+        each = probe.values[name].astype(np.float64)
         return mean_draws(each, counts) + (value - float(each.mean()))
-    if protocol_capped:
-        kept = choose(probe.cluster, int(probe.cluster.max()) + 1, CDC2021_CLUSTER_LIMIT)
-        each[~kept] = np.nan
+    each = intra_lpips_values(probe, metric)
     once = np.ones((1, len(each)), np.float32)
     centre = float(intra_lpips_draws(probe.cluster, each, once)[0])
     return intra_lpips_draws(probe.cluster, each, counts) + (value - centre)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -248,10 +248,11 @@ def legend(
     results: TaskResults,
     variants: list[Variant],
     converged: Mapping[str, Convergence],
-    rows: Iterable[Row],
+    rows: Sequence[Row],
 ) -> list[str]:
     """Footnotes: what ± and the marks of these rows mean."""
-    notes = [footnotes.spread_note(results, variants, "±")] if variants else []
+    spread = any(math.isfinite(entry.spread) for row in rows for entry in row.entries.values())
+    notes = [footnotes.spread_note(results, variants, "±")] if variants and spread else []
     notes += footnotes.mark_notes(dict(converged))
     if any(_ABOVE_REAL in entry.note for row in rows for entry in row.entries.values()):
         notes.append(

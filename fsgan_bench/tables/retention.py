@@ -34,18 +34,19 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
     rows = [_method_row(results, variant, scale) for variant in variants]
     references = _reference_details(results, scale)
     rows += [
-        Row(name, title, "", 0, _entries([references[name]]), "reference")
+        Row(name, title, "", 0, _entries([references[name]], scale), "reference")
         for name, title in REFERENCE_TITLES.items()
         if name in references
     ]
     details = [*references.values(), *_finals(results, variants, scale)]
     if not details:
         return None
-    ceiling = {name: TableEntry(value) for name, value in details[0]["ceiling"].items()}
+    ceiling = {_key(name, scale): TableEntry(v) for name, v in details[0]["ceiling"].items()}
     rows.append(Row("ceiling", CEILING, "", 0, ceiling, "reference"))
     readable = details[0]["attributes"]
+    measured = filter(None, ("Cohen's kappa", scale.edition))
     columns = [
-        Column(name, f"{name} ({level}) ↑", name, higher_is_better=True, scored=True)
+        Column(_key(name, scale), f"{name} ({level}) ↑", name, higher_is_better=True, scored=True)
         for level, names in LEVELS.items()
         for name in names
         if name in readable
@@ -53,8 +54,8 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
     for column in columns:
         mark_best(rows, column)
     return Table(
-        name=f"{table_name(results, None)}-retention",
-        title=f"{results.task.title}: attributes kept, Cohen's kappa",
+        name=" ".join(filter(None, (f"{table_name(results, None)}-{METRIC}", scale.edition))),
+        title=f"{results.task.title}: attributes kept, {', '.join(measured)}",
         columns=columns,
         rows=rows,
         legend=legend(results, variants, {}, rows),
@@ -71,20 +72,27 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
 def _finals(
     results: TaskResults, variants: Iterable[Variant], scale: Scale
 ) -> list[Mapping[str, Mapping[str, float]]]:
-    """What the last snapshot of each seed stores besides the score."""
-    return [
+    """What the last snapshot of each seed stores besides the score, where it is defined."""
+    finals = [
         scores["detail"].iloc[-1]
         for variant in variants
         for scores in curves.seed_scores(results, variant, scale).values()
     ]
+    return [detail for detail in finals if "attributes" in detail]
 
 
 def _method_row(results: TaskResults, variant: Variant, scale: Scale) -> Row:
-    entries = _entries(_finals(results, [variant], scale))
+    entries = _entries(_finals(results, [variant], scale), scale)
     return Row(variant.method, variant.label, "", len(variant.seeds), entries)
 
 
-def _entries(details: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, TableEntry]:
+def _key(name: str, scale: Scale) -> str:
+    return f"{name}_{scale.edition}" if scale.edition else name
+
+
+def _entries(
+    details: Sequence[Mapping[str, Mapping[str, float]]], scale: Scale
+) -> dict[str, TableEntry]:
     """The mean of each attribute over the seeds, with their sample standard deviation."""
     frame = pd.DataFrame([detail["attributes"] for detail in details])
     count = len(frame)
@@ -92,7 +100,9 @@ def _entries(details: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, 
     for name in frame.columns:
         values = frame[name].to_numpy(dtype=np.float64)
         spread = float(np.std(values, ddof=1)) if count > 1 else math.nan
-        entries[str(name)] = TableEntry(float(values.mean()), spread, spread / math.sqrt(count))
+        entries[_key(name, scale)] = TableEntry(
+            float(values.mean()), spread, spread / math.sqrt(count)
+        )
     return entries
 
 
@@ -102,4 +112,5 @@ def _reference_details(
     references = results.references
     on_scale = (references["metric"] == scale.metric) & (references["version"] == scale.version)
     chosen = references[on_scale & (references["backbone"] == scale.backbone)]
-    return dict(zip(chosen["method"], chosen["detail"], strict=True))
+    stored = zip(chosen["method"], chosen["detail"], strict=True)
+    return {name: detail for name, detail in stored if "attributes" in detail}

@@ -88,7 +88,7 @@ def test_without_weight_there_is_no_term(start: Start, train: Train, calls: list
     assert not calls
 
 
-def test_two_images_are_the_least_to_compare(start: Start) -> None:
-    distance(start("cdc", distance_batch=2))
-    with pytest.raises(UserError, match="distance_batch must be at least 2"):
-        start("cdc", distance_batch=1)
+def test_three_images_are_the_least_to_compare(start: Start) -> None:
+    distance(start("cdc", distance_batch=3))
+    with pytest.raises(UserError, match="distance_batch must be at least 3"):
+        start("cdc", distance_batch=2)

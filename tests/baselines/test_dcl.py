@@ -16,6 +16,7 @@ from torch import Tensor
 import baselines.dcl
 from baselines.dcl import DCL, discriminator_contrast, generator_contrast
 from fsgan_bench.data.images import to_tensor
+from fsgan_bench.errors import UserError
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.networks import Discriminator, Generator, Layer
 from fsgan_bench.training.session import Session
@@ -125,6 +126,11 @@ def test_negatives_are_the_few_shot_images(start: Start, contrasts: dict[str, Ar
     layers = DCL().contrasted_layers(session)
     features = session.discriminator(session.few_shot, layers).features.values()
     assert any(f.shape == real.shape and torch.allclose(f, real, atol=1e-6) for f in features)
+
+
+def test_without_negatives_there_is_no_contrast(start: Start) -> None:
+    with pytest.raises(UserError, match="max_real must be at least 1"):
+        start("dcl", max_real=0)
 
 
 def test_there_are_at_most_max_real_negatives(

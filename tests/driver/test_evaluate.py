@@ -233,9 +233,10 @@ def test_real_images_alone_say_what_is_perfect(
     assert {"intra_lpips", "fd_lite0"} <= set(scores)
     for score in scores.values():
         assert score["value"] > 0 and score["error"] > 0 and score["n"] > 10
+    assert scores["intra_lpips_cdc2021"]["error"] == scores["intra_lpips"]["error"]
     assert list(tmp_path.iterdir()) == []
     table = command("evaluate", "--suite", images_suite, "--out", tmp_path)
-    assert "divisions of" in table.output
+    assert "divisions of" in table.output and "no bound for runs" in table.output
     run = command("run", "--suite", images_suite, "--target", "dots", "--methods", "none")
     assert run.exit_code == 2 and "names no source" in run.output
 

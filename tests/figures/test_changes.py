@@ -87,6 +87,31 @@ def test_a_difference_that_seeds_disagree_about_is_within_the_error(
     assert code == 0 and change["judgement"] == "within the error"
 
 
+def test_a_score_without_an_error_is_not_judged(writer: Any, tmp_path: Path) -> None:
+    writer.task()
+    writer.cell("cdc", 0)
+    before = writer.folder.parent.parent
+    after = Path(shutil.copytree(before, tmp_path / "after"))
+    shifted(after, "fd_lite0", 180.0)
+    code, document = scores(before, after)
+    judged = {one["score"]: one for one in document["scores"]}
+    assert code == 0 and judged["fd_lite0"]["judgement"] == "error unknown"
+    assert judged["fd_lite0"]["stderr"] is None
+    text = compare(before, after)[1]
+    assert "1 score has no known error and cannot be judged" in text
+    assert "No score whose error is known got worse" in text
+
+
+def test_a_version_that_both_have_is_compared_without_a_note(roots: tuple[Path, Path]) -> None:
+    before, after = roots
+    for file in after.rglob("scores.jsonl"):
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        again = [{**line, "version": "9"} for line in lines if line["metric"] == "realisticness"]
+        file.write_text("".join(json.dumps(line) + "\n" for line in (*lines, *again)))
+    _, document = scores(before, after)
+    assert len(document["scores"]) == 6 and document["notes"] == []
+
+
 def test_what_cells_were_made_with_is_listed(roots: tuple[Path, Path]) -> None:
     before, after = roots
     for file in (after / "avatars" / "sketches-10shot" / "cdc").rglob("cell.json"):

@@ -75,6 +75,14 @@ def test_nothing_is_reached_without_a_rise() -> None:
 def test_iterations_must_increase() -> None:
     with pytest.raises(ValueError, match="increasing"):
         plateau([0, 0], [0.1, 0.2], [0.0, 0.0])
+
+
+def test_checkpoints_without_iteration_0_have_risen_from_the_source() -> None:
+    later, flat = ITERATIONS + 1000, np.full(11, 0.93)
+    assert plateau(later, flat, LITTLE, source=0.01) == "yes"
+    assert plateau(later, flat, LITTLE, source=0.92) == "no"
+    assert plateau(later, flat, LITTLE) == "unknown"
+    assert plateau(ITERATIONS, flat, LITTLE, source=0.01) == "no"
     with pytest.raises(ValueError, match="one length"):
         first_reaching([0, 1], [0.1])
 

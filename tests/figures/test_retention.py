@@ -66,6 +66,29 @@ def test_it_is_written_beside_the_others(scored: Any) -> None:
     assert texts["retention.csv"].splitlines()[0].split(",")[0] != ""
 
 
+def test_where_it_is_undefined_nothing_is_shown(writer: Any) -> None:
+    writer.task()
+    folder = writer.cell("tgan", 0, snapshots=(0, 200))
+    undefined = line({"top": 0.5}) | {"value": None, "detail": {}}
+    with (folder / "scores.jsonl").open("a") as file:
+        file.write(json.dumps({"iteration": 200} | undefined) + "\n")
+    with (writer.folder / "references.jsonl").open("a") as file:
+        file.write(json.dumps({"reference": "source"} | undefined) + "\n")
+    results = load(writer.folder)[0]
+    assert tables(results) == [] and "retention.csv" not in table_texts(results)
+
+
+def test_each_version_has_a_table_of_its_own(scored: Any) -> None:
+    for file in (*scored.folder.rglob("scores.jsonl"), scored.folder / "references.jsonl"):
+        lines = [line for line in file.read_text().splitlines() if "retention 1" in line]
+        again = [line.replace("retention 1", "retention 2") for line in lines]
+        file.write_text(file.read_text() + "".join(f"{line}\n" for line in again))
+    made = tables(load(scored.folder)[0])
+    assert len({table.name for table in made}) == len({table.title for table in made}) == 2
+    keys = [column.key for table in made for column in table.columns]
+    assert len(set(keys)) == len(keys) == 6
+
+
 def test_without_retention_there_is_no_table(writer: Any) -> None:
     writer.task()
     writer.cell("tgan")

@@ -242,7 +242,7 @@ def test_tables_tell_ties_by_pairs_where_the_images_values_are_stored(writer: An
     best = [row.name for row in table.rows if row.seeds and row.entries[quality].best]
     assert best == ["elder"]
     assert "paired over the probe batch" in " ".join(table.notes)
-    assert "by bootstrap over the probe batch (one seed)" in table.notes[0]
+    assert "of the one seed, by bootstrap over the probe batch where" in table.notes[0]
     for file in writer.folder.rglob("*.npz"):
         file.unlink()
     draws.cache_clear()

@@ -71,7 +71,9 @@ function marks(variants) {
   const running = variants.flatMap((variant) =>
     Object.entries(variant.running).map(([seed, [at, of]]) => `${variant.label}, seed ${seed}: ${whole(at)} of ${whole(of)}`));
   return [
-    any("†") ? "† not converged: p_t had not settled over the last third of the iterations." : null,
+    any("†")
+      ? "† not converged: p_t had not settled over the last third of the iterations, or had not risen."
+      : null,
     any("‡") ? "‡ too few snapshots or images to tell whether p_t has converged." : null,
     running.length ? `Not finished yet: ${running.join("; ")} iterations scored.` : null,
   ].filter((note) => note !== null);
