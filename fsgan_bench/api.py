@@ -22,6 +22,7 @@ from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
+from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load, long_table
 from fsgan_bench.snapshots.imports import score_image_set
 from fsgan_bench.suites.file import get_suite
@@ -90,7 +91,7 @@ def run(
     plan = make_plan(
         RunRequest(
             methods=methods if isinstance(methods, str) else ",".join(methods),
-            targets=tuple(targets.split(",") if isinstance(targets, str) else targets),
+            targets=_names(targets),
             suite=os.fspath(suite),
             seeds=tuple(seeds),
             settings=tuple(settings),
@@ -110,8 +111,15 @@ def run(
     if plan.to_run:
         failures |= run_plan(plan, _Teller(say))
     folders = tuple(cell.folder(task.folder) for task, cell in plan.cells)
-    shown = folders or tuple(task.folder for task in plan.tasks)
+    begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
+    shown = begun or tuple(task.folder for task in plan.tasks)
     return Run(long_table(load(shown)), failures, folders)
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names, each once, from a text with commas or a sequence."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def score_images(

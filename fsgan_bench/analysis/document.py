@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fsgan_bench.analysis import claims
@@ -12,6 +11,7 @@ from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.results import convergence
 from fsgan_bench.results.resampling import REPLICATES
 from fsgan_bench.results.scales import Scale
+from fsgan_bench.system.json_files import without_nan
 
 
 def to_json(result: Verdict) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def to_json(result: Verdict) -> dict[str, Any]:
         "tasks": [_comparison_json(each) for each in result.comparisons],
         "notes": list(result.notes),
     }
-    return json.loads(json.dumps(content), parse_constant=lambda _: None)  # type: ignore[no-any-return]
+    return without_nan(content)  # type: ignore[no-any-return]
 
 
 def _observation_json(observation: Observation) -> dict[str, Any]:

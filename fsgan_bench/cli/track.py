@@ -27,7 +27,8 @@ from fsgan_bench.errors import check_folder
 def track(runs: tuple[Path, ...], name: str, out: Path) -> None:
     """Send RUNS (result folders) to a dashboard: losses, scores, images and settings of each cell.
 
-    A cell that was sent before is replaced. fsgan-bench run --track sends while it runs.
+    A cell that was sent before is replaced (by W&B online, continued). fsgan-bench run --track
+    sends while it runs.
 
     \b
     Example: fsgan-bench track results/avatars --to tensorboard

@@ -149,6 +149,9 @@ class Adaptation:
         ):
             if found != planned:
                 raise UserError(f"The {what} has changed since the run was planned; start it anew.")
+        if not self.files.cell.exists():
+            # Also a cell that fails before its first iteration is there to be seen.
+            write_json(self.files.cell, self._provenance())
         session = Session(
             self.method,
             *source.start(from_average=self.cell.recipe.start_from_average),

@@ -50,7 +50,8 @@ def draw(
 
     With ``metrics``, their names, nothing but ``metrics`` is drawn: a panel each, beside each
     other. Of a task without runs there are the same-noise grid and the tables, of the references
-    alone. Methods that failed or are unfinished are left out and named in a footnote.
+    alone, and of one whose runs are all unfinished nothing. Methods that failed or are unfinished
+    are left out and named in a footnote.
 
     Raises:
         UserError: there is no finished and scored run, or none that was scored by one of
@@ -60,6 +61,7 @@ def draw(
     if not any(results.cells.empty or curves.variants(results) for results in tasks):
         raise UserError(_nothing(tasks))
     _check_scored(metrics, tasks)
+    tasks = [each for each in tasks if each.cells.empty or curves.variants(each)]
     written: list[Path] = []
     places = [results.files.figures for results in tasks] if out is None else _below(out, tasks)
     for results, folder in zip(tasks, places, strict=True):

@@ -58,11 +58,13 @@ def studies(results: TaskResults) -> dict[str, Study]:
         for variant, config in zip(cells["variant"], cells["config"], strict=True)
     }
     titles = dict(zip(cells["method"], cells["title"], strict=True))
-    methods: dict[str, list[Variant]] = {}
+    besides = dict(zip(cells["variant"], cells["besides"], strict=True))
+    alike: dict[tuple[str, str], list[Variant]] = {}
     for variant in curves.variants(results):
-        methods.setdefault(variant.method, []).append(variant)
-    studies = {}
-    for method, variants in methods.items():
+        alike.setdefault((variant.method, besides[variant.key]), []).append(variant)
+    studies: dict[str, Study] = {}
+    # Of several studies of a method that of the most variants, which comes last.
+    for (method, _), variants in sorted(alike.items(), key=lambda item: len(item[1])):
         study = _study(titles[method], variants, configs)
         if study is not None:
             studies[method] = study

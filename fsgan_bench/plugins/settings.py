@@ -40,7 +40,7 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         raise UserError(
             f"The Config of {method.name} ({where}): {what_happened(error)}."
         ) from error
-    for name in values:
+    for name in fields:
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and not math.isfinite(number):

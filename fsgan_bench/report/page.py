@@ -21,6 +21,7 @@ from fsgan_bench.report import documents, task
 from fsgan_bench.report.sprites import Encoder, Sprite
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.system.files import write_text
+from fsgan_bench.system.json_files import without_nan
 
 _ASSETS = resources.files("fsgan_bench") / "assets" / "report"
 _STYLES = ("uPlot.min.css", "report.css")
@@ -86,7 +87,7 @@ def page(title: str, content: dict[str, Any], sprites: Sequence[Sprite]) -> str:
         for number, sprite in enumerate(sprites)
     )
     # In JSON "<" can as well be written as its code, and then it cannot end the element.
-    data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps(without_nan(content), separators=(",", ":")).replace("<", "\\u003c")
     return Template(_asset("page.html")).substitute(
         title=html.escape(title),
         policy=policy,

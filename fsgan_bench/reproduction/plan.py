@@ -7,7 +7,8 @@ Zhao et al. 2022: the trajectories are Fig. 2, the ablations Fig. 6. Cells lie w
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,7 +175,8 @@ def draw_reproduction(
             written += draw(finished, task_folder / "figures", kinds)
     everything = _finished(cell for cells in found.compared.values() for cell in cells)
     if "tables" in kinds and everything:
-        written += report.write_verdict(report.verdict(load(everything)))
+        with _without(say):
+            written += report.write_verdict(report.verdict(load(everything)))
     for method, cells in found.ablated.items():
         if finished := _finished(cells):
             written += draw(finished, folder / f"{method}_ablation")
@@ -182,17 +184,27 @@ def draw_reproduction(
         written += drawings.draw_sizes(sized, folder)
     if again := _finished(found.scored_again):
         at_once = int(min(found.plan.executor.slots, cores()))
-        score_again(
-            found.task,
-            again,
-            plugins=request.run.plugins,
-            jobs=at_once,
-            threads=max(1, cores() // at_once),
-            say=say,
-        )
-        titles = {each.key: each.title for each in ABLATION}
-        written += drawings.draw_classifiers(again, titles)
+        with _without(say):
+            score_again(
+                found.task,
+                again,
+                plugins=request.run.plugins,
+                jobs=at_once,
+                threads=max(1, cores() // at_once),
+                say=say,
+            )
+            titles = {each.key: each.title for each in ABLATION}
+            written += drawings.draw_classifiers(again, titles)
     return written
+
+
+@contextmanager
+def _without(say: Callable[[str], None]) -> Iterator[None]:
+    """Go on without a part that the task cannot have, as one without realisticness no verdict."""
+    try:
+        yield
+    except UserError as error:
+        say(f"Left out: {error}")
 
 
 @functools.cache

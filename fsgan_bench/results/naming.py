@@ -30,10 +30,11 @@ def natural_order(label: str) -> tuple[tuple[str, float], ...]:
 
 
 def add_variants(rows: Sequence[dict[str, Any]]) -> None:
-    """Set ``variant`` and ``label`` of the cell rows of one task.
+    """Set ``variant``, ``besides`` and ``label`` of the cell rows of one task.
 
     Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
-    name and a hash of all of the specification but its names and the seed. The label is the title,
+    name and a hash of all of the specification but its names and the seed, ``besides`` a hash of
+    that without the method's settings. The label is the title,
     followed, if the method has several variants here, by the settings in which they differ. What
     was not trained here is marked.
     """
@@ -42,6 +43,8 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
         settings = leaves(row["cell"], without=_NAMES)
         digest = json_hash(settings)[:8]
         row["variant"] = f"{row['method']}-{digest}"
+        shared = {key: value for key, value in settings.items() if not key.startswith("config.")}
+        row["besides"] = json_hash(shared)[:8]
         methods.setdefault(row["method"], {})[row["variant"]] = settings
     for row in rows:
         label = _difference(row["variant"], methods[row["method"]])

@@ -64,7 +64,16 @@ _STORED = ("cluster_sizes", "with_empty_as_zero", "detail")
 
 CELL_COLUMNS = (
     *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
-    *("training_seconds", "scoring_seconds", "hardware", "hash", "folder", "config", "imported"),
+    *(
+        "training_seconds",
+        "scoring_seconds",
+        "hardware",
+        "hash",
+        "folder",
+        "config",
+        "besides",
+        "imported",
+    ),
 )
 
 LONG_COLUMNS = (
@@ -100,8 +109,9 @@ class TaskResults:
         cells: a row a cell, in the methods' order: ``CELL_COLUMNS``. ``status`` is DONE, FAILED,
             unfinished or, if made with another source, few-shot set or classifier than the task has
             now, outdated; ``reason`` says why. ``variant`` tells configurations of one method
-            apart, ``label`` is its name in figures, ``config`` the method's settings, ``imported``
-            what it was made from if it was not trained here, else None.
+            apart, ``label`` is its name in figures, ``config`` the method's settings, ``besides``
+            a hash of everything else but the seed, ``imported`` what it was made from if it was not
+            trained here, else None.
         scores: the long table of its cells, and besides ``cluster_sizes`` and
             ``with_empty_as_zero``, intra-LPIPS's clusters, and ``detail``, what the metric stores.
         references: the same of its references (source, real, ideal).

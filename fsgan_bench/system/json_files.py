@@ -38,6 +38,11 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     return [line for _, line in numbered_lines(file, whole=False)]
 
 
+def without_nan(content: Any) -> Any:
+    """``content`` as JSON has it, with null for NaN and infinity, for which JSON has no number."""
+    return json.loads(json.dumps(content), parse_constant=lambda _: None)
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file; UserError if it is missing, damaged or anything else."""
     try:

@@ -45,11 +45,12 @@ class Follower:
                 if line["iteration"] > self.logged:
                     values[line["iteration"]] = _numbers(line)
         self.logged = max([self.logged, *values])
-        for score in read_scores(self.files):
-            name = (score.iteration, f"scores/{score.metric}")
-            if name not in self.scored and math.isfinite(score.value):
-                self.scored.add(name)
-                values.setdefault(score.iteration, {})[name[1]] = score.value
+        # Of two versions of a metric the last line counts.
+        scores = {(s.iteration, f"scores/{s.metric}"): s.value for s in read_scores(self.files)}
+        for (iteration, name), value in scores.items():
+            if (iteration, name) not in self.scored and math.isfinite(value):
+                self.scored.add((iteration, name))
+                values.setdefault(iteration, {})[name] = value
         for iteration in sorted(values):
             self.tracker.log(iteration, values[iteration])
         for iteration, path in self.files.grids().items():

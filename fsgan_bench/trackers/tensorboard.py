@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +15,17 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from fsgan_bench.trackers.tracker import TrackedCell
 
 
+def _segment(text: str) -> str:
+    """``text`` as the name of one folder, whatever a file from elsewhere has put into it."""
+    return re.sub(r"[^\w.+=()-]+", "-", text).lstrip(".")
+
+
 class TensorBoard:
     """Writes event files; earlier ones of the cell go."""
 
     def __init__(self, folder: Path, cell: TrackedCell) -> None:
-        group = cell.group.replace(",", "").replace(" ", "-")
-        place = folder / "tensorboard" / group / f"{cell.name.replace(' ', '-')}-{cell.hash[:8]}"
+        place = folder / "tensorboard" / _segment(cell.group)
+        place /= _segment(f"{cell.name}-{cell.hash[:8]}")
         for old in place.glob("events.out.tfevents.*"):
             old.unlink()
         self.writer = SummaryWriter(str(place))

@@ -192,7 +192,11 @@ def test_run_names_it_and_runs_the_others(
     assert "Small failed: ValueError: sample must give float32 [40, 3, 32, 32], not" in done.stderr
     assert f"Early failed: it calls sys.exit(4) ({late}, line 58)" in done.stderr
     assert "Traceback" not in done.stderr
-    (cell,) = (tmp_path / "out" / "tiny" / "sketches-4shot" / "good").iterdir()
+    task = tmp_path / "out" / "tiny" / "sketches-4shot"
+    (early,) = (task / "early").iterdir()
+    assert (early / "FAILED").exists() and (early / "cell.json").exists()
+    assert "Early failed: it calls sys.exit(4)" in (task / "figures" / "table.md").read_text()
+    (cell,) = (task / "good").iterdir()
     assert (cell / "DONE").exists()
     assert json.loads((cell / "cell.json").read_text())["cell"]["method_origin"] == "good.py"
     table = cell.parent.parent / "figures" / "table.md"

@@ -151,7 +151,7 @@ def test_band_is_the_standard_error_or_the_spread_over_seeds(writer: Any, seeds:
     [band] = figure.axes[0].collections
     top = band.get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx(np.max(curve.values + curve.spread))
-    says = "standard deviation over seeds" if seeds > 1 else "standard error (one seed)"
+    says = "standard deviation over seeds" if seeds > 1 else "standard error of the one seed"
     assert any(says in text for text in texts(figure))
 
 
@@ -294,6 +294,18 @@ def test_evenly_chosen_snapshots() -> None:
     assert grids.evenly(9, 1) == [8]
     assert grids.evenly(1, 8) == [0]
     assert grids.evenly(0, 8) == [] == grids.evenly(0, 1)
+
+
+def test_a_task_whose_runs_are_all_unfinished_hinders_no_other(
+    writer: Any, task_writer: Any
+) -> None:
+    writer.task()
+    writer.cell("tgan")
+    other = task_writer(writer.folder.parent, "ink")
+    other.task()
+    other.cell("tgan", status="FAILED", reason="out of memory")
+    written = draw([writer.folder, other.folder])
+    assert written and all(writer.folder in path.parents for path in written)
 
 
 def test_nothing_finished_is_an_error(writer: Any) -> None:

@@ -56,5 +56,10 @@ def test_variants_that_differ_in_more_than_settings_are_no_study(writer: Any) ->
     writer.task()
     writer.cell("cdc", snapshots=[0, 5])
     writer.cell("cdc", snapshots=[0, 5, 9])
+    writer.cell("ewc", snapshots=[0, 5], config={"strength": 1e6})
+    writer.cell("ewc", snapshots=[0, 5, 9], config={"strength": 1e7})
     [results] = load(writer.folder)
     assert studies(results) == {}
+    writer.cell("ewc", snapshots=[0, 5, 9], config={"strength": 1e8})
+    [results] = load(writer.folder)
+    assert studies(results)["ewc"].values == (1e7, 1e8)

@@ -117,6 +117,16 @@ def test_everything_is_sent_once(cell: Path, tmp_path: Path) -> None:
     assert tracker.values == {30: {"training_seconds": 6.0}} and tracker.images == []
 
 
+def test_of_two_versions_of_a_score_the_later_is_sent(cell: Path, tmp_path: Path) -> None:
+    files = CellFiles(cell)
+    lines = [json.loads(line) for line in files.scores.read_text().splitlines()]
+    again = [{**line, "version": "2", "value": line["value"] + 0.05} for line in lines]
+    write_lines(files.scores, [*lines, *again])
+    tracker = Listing(tmp_path, tracked_cell(files))
+    Follower(tracker, files).send()
+    assert tracker.values[20]["scores/realisticness"] == pytest.approx(0.95)
+
+
 EVENTS: dict[str, Event] = {
     "started": Started("h"),
     "progress": SnapshotScored("h", 0, {}),
@@ -193,6 +203,16 @@ def test_tensorboard_reads_it_back(cell: Path, tmp_path: Path) -> None:
     assert [each.step for each in events.Images("same noise")] == [0, 20]
     (config,) = events.Tensors("config/text_summary")
     assert b"distance_weight" in config.tensor_proto.string_val[0]
+
+
+@pytest.mark.parametrize("title", ["/tmp/elsewhere", "../../../elsewhere", "StyleGAN2/ADA", ".."])
+def test_tensorboard_stays_in_its_folder(cell: Path, tmp_path: Path, title: str) -> None:
+    pytest.importorskip("tensorboard")
+    file = CellFiles(cell).cell
+    file.write_text(file.read_text().replace('"title": "CDC"', f'"title": "{title}"'))
+    track(cell, "tensorboard", tmp_path / "out")
+    (place,) = (tmp_path / "out" / "tensorboard" / "avatars-ink-10-shots").iterdir()
+    assert list(place.glob("events.out.tfevents.*"))
 
 
 def test_wandb_writes_offline(cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

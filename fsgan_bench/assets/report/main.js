@@ -176,8 +176,9 @@ function drawHead() {
 function taskName(of) {
   const same = page.tasks.filter((each) => each !== of && each.target === of.target);
   const shots = same.some((each) => each.shots !== of.shots) ? `, ${of.shots} shots` : "";
-  const root = same.some((each) => each.shots === of.shots) ? ` (${of.root})` : "";
-  return of.target + shots + root;
+  const alike = same.filter((each) => each.shots === of.shots);
+  if (alike.some((each) => each.root === of.root)) return of.key;
+  return of.target + shots + (alike.length ? ` (${of.root})` : "");
 }
 
 function start() {

@@ -8,7 +8,7 @@ function drawTables() {
 function scoreTable(table, number) {
   const body = make("tbody");
   const heads = [];
-  const sort = { column: -1, up: true };
+  const sort = { column: -2, up: true };
   const place = () => {
     // Reference lines and rows from the literature stay below the methods.
     const kinds = ["method", "literature", "reference"];
@@ -16,7 +16,7 @@ function scoreTable(table, number) {
     if (sort.column >= 0) rows.sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || compareCells(a, b, table, sort));
     fill(body, rows.map((row, i) => tableRow(table, row, sort.column < 0 ? rows[i - 1] : undefined)));
     heads.forEach((head, i) => {
-      head.setAttribute("aria-sort", i - 1 !== sort.column || sort.column === -2 ? "none" : sort.up ? "ascending" : "descending");
+      head.setAttribute("aria-sort", i - 1 !== sort.column ? "none" : sort.up ? "ascending" : "descending");
     });
   };
   const press = (column) => () => {
