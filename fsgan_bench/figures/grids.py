@@ -21,7 +21,6 @@ from fsgan_bench.results import notes as footnotes
 from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import TaskResults
-from fsgan_bench.results.records import ImportRecord
 from fsgan_bench.results.references import REFERENCE_TITLES
 from fsgan_bench.results.scales import QUALITY, Scale, formula, metric_scales
 
@@ -160,8 +159,6 @@ def _snapshot_rows(results: TaskResults, variant: Variant, most: int) -> list[_R
     strips = list(CellFiles(Path(str(chosen["folder"].iloc[0]))).grids().items())
     converged = curves.has_converged(results, variant, metric_scales(results, QUALITY))
     look = palette.variant_looks(results, [variant])[variant.key]
-    record = chosen["imported"].iloc[0]
-    aligned = not isinstance(record, ImportRecord) or record.kind == "generator"
     rows = []
     for index in evenly(len(strips), most):
         iteration, strip = strips[index]
@@ -171,7 +168,7 @@ def _snapshot_rows(results: TaskResults, variant: Variant, most: int) -> list[_R
                 read_strip(strip, results.task.resolution)[:COLUMNS],
                 last if most == 1 else f"iteration {iteration:,}",
                 _details_at(results, variant, seed, iteration)
-                + (() if aligned else ("not noise-aligned",)),
+                + (() if variant.aligned else ("not noise-aligned",)),
                 look.colour,
             )
         )

@@ -93,6 +93,8 @@ def task_document(results: TaskResults, name: str) -> dict[str, Any]:
                 "look": look(looks[variant.key]),
                 "seeds": list(variant.seeds),
                 "running": _running(results, variant),
+                "imported": variant.imported,
+                "aligned": variant.aligned,
             }
             for variant in variants
         ],

@@ -25,7 +25,8 @@ class Variant:
     """A method in one configuration, with the cells of all its finished seeds.
 
     ``number`` counts the method's configurations in the task, from 0; there are ``siblings``.
-    ``imported`` is whether it was not trained here.
+    ``imported`` is whether it was not trained here, ``aligned`` whether its images are those of the
+    probe batch's latents, in order.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Variant:
     siblings: int
     seeds: tuple[int, ...]
     imported: bool = False
+    aligned: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ def variants(results: TaskResults) -> list[Variant]:
     seeds: dict[str, list[int]] = {}
     names: dict[str, tuple[str, str]] = {}
     configurations: dict[str, list[str]] = {}
-    imported: set[str] = set()
+    imported: dict[str, bool] = {}
     for cell in results.cells.itertuples(index=False):
         key = str(cell.variant)
         known = configurations.setdefault(str(cell.method), [])
@@ -71,7 +73,7 @@ def variants(results: TaskResults) -> list[Variant]:
             seeds.setdefault(key, []).append(int(str(cell.seed)))
             names[key] = (str(cell.method), str(cell.label))
             if isinstance(cell.imported, ImportRecord):
-                imported.add(key)
+                imported[key] = cell.imported.kind == "generator"
     return [
         Variant(
             key=key,
@@ -81,6 +83,7 @@ def variants(results: TaskResults) -> list[Variant]:
             siblings=len(configurations[names[key][0]]),
             seeds=tuple(numbers),
             imported=key in imported,
+            aligned=imported.get(key, True),
         )
         for key, numbers in seeds.items()
     ]

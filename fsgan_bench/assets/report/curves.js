@@ -168,7 +168,8 @@ class CurveChart {
   // Values, and the lower and the upper end of the band, at every iteration of the axis.
   columns(variant) {
     const of = curve(variant, this.key);
-    const places = this.all.map((x) => of.x.indexOf(x));
+    const level = isLevel(variant, of);
+    const places = this.all.map((x) => (level ? 0 : of.x.indexOf(x)));
     const end = (sign) => places.map((i) => (i < 0 || of.y[i] === null ? null : of.y[i] + sign * (of.spread[i] ?? 0)));
     return [end(0), end(-1), end(1)];
   }
@@ -240,7 +241,8 @@ class CurveChart {
       const of = curve(variant, this.key);
       ctx.save();
       ctx.globalAlpha = strength(variant);
-      of.x.forEach((when, i) => {
+      const places = isLevel(variant, of) ? this.all.slice(-1) : of.x;
+      places.forEach((when, i) => {
         if (of.y[i] === null) return;
         const radius = when === at ? 5 : 3;
         drawMarker(ctx, variant.look, plot.valToPos(when, "x", true), plot.valToPos(of.y[i], "y", true), radius, ratio);

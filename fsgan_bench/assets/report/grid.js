@@ -66,7 +66,7 @@ class Grid {
   }
 
   methodRow(variant) {
-    const row = this.row(variant.label + variant.mark, variant.look, [], null, LATENTS, true);
+    const row = this.row(variant.label + variant.mark, variant.look, [], null, LATENTS, variant.aligned);
     this.moving.push({ variant, row, tiles: [...row.querySelectorAll(".tile")], details: row.querySelector(".row-details") });
     return row;
   }
@@ -81,15 +81,17 @@ class Grid {
       const sheet = place < 0 ? null : sheetName(variant, seed);
       tiles.forEach((tile, latent) => {
         showTile(tile, sheet, latent, place, stored.length);
-        tile.setAttribute("aria-label", `${variant.label}, noise ${latent + 1}${place < 0 ? ", no image" : `, iteration ${stored[place]}`}`);
+        const which = variant.aligned ? "noise" : "image";
+        tile.setAttribute("aria-label", `${variant.label}, ${which} ${latent + 1}${place < 0 ? ", no image" : `, iteration ${stored[place]}`}`);
       });
-      const other = place >= 0 && stored[place] !== at;
+      const other = place >= 0 && stored[place] !== at && !(variant.imported && stored.length === 1);
       row.classList.toggle("elsewhere", other);
       const scores = [state.quality, state.diversity]
         .filter((key) => scale(key))
         .map((key) => make("span", {}, `${scale(key).short} ${show(valueAt(variant, key, at)?.value)}`));
       const remark = place < 0 ? "no images stored" : other ? `images of ${whole(stored[place])}` : null;
-      fill(details, scores, remark ? make("span", { class: "remark" }, remark) : null);
+      const remarks = [remark, variant.aligned ? null : "not noise-aligned"].filter((each) => each !== null);
+      fill(details, scores, remarks.map((each) => make("span", { class: "remark" }, each)));
     }
     const seeds = [...new Set(shown().map(seedOfImages).filter((seed) => seed !== null))];
     byId("grid-lead").textContent =

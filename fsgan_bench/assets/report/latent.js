@@ -58,7 +58,7 @@ class Latent {
           showTile(tile, `${strips}/${name}`, this.number, 0, 1);
           return make("figure", {}, tile, make("figcaption", {}, title));
         })),
-      shown().map((variant) => this.method(variant)),
+      shown().filter((variant) => variant.aligned).map((variant) => this.method(variant)),
       this.meaning(),
     );
   }

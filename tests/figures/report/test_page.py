@@ -190,3 +190,22 @@ def test_names_from_files_stay_text(writer: Any, open_page: Any, tmp_path: Path)
     assert "</script><script>" in page.inner_text("#troubles")
     page.locator("#rows button.tile").first.click()
     assert "</script><script>" in page.inner_text("#latent")
+
+
+def test_images_from_elsewhere_have_no_noise_and_one_score_at_every_iteration(
+    writer: Any, open_page: Any, tmp_path: Path
+) -> None:
+    writer.task()
+    writer.cell("tgan")
+    folder = writer.cell("mine", snapshots=(0,))
+    document = json.loads((folder / "cell.json").read_text())
+    document["cell"]["imported"] = {"kind": "images", "files": {"mine": "0" * 64}, "count": 40}
+    (folder / "cell.json").write_text(json.dumps(document))
+    page = open_page(report.write_page(load(writer.folder), tmp_path / "report.html")).page
+    row = page.locator("#rows .row", has_text="mine (elsewhere)")
+    text = row.inner_text()
+    assert "not noise-aligned" in text and "p_t –" not in text
+    assert row.locator("button.tile").count() == 0
+    page.locator("#rows button.tile").first.click()
+    assert "mine" not in page.inner_text("#latent")
+    assert "TGAN" in page.inner_text("#latent")
