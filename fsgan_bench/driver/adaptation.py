@@ -202,6 +202,11 @@ class Adaptation:
         except UserError:
             begun = now["provenance"]
             self.files.cell.unlink(missing_ok=True)
+        if begun.get("classifier_hash") != self.task.classifier_hash:
+            raise UserError(
+                "It was begun with another classifier than there is now, and one judge scores a "
+                "whole trajectory; --fresh starts over."
+            )
         if not self.files.cell.exists():
             write_json(self.files.cell, now)
         other = [

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fsgan_bench.driver.events import Cached, Elsewhere, Event, Failed, Noted
+from fsgan_bench.driver.events import Cached, Elsewhere, Event, Failed, Noted, Stopped
 from fsgan_bench.driver.executors.interface import Executor, Handle
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
 from fsgan_bench.driver.worker import Job, caught_signals
@@ -120,6 +120,7 @@ class _Placing:
     """By task, the job that its cells wait for; none once it is over."""
     tries: Counter[str] = field(default_factory=Counter)
     waits_for: str = ""
+    cancelled: bool = False
 
     def __post_init__(self) -> None:
         self.waiting = _Waiting(self.jobs, self.on_event)
@@ -166,6 +167,7 @@ class _Placing:
         self.prepared[str(preparation.folder)] = [handle]
 
     def cancel(self, at_once: bool) -> None:
+        self.cancelled = True
         for handle in self.running:
             self.executor.cancel(handle, at_once)
 
@@ -193,6 +195,8 @@ class _Placing:
                 note = f"{event.reason}; retry {tried} of {self.terms.retries}"
                 event = Noted(event.cell, 0, note)
                 self.waiting.jobs.append(work)
+        elif isinstance(event, Stopped) and not self.cancelled:
+            event = Failed(event.cell, "its worker was stopped from outside; its state is saved")
         self.on_event(event)
 
 

@@ -51,14 +51,15 @@ def compared(
         suite: of the task.
         reference: what the distance is to.
         generated: generated images.
-        learnt_from: real images that the classifier learns from.
+        learnt_from: real images that the classifier learns from, 0 without one.
     """
     if suite.frechet_backbone not in INCEPTIONS or reference is None or reference.count is None:
         return ""
     made = f"compares {generated:,} generated images with"
     if suite.reference == "held-out":
         return f"{made} {reference.count:,} held-out real ones"
+    taught = f"{learnt_from:,} that taught the classifier, and " if learnt_from else ""
     return (
         f"{made} all {reference.count:,} real ones, mirrored at random, among them "
-        f"{learnt_from:,} that taught the classifier, and what is also in the few-shot set"
+        f"{taught}what is also in the few-shot set"
     )

@@ -63,6 +63,7 @@ def make_scorer(
         batches = (part.lpips for part in lpips.batches(held_out))
         return np.concatenate([distance_to_nearest(part, few_shot) for part in batches])
 
+    taught = 0 if learnt.classifier is None else len(splits.classifier)
     yardstick = Yardstick(
         few_shot=few_shot,
         classifier=learnt.classifier,
@@ -70,7 +71,7 @@ def make_scorer(
         no_reference=too_few(splits, "it takes two real images at least", NO_REFERENCE),
         reference=known,
         statistics=statistics.name if statistics else "",
-        compared=compared(suite, known, sampled, len(splits.classifier)),
+        compared=compared(suite, known, sampled, taught),
         real=real,
         real_nearest=real_nearest if len(held_out) > 0 else None,
         source=source_images,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images
@@ -148,7 +150,9 @@ class Task:
     def source_images(self) -> Images:
         """What the source generator draws for the probe batch, kept between runs."""
         shape = (len(self.probe), self.resolution, self.resolution, 3)
-        name = f"{self.source.hash[:16]}-{self.probe.hash[:16]}.npy"
+        # The device and the library decide the last bits.
+        drawn_by = f"{self.request.device.partition(':')[0]}-{torch.__version__}"
+        name = f"{self.source.hash[:16]}-{self.probe.hash[:16]}-{drawn_by}.npy"
         return cached_images(
             cache_dir() / "source" / name,
             shape,

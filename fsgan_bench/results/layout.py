@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.record import SCHEMA
@@ -169,14 +170,18 @@ class CellFiles:
         return (self.folder / _PROBE).is_dir()
 
     def finished(self, iterations: Iterable[int], keep: Keep) -> list[Path]:
-        """The files of a finished cell with snapshots at ``iterations``."""
+        """The files of a finished cell with snapshots at ``iterations``, as far as these are kept.
+
+        A cell that began with less to ``keep`` lacks the early snapshots.
+        """
         looks = sorted(iterations)
         kept = {"none": looks[:0], "last": looks[-1:]}.get(keep, looks)
         states = [self.state] if keep == "all" else []
         return [
-            *(self.cell, *filter(Path.exists, [self.log]), self.scores, self.timing, *states),
-            *map(self.grid, looks),
-            *map(self.snapshot, kept),
+            *(self.cell, self.scores, self.timing),
+            *filter(Path.exists, [self.log, *states]),
+            *filter(Path.exists, map(self.grid, looks)),
+            *filter(Path.exists, map(self.snapshot, kept)),
             *filter(Path.exists, map(self.probe, looks)),
         ]
 
@@ -215,14 +220,16 @@ class CellFiles:
         """Store the SHA-256 of every file that a finished cell has.
 
         ``length_matters`` tells whether its training would have been another, had it been planned
-        to be longer; by default that stays as it is stored.
+        to be longer; by default that stays as it is stored, and so does what was left out.
         """
         files = self.finished(iterations, keep)
         sums = {path.relative_to(self.folder).as_posix(): file_hash(path) for path in files}
+        facts: dict[str, Any] = {"keep": keep, "length_matters": length_matters, "sha256": sums}
         if length_matters is None:
             before = self.read_manifest()
-            length_matters = before is None or before.length_matters
-        facts = {"keep": keep, "length_matters": length_matters, "sha256": sums}
+            facts["length_matters"] = before is None or before.length_matters
+            if before is not None and before.left_out.keys() - sums:
+                facts["left_out"] = {n: s for n, s in before.left_out.items() if n not in sums}
         write_json(self.manifest, {SCHEMA: ManifestRecord.version_written, **facts})
 
     def read_manifest(self) -> ManifestRecord | None:

@@ -6,15 +6,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fsgan_bench.errors import UserError, check_folder
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles, task_folder
-from fsgan_bench.results.records import TaskRecord
-from fsgan_bench.system.files import write_lines
+from fsgan_bench.results.record import SCHEMA
+from fsgan_bench.results.records import ManifestRecord, TaskRecord
+from fsgan_bench.system.files import write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 
 Say = Callable[[str], None]
@@ -207,6 +208,22 @@ def _copy_cell(files: CellFiles, place: Path) -> None:
             shutil.copytree(path, place / path.name)
         elif is_result(path):
             shutil.copy2(path, place / path.name)
+    if (manifest := files.read_manifest()) is not None:
+        gone = {files.state.name, *manifest.left_out}
+        write_json(place / files.manifest.name, manifest_without(manifest, gone))
+
+
+def manifest_without(manifest: ManifestRecord, gone: Collection[str]) -> dict[str, Any]:
+    """A cell's manifest once the files that are ``gone`` have been left out of a copy."""
+    sums = {**manifest.left_out, **manifest.sha256}
+    return {
+        SCHEMA: ManifestRecord.version_written,
+        # Without its state a cell is one like those of which none is kept.
+        "keep": "scored" if manifest.keep == "all" else manifest.keep,
+        "length_matters": manifest.length_matters,
+        "sha256": {name: sums[name] for name in sums if name not in gone},
+        "left_out": {name: sums[name] for name in sums if name in gone},
+    }
 
 
 def is_result(path: Path) -> bool:

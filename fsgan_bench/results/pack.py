@@ -14,9 +14,7 @@ from fsgan_bench import __version__
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles, task_folder
-from fsgan_bench.results.merge import is_result
-from fsgan_bench.results.record import SCHEMA
-from fsgan_bench.results.records import ManifestRecord
+from fsgan_bench.results.merge import is_result, manifest_without
 from fsgan_bench.system.files import write_atomic
 
 PACK = "pack.json"
@@ -161,12 +159,7 @@ def _cell(files: CellFiles, weights: bool) -> Iterator[tuple[str, bytes | Path]]
         sums = {**manifest.left_out, **manifest.sha256}
         present = {n for n in sums if (files.folder / n).is_file() and is_result(Path(n))}
         gone = {n for n in sums if n not in present or not (weights or n.split("/")[0] != folder)}
-        document = {
-            SCHEMA: ManifestRecord.version_written,
-            "keep": manifest.keep,
-            "sha256": {name: sums[name] for name in sums if name not in gone},
-            "left_out": {name: sums[name] for name in sums if name in gone},
-        }
+        document = manifest_without(manifest, gone)
         yield files.manifest.name, (json.dumps(document, indent=2) + "\n").encode()
 
 

@@ -123,6 +123,7 @@ def _images(drawing: Drawing) -> None:
 def _grid(drawing: Drawing) -> None:
     if drawing.out.suffix.lower() != ".png":
         raise UserError(f"--out {drawing.out}: a sheet of images ends in .png.")
+    check_new("--out", drawing.out.with_suffix(".json"))
     samplers = [drawing.load(path, drawing.iteration) for path in drawing.samplers]
     latents = drawing.latents(samplers[0].style_dim)
     rows = [np.concatenate(list(drawing.draw(sampler, latents))) for sampler in samplers]

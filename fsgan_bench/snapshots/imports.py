@@ -118,7 +118,7 @@ def import_cell(task: Task, read: ReadImport, say: Say = lambda _: None) -> Impo
     folder = task.folder / cell["method"] / f"seed{what.seed}-{digest[:8]}"
     _check_alone(folder, what)
     files = CellFiles(folder)
-    with owned(folder):
+    with owned(folder, patience=-1):
         if not files.done.exists():
             write_json(files.cell, _document(task, cell, digest))
             for iteration, write in read.samples.items():

@@ -15,7 +15,7 @@ from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.records import CellFields
 from fsgan_bench.snapshots.restore import look_again, stored_task
-from fsgan_bench.system.files import write_lines
+from fsgan_bench.system.files import file_hash, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.locks import Taken, owned
 
@@ -117,10 +117,16 @@ def _score_cell(
     try:
         with owned(files.folder):
             manifest = files.read_manifest()
-            for iteration in snapshots:
-                added += _score_snapshot(task, files, cell, iteration, metrics, plugins, additions)
-            if added and manifest is not None and manifest.keep is not None:
-                files.write_manifest(cell.snapshots, manifest.keep)
+            try:
+                for iteration in snapshots:
+                    added += _score_snapshot(
+                        task, files, cell, iteration, metrics, plugins, additions
+                    )
+            finally:
+                # Also of scores that an earlier, interrupted call has added.
+                known = None if manifest is None else manifest.sha256.get(files.scores.name)
+                if manifest and manifest.keep and file_hash(files.scores) != known:
+                    files.write_manifest(cell.snapshots, manifest.keep)
     except Taken as taken:
         say(f"{files.folder}: passed over, {taken}")
     except UserError as error:
@@ -155,6 +161,13 @@ def _score_snapshot(
 
 def _score_references(task: Task, metrics: Sequence[Metric], additions: Additions) -> int:
     files = TaskFiles(task.folder)
+    with owned(task.folder, patience=-1):
+        return _score_stored_references(task, files, metrics, additions)
+
+
+def _score_stored_references(
+    task: Task, files: TaskFiles, metrics: Sequence[Metric], additions: Additions
+) -> int:
     stored = read_lines(files.references)
     lines = list(stored)
     for name, (images, further) in reference_images(task).items():

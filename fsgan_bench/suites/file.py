@@ -189,6 +189,8 @@ def _plain(error: Mapping[str, object]) -> str:
 
 
 def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
+    if content.name in SUITES and path.parent != ASSETS / "suites":
+        raise UserError(f"{path}: {content.name!r} is the name of a built-in suite; take another.")
     look_up("base of a suite", content.base, dict.fromkeys((*SUITES, PAPER.name)))
     base = PAPER if content.base == PAPER.name else get_suite(content.base, data)
     root = path.parent if data is None else data

@@ -27,6 +27,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.keeping import KEEPS, Keep
 from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.snapshots.verify_files import Checked, verify_files
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
@@ -225,6 +226,25 @@ def test_a_resumed_cell_keeps_no_more(planned: tuple[Task, Cell], keep: Keep) ->
     files, _ = adapt(planned, keep=keep, stop_at=4)
     adapt(planned, keep=keep, fresh=False)
     assert len(list(files.folder.glob("snapshots/*"))) == (keep == "last")
+
+
+@pytest.mark.parametrize("keep", ["none", "last"])
+def test_a_cell_that_kept_less_at_first_is_finished(planned: tuple[Task, Cell], keep: Keep) -> None:
+    adapt(planned, keep=keep, stop_at=4)
+    files, _ = adapt(planned, fresh=False)
+    assert files.done.exists()
+    checked = Checked()
+    verify_files(files, checked)
+    assert checked.problems == []
+
+
+def test_a_cell_is_not_continued_under_another_classifier(planned: tuple[Task, Cell]) -> None:
+    files, _ = adapt(planned, stop_at=4)
+    document = json.loads(files.cell.read_text())
+    document["provenance"]["classifier_hash"] = "another"
+    files.cell.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="another classifier than there is now"):
+        adapt(planned, fresh=False)
 
 
 def test_the_estimate_of_a_state_and_a_snapshot(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from fsgan_bench.driver.events import Done, Event, Failed, Noted
+from fsgan_bench.driver.events import Done, Event, Failed, Noted, Stopped
 from fsgan_bench.driver.executors import local
 from fsgan_bench.driver.executors.engines import open_executor
 from fsgan_bench.driver.executors.interface import Executor, Handle, RunSetting
@@ -264,6 +264,13 @@ def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path)
         "its node failed; retry 1 of 2",
         "its node failed; retry 2 of 2",
     ]
+
+
+def test_a_worker_that_somebody_else_stops_is_not_passed_over(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    run_jobs(Scripted({"a": [Stopped("a")]}), [job("a", tmp_path)], heard.append)
+    (event,) = (event for event in heard if isinstance(event, Failed))
+    assert "stopped from outside" in event.reason
 
 
 def test_what_an_earlier_run_left_is_joined_and_not_submitted_again(tmp_path: Path) -> None:

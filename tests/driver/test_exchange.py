@@ -108,6 +108,21 @@ def test_results_of_two_machines_become_one_root(
     assert again.exit_code == 2 and "exists already" in again.output
 
 
+def test_a_state_that_was_kept_is_not_missed_in_a_merged_root(
+    roots: list[Path], adapted: Path, suite: Path, tmp_path: Path
+) -> None:
+    kept = only(roots[1] / "tiny" / adapted.name, "minegan")
+    kept.state.write_bytes(b"state")
+    kept.write_manifest([0, 2, 6], "all")
+    out = tmp_path / "merged"
+    assert command("merge", *roots, "--out", out).exit_code == 0
+    manifest = only(out / "tiny" / adapted.name, "minegan").read_manifest()
+    assert manifest is not None and manifest.keep == "scored"
+    assert list(manifest.left_out) == ["state.pt"] and "state.pt" not in manifest.sha256
+    verified = command("verify", out, "--suite", suite)
+    assert verified.exit_code == 0, verified.output
+
+
 def test_cells_that_disagree_are_named_and_the_first_stays(
     roots: list[Path], adapted: Path, tmp_path: Path
 ) -> None:
@@ -147,7 +162,7 @@ def test_a_pack_is_verified_as_it_is(adapted: Path, suite: Path, tmp_path: Path)
     assert not [name for name in names if "snapshots" in name or name.endswith((".pt", ".lock"))]
     verified = command("verify", tmp_path / "run.zip", "--suite", suite)
     assert verified.exit_code == 0, verified.output
-    assert "3 file(s), of which the manifest has the checksums" in verified.output
+    assert "3 file(s) were left out, of which the manifest has the checksums" in verified.output
     [results] = load(tmp_path / "unzipped")
     assert len(results.scores) == len(load(adapted)[0].scores)
 

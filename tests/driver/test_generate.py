@@ -75,6 +75,15 @@ def test_without_any_of_its_own_every_image_is_the_mean_one(adapted: Path, tmp_p
     assert spreads[0] == 0 < spreads[1] < spreads[2]
 
 
+def test_the_record_of_a_sheet_replaces_no_file(adapted: Path, tmp_path: Path) -> None:
+    record = tmp_path / "sheet.json"
+    record.write_text("mine")
+    cell = next((adapted / "cdc").iterdir())
+    done = command("generate", cell, "--grid", "--out", tmp_path / "sheet.png")
+    assert done.exit_code == 2 and "sheet.json" in done.output
+    assert record.read_text() == "mine" and list(tmp_path.iterdir()) == [record]
+
+
 def test_sheets_and_animations(adapted: Path, suite: Path, tmp_path: Path) -> None:
     cells = (cell(adapted), cell(adapted, "minegan"))
     common: dict[str, Any] = {"suite": str(suite), "tile": 16}

@@ -78,6 +78,7 @@ def test_the_distance_is_to_the_whole_set_in_the_paper_suites(
         "compares 5,000 generated images with all 7 real ones, mirrored at random, among them 500 "
         "that taught the classifier, and what is also in the few-shot set"
     )
+    assert "among them what is also in the few-shot set" in compared(PAPER, found, 5000, 0)
     assert compared(held_out, few, 40, 9) == (
         "compares 40 generated images with 3 held-out real ones"
     )

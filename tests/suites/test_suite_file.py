@@ -159,6 +159,11 @@ def test_a_bad_suite_file_is_one_sentence(text: str, sentence: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+def test_the_name_of_a_built_in_suite_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'ffhq' is the name of a built-in suite"):
+        read(tmp_path, re.sub('name = "[^"]+"', 'name = "ffhq"', OWN, count=1))
+
+
 def test_a_single_optional_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "model.pt").touch()
     (tmp_path / "cats").mkdir()
