@@ -85,6 +85,9 @@ def quoting_pages() -> dict[Path, str]:
     made = {name: _table(scores, columns) for name, columns in TABLES.items()}
     made["survives"] = _table(load_results(RETENTION), LEVELS)
     made["ablation"] = _settings(load_results(ABLATION))
+    judges = RETENTION / "avatars" / "watercolours-10shot" / "figures" / "classifier_ablation.md"
+    rows = [line for line in judges.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    made["judges"] = "\n".join([*rows, ""])
     beside = scores[scores["target"] == "watercolours"]
     made["extras"] = _settings(pd.concat([load_results(EXTRAS), beside]))
     studied = {"settings": _settings(load_results(SENSITIVITY))}
