@@ -117,7 +117,8 @@ def main() -> None:
     for side, channels in LAYERS:
         x = torch.randn(4, channels, side, side).contiguous(memory_format=torch.channels_last)
         weight = torch.randn(channels, channels, 3, 3) / (3 * channels**0.5)
-        x.requires_grad_(), weight.requires_grad_()
+        for tensor in (x, weight):
+            tensor.requires_grad_()
         times = []
         for passes in (forward, both_ways):
             for convolve in (partial(F.conv2d, padding=1), winograd.convolve):

@@ -28,6 +28,7 @@ from fsgan_bench.snapshots.imports import score_image_set
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.files import check_writable
 from fsgan_bench.system.locks import owned
+from fsgan_bench.system.names import names_in
 
 if TYPE_CHECKING:
     from fsgan_bench.driver.events import Event
@@ -91,7 +92,7 @@ def run(
     plan = make_plan(
         RunRequest(
             methods=methods if isinstance(methods, str) else ",".join(methods),
-            targets=_names(targets),
+            targets=tuple(names_in(targets if isinstance(targets, str) else ",".join(targets))),
             suite=os.fspath(suite),
             seeds=tuple(seeds),
             settings=tuple(settings),
@@ -114,12 +115,6 @@ def run(
     begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
     shown = begun or tuple(task.folder for task in plan.tasks)
     return Run(long_table(load(shown)), failures, folders)
-
-
-def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Names, each once, from a text with commas or a sequence."""
-    parts = given.split(",") if isinstance(given, str) else given
-    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def score_images(

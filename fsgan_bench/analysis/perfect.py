@@ -78,15 +78,16 @@ def perfect_scores(task: Task) -> list[PerfectScore]:
 
 def _partitioned(task: Task, score: Score) -> PerfectScore:
     what = score.metric, score.backbone, score.version
-    if task.scorer.yardstick.statistics:
+    real = task.scorer.yardstick.real
+    if real is None or task.scorer.yardstick.statistics:
         how = "not known, as only the statistics of the reference set are"
         return PerfectScore(*what, score.value, None, score.n, how)
-    networks = (task.scorer.frechet, *(network for network, _ in task.scorer.also))
-    (network,) = (each for each in networks if each.name == score.backbone)
-    held_out, reference = task.splits.held_out, task.splits.reference
-    values = _distances(network.pooled(held_out), network.pooled(reference))
-    count = len(held_out) + len(reference)
-    how = f"standard deviation over {PARTITIONS} divisions of {count:,} real images"
+    network = task.scorer.frechet
+    if score.backbone != network.name:
+        (network,) = (other for other, _ in task.scorer.also if other.name == score.backbone)
+        real = network.pooled(task.splits.reference)
+    values = _distances(network.pooled(task.splits.held_out), real)
+    how = f"standard deviation over {PARTITIONS} divisions of {len(real) + score.n:,} real images"
     if task.suite.reference == "all":
         how += "; no bound for runs, which compare more images, with all real ones"
     return PerfectScore(*what, float(values.mean()), float(values.std(ddof=1)), score.n, how)

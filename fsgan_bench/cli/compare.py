@@ -96,12 +96,11 @@ def _show(found: Changes, console: Console) -> None:
             "judged; more seeds would give one."
         )
     many = len(found.regressions)
+    known = " whose error is known" if unknown else ""
     console.print(
         f"{many} score{'' if many == 1 else 's'} got worse by more than the error and the margin."
         if many
-        else "No score whose error is known got worse by more than it and the margin."
-        if unknown
-        else "No score got worse by more than its error and the margin."
+        else f"No score{known} got worse by more than its error and the margin."
     )
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,7 +114,7 @@ def figures(runs: tuple[Path, ...], out: Path | None, names: str | None) -> None
     if out is not None:
         check_folder("--out", out)
     metrics = metric_names(names) if names is not None else []
-    for path in draw(list(runs), out, metrics=metrics):
+    for path in draw(list(runs), out, metrics=metrics, say=partial(click.echo, err=True)):
         click.echo(path)
 
 

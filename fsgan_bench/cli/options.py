@@ -13,6 +13,7 @@ import click
 import cloup
 
 from fsgan_bench.errors import UserError, one_line
+from fsgan_bench.system.names import names_in
 
 PATH = click.Path(path_type=Path)
 
@@ -144,7 +145,7 @@ def seed_list(_context: click.Context, _option: click.Parameter, value: str) -> 
 
 def target_list(value: str) -> tuple[str, ...]:
     """The distinct names of a comma-separated list; UserError if there is none."""
-    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in value.split(",")))))
+    names = tuple(names_in(value))
     if not names:
         raise UserError("--target names no target; see fsgan-bench list targets.")
     return names

@@ -194,21 +194,19 @@ class Adaptation:
     def _moved(self, cell: CellFiles) -> list[str]:
         """A sentence if ``cell`` was begun under conditions that may give other bits.
 
-        The cell's own description is written where it is missing or damaged.
+        Where its description is missing or damaged, the cell has one of now.
         """
         now = self._provenance()
         try:
             begun = read_cell(cell).provenance.model_dump()
         except UserError:
             begun = now["provenance"]
-            self.files.cell.unlink(missing_ok=True)
+            write_json(self.files.cell, now)
         if begun.get("classifier_hash") != self.task.classifier_hash:
             raise UserError(
                 "It was begun with another classifier than there is now, and one judge scores a "
                 "whole trajectory; --fresh starts over."
             )
-        if not self.files.cell.exists():
-            write_json(self.files.cell, now)
         other = [
             f"{key} {begun.get(key)} before, {now['provenance'].get(key)} now"
             for key in ("platform", "processor", "accelerator", "packages", "threads", "device")

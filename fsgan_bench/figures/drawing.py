@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -32,6 +32,7 @@ def draw(
     out: Path | None = None,
     kinds: Collection[FigureKind] = KINDS,
     metrics: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Draw figures and tables of the tasks under these folders; the files written.
 
@@ -50,18 +51,21 @@ def draw(
 
     With ``metrics``, their names, nothing but ``metrics`` is drawn: a panel each, beside each
     other. Of a task without runs there are the same-noise grid and the tables, of the references
-    alone, and of one whose runs are all unfinished nothing. Methods that failed or are unfinished
-    are left out and named in a footnote.
+    alone, and of one whose runs are all unfinished nothing, which ``say`` is told. Methods that
+    failed or are unfinished are left out and named in a footnote.
 
     Raises:
         UserError: there is no finished and scored run, or none that was scored by one of
             ``metrics``.
     """
     tasks = load(task_folders)
-    if not any(results.cells.empty or curves.variants(results) for results in tasks):
+    if not any(map(_drawable, tasks)):
         raise UserError(_nothing(tasks))
     _check_scored(metrics, tasks)
-    tasks = [each for each in tasks if each.cells.empty or curves.variants(each)]
+    for results in tasks:
+        if not _drawable(results):
+            say(_nothing([results]))
+    tasks = list(filter(_drawable, tasks))
     written: list[Path] = []
     places = [results.files.figures for results in tasks] if out is None else _below(out, tasks)
     for results, folder in zip(tasks, places, strict=True):
@@ -168,6 +172,11 @@ def table_texts(results: TaskResults) -> dict[str, str]:
     everything = [table for part in parts.values() for table in part]
     texts = {"table.md": rendering.markdown_text(everything), "table.tex": latex(everything)}
     return texts | {f"{name}.csv": rendering.csv_text(part) for name, part in parts.items() if part}
+
+
+def _drawable(results: TaskResults) -> bool:
+    """Whether there is a finished and scored run, or nothing but references."""
+    return results.cells.empty or bool(curves.variants(results))
 
 
 def _nothing(tasks: Sequence[TaskResults]) -> str:

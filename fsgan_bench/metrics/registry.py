@@ -19,6 +19,7 @@ from fsgan_bench.metrics.retention import (
     MiddleRetention,
     RetentionScore,
 )
+from fsgan_bench.system.names import names_in
 
 
 def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
@@ -68,7 +69,7 @@ def metric_names(names: str) -> list[str]:
     Raises:
         UserError: none is given.
     """
-    parts = [part.strip() for part in names.split(",") if part.strip()]
+    parts = names_in(names)
     if not parts:
         raise UserError("--metrics names no metric; see fsgan-bench list metrics.")
     return list(dict.fromkeys(name for part in parts for name in TOGETHER.get(part, (part,))))

@@ -177,13 +177,9 @@ class CellFiles:
         looks = sorted(iterations)
         kept = {"none": looks[:0], "last": looks[-1:]}.get(keep, looks)
         states = [self.state] if keep == "all" else []
-        return [
-            *(self.cell, self.scores, self.timing),
-            *filter(Path.exists, [self.log, *states]),
-            *filter(Path.exists, map(self.grid, looks)),
-            *filter(Path.exists, map(self.snapshot, kept)),
-            *filter(Path.exists, map(self.probe, looks)),
-        ]
+        looked = (*map(self.grid, looks), *map(self.snapshot, kept), *map(self.probe, looks))
+        there = filter(Path.exists, (self.log, *states, *looked))
+        return [self.cell, self.scores, self.timing, *there]
 
     def note(self, iteration: int, text: str) -> None:
         """Put down something out of the ordinary that happened to the cell."""

@@ -34,9 +34,8 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
 
     Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
     name and a hash of all of the specification but its names and the seed, ``besides`` a hash of
-    that without the method's settings. The label is the title,
-    followed, if the method has several variants here, by the settings in which they differ. What
-    was not trained here is marked.
+    that without the method's settings. The label is the title, followed, if the method has several
+    variants here, by the settings in which they differ. What was not trained here is marked.
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:

@@ -64,16 +64,8 @@ _STORED = ("cluster_sizes", "with_empty_as_zero", "detail")
 
 CELL_COLUMNS = (
     *(*_TASK, *_METHOD, "title", "origin", "status", "reason", "iterations"),
-    *(
-        "training_seconds",
-        "scoring_seconds",
-        "hardware",
-        "hash",
-        "folder",
-        "config",
-        "besides",
-        "imported",
-    ),
+    *("training_seconds", "scoring_seconds", "hardware", "hash", "folder"),
+    *("config", "besides", "imported"),
 )
 
 LONG_COLUMNS = (

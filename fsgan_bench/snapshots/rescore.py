@@ -94,7 +94,8 @@ def score_runs(
                 possible.append(metric)
             else:
                 say(f"{folder}: {task.scorer.identity(metric)[0]} is left out: {reason}")
-        added.count += _score_references(task, possible, added)
+        with owned(task.folder, patience=-1):
+            added.count += _score_references(task, possible, added)
         for each in kept:
             added.count += _score_cell(task, *each, possible, plugins, say, added)
     return added
@@ -161,13 +162,6 @@ def _score_snapshot(
 
 def _score_references(task: Task, metrics: Sequence[Metric], additions: Additions) -> int:
     files = TaskFiles(task.folder)
-    with owned(task.folder, patience=-1):
-        return _score_stored_references(task, files, metrics, additions)
-
-
-def _score_stored_references(
-    task: Task, files: TaskFiles, metrics: Sequence[Metric], additions: Additions
-) -> int:
     stored = read_lines(files.references)
     lines = list(stored)
     for name, (images, further) in reference_images(task).items():

@@ -44,7 +44,7 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
     ceiling = {_key(name, scale): TableEntry(v) for name, v in details[0]["ceiling"].items()}
     rows.append(Row("ceiling", CEILING, "", 0, ceiling, "reference"))
     readable = details[0]["attributes"]
-    measured = filter(None, ("Cohen's kappa", scale.edition))
+    edition = f", {scale.edition}" if scale.edition else ""
     columns = [
         Column(_key(name, scale), f"{name} ({level}) ↑", name, higher_is_better=True, scored=True)
         for level, names in LEVELS.items()
@@ -54,8 +54,8 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
     for column in columns:
         mark_best(rows, column)
     return Table(
-        name=" ".join(filter(None, (f"{table_name(results, None)}-{METRIC}", scale.edition))),
-        title=f"{results.task.title}: attributes kept, {', '.join(measured)}",
+        name=f"{table_name(results, None)}-{METRIC}{edition}",
+        title=f"{results.task.title}: attributes kept, Cohen's kappa{edition}",
         columns=columns,
         rows=rows,
         legend=legend(results, variants, {}, rows),
@@ -87,6 +87,7 @@ def _method_row(results: TaskResults, variant: Variant, scale: Scale) -> Row:
 
 
 def _key(name: str, scale: Scale) -> str:
+    """An attribute's column in the CSV file, where each version of the metric has its own."""
     return f"{name}_{scale.edition}" if scale.edition else name
 
 

@@ -304,8 +304,10 @@ def test_a_task_whose_runs_are_all_unfinished_hinders_no_other(
     other = task_writer(writer.folder.parent, "ink")
     other.task()
     other.cell("tgan", status="FAILED", reason="out of memory")
-    written = draw([writer.folder, other.folder])
+    said: list[str] = []
+    written = draw([writer.folder, other.folder], say=said.append)
     assert written and all(writer.folder in path.parents for path in written)
+    assert said == [f"There is no finished and scored run to draw in {other.folder}: 1 failed."]
 
 
 def test_nothing_finished_is_an_error(writer: Any) -> None:

@@ -168,7 +168,7 @@ class CurveChart {
   // Values, and the lower and the upper end of the band, at every iteration of the axis.
   columns(variant) {
     const of = curve(variant, this.key);
-    const level = isLevel(variant, of);
+    const level = isLevel(variant, of.x);
     const places = this.all.map((x) => (level ? 0 : of.x.indexOf(x)));
     const end = (sign) => places.map((i) => (i < 0 || of.y[i] === null ? null : of.y[i] + sign * (of.spread[i] ?? 0)));
     return [end(0), end(-1), end(1)];
@@ -241,7 +241,7 @@ class CurveChart {
       const of = curve(variant, this.key);
       ctx.save();
       ctx.globalAlpha = strength(variant);
-      const places = isLevel(variant, of) ? this.all.slice(-1) : of.x;
+      const places = isLevel(variant, of.x) ? this.all.slice(-1) : of.x;
       places.forEach((when, i) => {
         if (of.y[i] === null) return;
         const radius = when === at ? 5 : 3;

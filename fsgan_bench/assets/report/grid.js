@@ -84,7 +84,7 @@ class Grid {
         const which = variant.aligned ? "noise" : "image";
         tile.setAttribute("aria-label", `${variant.label}, ${which} ${latent + 1}${place < 0 ? ", no image" : `, iteration ${stored[place]}`}`);
       });
-      const other = place >= 0 && stored[place] !== at && !(variant.imported && stored.length === 1);
+      const other = place >= 0 && stored[place] !== at && !isLevel(variant, stored);
       row.classList.toggle("elsewhere", other);
       const scores = [state.quality, state.diversity]
         .filter((key) => scale(key))

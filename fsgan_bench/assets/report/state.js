@@ -54,14 +54,14 @@ function place(of, at) {
   return found;
 }
 
-// Whether a curve is one score of something made elsewhere: it belongs to no iteration, or to all.
-function isLevel(variant, of) {
-  return variant.imported && of?.x.length === 1;
+// Whether there is one look at something made elsewhere: it belongs to no iteration, or to all.
+function isLevel(variant, looks) {
+  return variant.imported && looks?.length === 1;
 }
 
 function valueAt(variant, key, at) {
   const of = curve(variant, key);
-  const i = isLevel(variant, of) ? 0 : place(of, at);
+  const i = isLevel(variant, of?.x) ? 0 : place(of, at);
   return i < 0 ? null : { value: of.y[i], spread: of.spread[i] };
 }
 
