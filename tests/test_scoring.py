@@ -17,6 +17,7 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.features import backbone as backbone_module
 from fsgan_bench.features.backbone import Backbone, Features
+from fsgan_bench.features.kept import kept_pooled
 from fsgan_bench.features.lpips import LpipsNetwork, build_lpips
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics import scorer as scoring
@@ -109,6 +110,17 @@ def test_streamed_features_and_other_batches_give_the_same_scores(
     assert_equal(made.score(FAKES).scores, held)
     monkeypatch.setattr(backbone_module, "_PIXELS_PER_BATCH_CPU", 7 * 64 * 64)
     assert_equal(made.score(FAKES).scores, held)
+
+
+def test_features_of_real_images_are_extracted_once(
+    lite0: Backbone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FSGAN_BENCH_CACHE", str(tmp_path))
+    expected = lite0.pooled(REAL)
+    assert kept_pooled(lite0, REAL, "real").equal(expected)
+    assert not kept_pooled(lite0, FAKES[: len(REAL)], "fake").equal(expected)
+    monkeypatch.setattr(lite0, "_forward", None)
+    assert kept_pooled(lite0, REAL, "real").equal(expected)
 
 
 def test_scores_are_those_of_the_metrics_on_whole_sets(lite0: Backbone) -> None:

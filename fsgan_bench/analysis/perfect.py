@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
+from fsgan_bench.features.kept import kept_pooled
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.per_image import ProbeValues
 from fsgan_bench.metrics.scorer import Score
@@ -85,7 +86,7 @@ def _partitioned(task: Task, score: Score) -> PerfectScore:
     network = task.scorer.frechet
     if score.backbone != network.name:
         (network,) = (other for other, _ in task.scorer.also if other.name == score.backbone)
-        real = network.pooled(task.splits.reference)
+        real = kept_pooled(network, task.splits.reference, task.splits.reference_hash)
     values = _distances(network.pooled(task.splits.held_out), real)
     how = f"standard deviation over {PARTITIONS} divisions of {len(real) + score.n:,} real images"
     if task.suite.reference == "all":

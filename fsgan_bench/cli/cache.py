@@ -15,7 +15,7 @@ from fsgan_bench.errors import UserError, look_up
 @cloup.command()
 @click.option("--empty", metavar="KIND", help="Delete what is listed under KIND; 'all' for all.")
 def cache(empty: str | None) -> None:
-    """Show what is kept between runs: drawn images, classifiers, paces.
+    """Show what is kept between runs: drawn images, features, classifiers, paces.
 
     All of it is made again when it is needed. The folder is ~/.cache/fsgan-bench, or
     $FSGAN_BENCH_CACHE.

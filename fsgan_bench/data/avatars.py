@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import get_reusable_executor
 
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
@@ -30,7 +30,9 @@ __all__ = ["DOMAINS", "SOURCE", "Domain", "draw", "get_domain", "grey", "pencil"
 Rendering: TypeAlias = Callable[[Images], Images]
 
 SOURCE = "faces"
-BLOCK = 256
+
+BLOCK = 64
+"""Images that are drawn and kept together: few enough for all processes to end together."""
 
 SUNGLASSES = ("kurt", "sunglasses", "wayfarers")
 """The avataaars accessories with dark lenses."""
@@ -200,7 +202,7 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
     """Images ``start`` to ``start + count - 1`` of a domain, [count, size, size, 3] uint8.
 
     Drawn images are kept in ``cache_dir()``, by blocks; several that are missing are drawn by as
-    many processes as there are cores.
+    many processes as there are cores, which stay a while for the next call.
     """
     if start < 0 or count < 0 or size < 8:
         raise ValueError(f"need start >= 0, count >= 0, size >= 8; got {start}, {count}, {size}")
@@ -214,8 +216,12 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
     missing = sum(not block.path.exists() for block in blocks)
     processes = min(missing, machine.cores())
     if processes > 1:
-        with ProcessPoolExecutor(processes) as pool:
+        pool = get_reusable_executor(processes)
+        try:
             pieces = list(pool.map(_Block.images, blocks))
+        except BaseException:
+            pool.shutdown(kill_workers=True)
+            raise
     else:
         pieces = [block.images() for block in blocks]
     images: Images = np.concatenate(pieces)

@@ -15,12 +15,16 @@ from fsgan_bench.training.method import Method, check_sample
 from fsgan_bench.training.streams import Streams
 
 PIXELS_PER_BATCH = 50 * 64 * 64
-"""Generated at a time, but no more than 50 images: bounds memory whatever the resolution."""
+"""Generated at a time: bounds memory whatever the resolution."""
+
+MOST_PER_BATCH = 25
+"""Images generated at a time: of more, activations at 64x64 no longer stay in the cache, and are
+memory that the system gives anew for each (``system.machine.prepare``)."""
 
 
 def sample_batch(resolution: int) -> int:
     """Images of ``resolution`` pixels a side that are generated at a time."""
-    return max(1, min(50, PIXELS_PER_BATCH // resolution**2))
+    return max(1, min(MOST_PER_BATCH, PIXELS_PER_BATCH // resolution**2))
 
 
 @dataclass(frozen=True)

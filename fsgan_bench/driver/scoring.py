@@ -16,6 +16,7 @@ from fsgan_bench.driver.attributes import attribute_readers
 from fsgan_bench.driver.learning import Learnt, too_few
 from fsgan_bench.driver.reference import compared, frechet_reference
 from fsgan_bench.features.backbone import Backbone
+from fsgan_bench.features.kept import kept_pooled
 from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.intra_lpips import distance_to_nearest
@@ -51,8 +52,9 @@ def make_scorer(
     lpips = load_backbone(suite.lpips_backbone, device)
     frechet = load_backbone(suite.frechet_backbone, device)
     few_shot = lpips.features(splits.few_shot).lpips
-    real = frechet.pooled(reference) if len(reference) > 1 else None
-    also = _also(suite, images, reference, resolution, device) if real is not None else []
+    content = splits.reference_hash
+    real = kept_pooled(frechet, reference, content) if len(reference) > 1 else None
+    also = _also(suite, images, splits, resolution, device) if real is not None else []
     release(reference)
     statistics = images.statistics.found if images.statistics is not None else None
     known = frechet_reference(suite, images, frechet, real, statistics, resolution)
@@ -82,13 +84,13 @@ def make_scorer(
 
 
 def _also(
-    suite: Suite, images: TargetImages, held_out: Images, resolution: int, device: str
+    suite: Suite, images: TargetImages, splits: Splits, resolution: int, device: str
 ) -> list[tuple[Backbone, FrechetReference]]:
     """The further backbones of the Frechet distance, with what it is to."""
     also = []
     for name in suite.frechet_also:
         backbone = load_backbone(name, device)
-        features = backbone.pooled(held_out)
+        features = kept_pooled(backbone, splits.reference, splits.reference_hash)
         reference = frechet_reference(suite, images, backbone, features, None, resolution)
         assert reference is not None
         also.append((backbone, reference))

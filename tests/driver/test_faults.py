@@ -216,3 +216,31 @@ def test_two_runs_at_once_train_each_cell_once(
         folder = cell_folder(tmp_path, method)
         assert scored(folder) == [0, 2, 6]
         assert not (folder / OWNER).exists()
+
+
+def test_sigterm_while_images_are_drawn_leaves_no_process(
+    fsgan_bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSGAN_BENCH_CACHE", str(tmp_path / "cache"))
+    two_cores = "from fsgan_bench.system import machine; machine.cores = lambda: 2"
+    given = ("run", "--methods", "tgan", "--target", "ink", "--out", tmp_path / "results")
+    process = fsgan_bench.start(*given, before=two_cores)
+    wait_until(lambda: any((tmp_path / "cache").rglob("*.npy")))
+    process.terminate()
+    assert process.wait(60) == 143
+    wait_until(lambda: not _group_lives(process.pid))
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
