@@ -66,7 +66,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 def _how_long(plan: Plan) -> str:
     """What is expected from recorded paces: time on this machine, or hours of what a job takes."""
-    from fsgan_bench.driver.pace import NoEstimate, expected
+    from fsgan_bench.driver.pace import NoEstimate, expected, until_done
 
     device = plan.request.device
     try:
@@ -88,7 +88,7 @@ def _how_long(plan: Plan) -> str:
         unit = "CPU" if device == "cpu" else "GPU"
         hours = sum(seconds) / 3600 * (plan.threads if unit == "CPU" else 1)
         return f"about {hours:,.1f} {unit} hours ({how})"
-    left = timedelta(seconds=round(sum(seconds) / plan.workers))
+    left = timedelta(seconds=round(until_done(seconds, plan.workers)))
     return f"about {left} ({how})"
 
 

@@ -6,10 +6,11 @@ Where a method has not run yet, one of its iterations is timed.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ class Pace:
 
     def seconds(self, cell: Cell) -> float:
         return self.iteration * cell.iterations + self.snapshot * len(cell.snapshots)
+
+
+def until_done(seconds: Iterable[float], workers: int) -> float:
+    """When the last cell ends, of cells that take so long and come in this order to workers."""
+    busy_until = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(busy_until, busy_until[0] + each)
+    return max(busy_until)
 
 
 def pace_file() -> Path:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fsgan_bench.data.file_splits import FileSplits
 from fsgan_bench.data.images import Images
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
+from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
-from fsgan_bench.results.layout import TaskFiles
+from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.results.records import TaskRecord
 from fsgan_bench.system.files import file_hash, write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.training.method import Method
 
+_MEASURED_BY = {
+    "probe_hash": "probe batch (probe_size, probe_seed)",
+    "frechet_samples": "number of images that the Frechet distance takes (frechet_samples)",
+    "reference_hash": "reference set (the real images, reference_size)",
+    "reference": "reference set (reference)",
+    "statistics_hash": "file of statistics",
+}
+"""What the scores of one table must have in common, in the words of a suite file."""
+
 
 def prepare(task: Task) -> None:
-    """Write ``task.json``, the classifier's card, reference lines and strips of images."""
+    """Write ``task.json``, the classifier's card, reference lines and strips of images.
+
+    Raises:
+        UserError: the task's cells were scored by another yardstick than it has now.
+    """
     record, files = task_record(task), TaskFiles(task.folder)
-    write_json(files.task, {SCHEMA: TaskRecord.version_written, **record})
-    if task.classifier is not None:
-        write_json(files.classifier, task.classifier.card)
     stored = read_lines(files.references)
     decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
     stamp = (
@@ -36,6 +47,11 @@ def prepare(task: Task) -> None:
             **({} if task.suite.reference == "held-out" else {"reference": "all"}),
         }
     )
+    if stored:
+        _check_yardstick(files, stored[0].get("stamp") or {}, stamp)
+    write_json(files.task, {SCHEMA: TaskRecord.version_written, **record})
+    if task.classifier is not None:
+        write_json(files.classifier, task.classifier.card)
     if stored and all(line.get("stamp") == stamp for line in stored):
         return
     lines: list[dict[str, Any]] = []
@@ -47,6 +63,20 @@ def prepare(task: Task) -> None:
         lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
     save_strip(task.splits.few_shot, files.few_shot)
     write_lines(files.references, lines)
+
+
+def _check_yardstick(
+    files: TaskFiles, before: Mapping[str, object], now: Mapping[str, object]
+) -> None:
+    """Refuse to put scores beside those of cells that something else has measured."""
+    changed = [words for key, words in _MEASURED_BY.items() if before.get(key) != now.get(key)]
+    folder = files.task.parent
+    if changed and any(CellFiles(cell).scores.exists() for cell in folder.glob("*/*")):
+        raise UserError(
+            f"{folder}: its cells were scored with another {' and another '.join(changed)}; what "
+            "is scored now would not compare with them. Name another --out, or move that folder "
+            "away."
+        )
 
 
 def reference_images(task: Task) -> dict[str, tuple[Images, Iterable[Images]]]:

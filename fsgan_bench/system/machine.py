@@ -47,17 +47,23 @@ def prepare(threads: int, device: str = "cpu") -> None:
     """Give this process ``threads`` threads and let it keep the memory it has freed.
 
     On a GPU (``cuda[:N]``) the same computation gives the same bits from here on.
-
-    glibc returns every large block to the system and asks for it again at the next allocation,
-    which costs page faults in every training iteration on a CPU. Blocks of ``_KEPT`` and more go
-    back all the same: kept, they leave gaps that the next ones don't fit into, which at 256x256
-    costs gigabytes, and the faults are nothing beside the convolutions of such tensors.
     """
     import torch
 
     torch.set_num_threads(threads)
     if device != "cpu":
         _repeatable_on_gpus()
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep the memory it has freed.
+
+    glibc returns every large block to the system and asks for it again at the next allocation,
+    which costs page faults in every training iteration on a CPU. Blocks of ``_KEPT`` and more go
+    back all the same: kept, they leave gaps that the next ones don't fit into, which at 256x256
+    costs gigabytes, and the faults are nothing beside the convolutions of such tensors.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL("libc.so.6")
@@ -158,7 +164,7 @@ def _repeatable_on_gpus() -> None:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there, and let a GPU compute repeatably, as :func:`prepare`.
+    """Refuse a device that is not there, and let this process compute on it, as :func:`prepare`.
 
     Raises:
         UserError: it is unknown or absent.
@@ -166,6 +172,7 @@ def check_device(device: str) -> None:
     import torch
 
     check_device_name(device)
+    _keep_freed_memory()
     if device == "cpu":
         return
     index = int(device.partition(":")[2] or 0)

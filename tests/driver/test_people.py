@@ -162,6 +162,12 @@ def test_damaged_records_of_paces(
     assert not seen and found is not None and found.iteration > 0
 
 
+def test_cells_that_do_not_fill_all_workers_to_the_end() -> None:
+    assert pace.until_done([5, 1, 1, 1], 1) == 8
+    assert pace.until_done([1, 1, 1, 5], 2) == 6
+    assert pace.until_done([5, 1, 1, 1], 2) == 5
+
+
 NAMES = ["a=b", "~x", "{c}", "{target}", "größe", "日本 語", "back\\slash", "[bold]", "%s $HOME"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -192,6 +193,32 @@ def test_interrupted_and_continued_equals_uninterrupted(
     values = [[s["value"] for s in lines(f / "scores.jsonl")] for f in (ours, theirs)]
     assert values[0] == values[1]
     assert {path.name for path in ours.rglob(".*")} == {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ("probe_size = 30", "probe batch (probe_size, probe_seed) and another number of images"),
+        ("probe_size = 40\nfrechet_samples = 50", "number of images that the Frechet distance"),
+    ],
+)
+def test_what_another_yardstick_has_measured_is_not_continued(
+    setting: str,
+    what: str,
+    finished: Finished,
+    suite: Path,
+    fsgan_bench: Command,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "results"
+    shutil.copytree(finished[0], out)
+    other = suite.with_name("other.toml")
+    other.write_text(suite.read_text().replace("probe_size = 40", setting))
+    before = {path: path.read_bytes() for path in (out / "tiny").rglob("*.json*")}
+    refused = fsgan_bench(*run_arguments(other, out, "bsa"))
+    assert refused.returncode == 2
+    assert f"its cells were scored with another {what}" in refused.stderr
+    assert {path: path.read_bytes() for path in (out / "tiny").rglob("*.json*")} == before
 
 
 def test_fresh_starts_over(finished: Finished, suite: Path, fsgan_bench: Command) -> None:
