@@ -409,6 +409,17 @@ def test_the_recipe_says_what_idle_weights_do(make_session: MakeSession) -> None
     assert steps == {True: 2, False: 1}
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_the_recipe_says_whether_noise_strengths_train(
+    make_session: MakeSession, trains: bool
+) -> None:
+    session = make_session(replace(RECIPE, train_noise=trains))
+    assert len(session.generator.noise_strengths()) == session.generator.n_features
+    train(session, 2)
+    moved = [bool(strength.any()) for strength in session.generator.noise_strengths()]
+    assert moved == [trains] * len(moved)
+
+
 FACTOR = "generator.conv1.conv.parametrizations.weight.0.factor"
 
 

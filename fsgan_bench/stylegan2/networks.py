@@ -100,6 +100,10 @@ class Generator(nn.Module):
         """The per-layer noise buffers, [1, 1, H, W] each."""
         return [self.noises.get_buffer(f"noise_{i}") for i in range(self.n_features)]
 
+    def noise_strengths(self) -> list[nn.Parameter]:
+        """What scales the noise of each layer, [1] each."""
+        return [layer.noise.weight for layer in (self.conv1, *self.convs)]
+
     def fresh_noise(self, batch: int, generator: torch.Generator | None = None) -> list[Tensor]:
         """Draw per-layer noise, [batch, 1, H, W] each."""
         like = self.input.input

@@ -187,7 +187,7 @@ AVATARS = Suite(
             _avatar_target("bottts", "robots"),
         )
     },
-    recipe=Recipe(generator_rate=0.1, r1_gamma=1.0, ema_half_life=40.0),
+    recipe=Recipe(r1_gamma=1.0, ema_half_life=40.0, train_noise=False),
     budgets={"quick": Budget(160, 4), "standard": Budget(600, 8)},
 )
 

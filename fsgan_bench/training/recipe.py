@@ -40,6 +40,8 @@ class Recipe:
             code. Adam's running square shrinks then: layers that only every fourth iteration
             reaches take steps twice as long as where Adam leaves them out, as today's torch does.
             A weight that no loss has reached yet is left out either way.
+        train_noise: whether the strengths of the generator's layer noise train, as in CDC's code.
+            False holds them at the source's, as AdAM's code does.
         start_from_average: whether the generator, and the source that methods compare it with,
             start from the moving average of the pretrained generator. False starts from the
             generator as it was trained, and the averages alone from its average, as CDC's and
@@ -61,6 +63,7 @@ class Recipe:
     ema_half_life: float = 312.5
     distinct_images: bool = True
     zero_idle_gradients: bool = True
+    train_noise: bool = True
     start_from_average: bool = True
 
     def __post_init__(self) -> None:

@@ -284,8 +284,10 @@ class Session:
             follow(self.averaged_discriminator, self.discriminator_side, self.recipe.ema_weight)
 
     def train_only(self, side: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
-        """Let exactly ``parameters`` of ``side`` require gradients."""
+        """Let ``parameters`` of ``side``, and no others, train as far as the recipe lets them."""
         chosen = {id(parameter) for parameter in parameters}
+        if not self.recipe.train_noise:
+            chosen -= set(map(id, self.generator.noise_strengths()))
         for parameter in side.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
 
