@@ -12,7 +12,7 @@ help:  ## What make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.installed  ## Adapt with every method to one target and draw what came out
-	$(BIN)/fsgan-bench run --methods all --target sunglasses
+	$(BIN)/fsgan-bench run --methods all --target sketches
 
 lint: $(VENV)/.installed-dev  ## Lint, formatting, and which way imports point
 	$(BIN)/ruff check .

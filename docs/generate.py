@@ -1,6 +1,6 @@
 """What the site takes from the code and from ``results/reference/``: tables, figures, curves.
 
-``python docs/generate.py`` writes the tables of ``results/reference/README.md`` and of
+``python docs/generate.py`` writes the tables of the pages in ``results/reference/`` and of
 ``docs/faithfulness.md`` again.
 """
 
@@ -19,10 +19,7 @@ from fsgan_bench.results.reader import load_results
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
-SENSITIVITY = REFERENCE.parent / "sensitivity"
-RETENTION = REFERENCE.parent / "retention"
-ABLATION = REFERENCE.parent / "ablation"
-EXTRAS = REFERENCE.parent / "extras"
+TRAINED_NOISE = REFERENCE.parent / "trained-noise"
 SHOTS = 10
 TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -81,18 +78,36 @@ def compared(scores: pd.DataFrame) -> pd.DataFrame:
 
 def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
-    scores = compared(load_results(REFERENCE))
-    made = {name: _table(scores, columns) for name, columns in TABLES.items()}
-    made["survives"] = _table(load_results(RETENTION), LEVELS)
-    made["ablation"] = _settings(load_results(ABLATION))
-    judges = RETENTION / "avatars" / "watercolours-10shot" / "figures" / "classifier_ablation.md"
-    rows = [line for line in judges.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
-    made["judges"] = "\n".join([*rows, ""])
-    beside = scores[scores["target"] == "watercolours"]
-    made["extras"] = _settings(pd.concat([load_results(EXTRAS), beside]))
-    studied = {"settings": _settings(load_results(SENSITIVITY))}
-    quoted = {REFERENCE.parent / "README.md": made, DOCS / "faithfulness.md": studied}
+    results = load_results(REFERENCE)
+    made = _by_target(compared(results)) | {"survives": _table(results, LEVELS)}
+    quoted = {
+        REFERENCE.parent / "README.md": made,
+        TRAINED_NOISE / "README.md": _trained_noise(),
+        DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
+    }
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
+
+
+def _trained_noise() -> dict[str, str]:
+    """The tables of the results with noise strengths that train."""
+    scores = compared(_kept("avatars"))
+    judged = TRAINED_NOISE / "retention" / "avatars" / "watercolours-10shot" / "figures"
+    judges = (judged / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
+    beside = scores[scores["target"] == "watercolours"]
+    return _by_target(scores) | {
+        "survives": _table(_kept("retention"), LEVELS),
+        "ablation": _settings(_kept("ablation")),
+        "judges": "\n".join([*(line for line in judges if line[:1] == "|"), ""]),
+        "extras": _settings(pd.concat([_kept("extras"), beside])),
+    }
+
+
+def _kept(name: str) -> pd.DataFrame:
+    return load_results(TRAINED_NOISE / name)
+
+
+def _by_target(scores: pd.DataFrame) -> dict[str, str]:
+    return {name: _table(scores, columns) for name, columns in TABLES.items()}
 
 
 def _filled(text: str, made: Mapping[str, str]) -> str:
@@ -153,8 +168,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    roots = (REFERENCE, RETENTION, ABLATION, EXTRAS)
-    drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
+    drawn = sorted(REFERENCE.rglob("figures/**/*"))
     for figure in (file for file in drawn if file.suffix == ".png"):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
@@ -162,7 +176,7 @@ def _results(out: Path) -> str:
         shutil.copy(figure, place)
         text = text.replace(f"]({relative})", f"](_generated/{relative})")
     source = "https://github.com/fsgan-bench/fsgan-bench/blob/main/results/reference"
-    for file in (file for file in drawn if file.suffix == ".md"):
+    for file in (TRAINED_NOISE / "README.md", *(f for f in drawn if f.suffix == ".md")):
         relative = file.relative_to(REFERENCE.parent)
         text = text.replace(f"]({relative})", f"]({source}/{relative})")
     text = text.replace("](../../docs/", "](")

@@ -28,6 +28,7 @@ from fsgan_bench.snapshots.imports import score_image_set
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.files import check_writable
 from fsgan_bench.system.locks import owned
+from fsgan_bench.system.machine import check_device
 from fsgan_bench.system.names import names_in
 
 if TYPE_CHECKING:
@@ -89,18 +90,19 @@ def run(
         UserError: anything that cannot be carried out; nothing has been trained then.
     """
     check_keys("fsgan_bench.run", options, [field.name for field in fields(RunRequest)])
-    plan = make_plan(
-        RunRequest(
-            methods=methods if isinstance(methods, str) else ",".join(methods),
-            targets=tuple(names_in(targets if isinstance(targets, str) else ",".join(targets))),
-            suite=os.fspath(suite),
-            seeds=tuple(seeds),
-            settings=tuple(settings),
-            plugins=tuple(map(Path, plugins)),
-            out=Path(out),
-            **options,
-        )
+    request = RunRequest(
+        methods=methods if isinstance(methods, str) else ",".join(methods),
+        targets=tuple(names_in(targets if isinstance(targets, str) else ",".join(targets))),
+        suite=os.fspath(suite),
+        seeds=tuple(seeds),
+        settings=tuple(settings),
+        plugins=tuple(map(Path, plugins)),
+        out=Path(out),
+        **options,
     )
+    if request.here:
+        check_device(request.device)
+    plan = make_plan(request)
     if plan.request.fresh:
         start_over(plan)
     if plan.to_prepare:
@@ -146,6 +148,7 @@ def score_images(
     Raises:
         UserError: there is no such target, or the images are of another size or fewer than two.
     """
+    check_device(device)
     folder = None if data is None else Path(data)
     chosen = get_suite(os.fspath(suite), folder)
     task = load_task(

@@ -28,7 +28,7 @@ TARGET = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^()\s]+)\)")
 PATTERNS = ("*.md", "docs/**/*.md", "examples/**/*.md", "benchmarks/*.md", "results/*.md")
 PAGES = [
     path
-    for pattern in (*PATTERNS, "results/reference/*.md")
+    for pattern in (*PATTERNS, "results/reference/*.md", "results/reference/*/*.md")
     for path in sorted(ROOT.glob(pattern))
     if not {"_generated", "_build", "build"} & set(path.parts)
 ]

@@ -66,10 +66,12 @@ def _unwinding() -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         raise _Terminated
 
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGTERM)
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or before in (None, signal.SIG_IGN):
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, end)
     try:
         yield
     except _Terminated:

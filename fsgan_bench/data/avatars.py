@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 
 from fsgan_bench.data.cache import cache_dir, cached_images
 from fsgan_bench.data.filters import grey, pencil, watercolour
@@ -216,16 +217,23 @@ def draw(domain: str | Domain, start: int, count: int, size: int = 64) -> Images
     missing = sum(not block.path.exists() for block in blocks)
     processes = min(missing, machine.cores())
     if processes > 1:
-        pool = get_reusable_executor(processes)
+        pool = _pool(processes, os.getpid())
         try:
             pieces = list(pool.map(_Block.images, blocks))
         except BaseException:
+            _pool.cache_clear()
             pool.shutdown(kill_workers=True)
             raise
     else:
         pieces = [block.images() for block in blocks]
     images: Images = np.concatenate(pieces)
     return images
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(processes: int, process_id: int) -> ProcessPoolExecutor:
+    """Processes of this one, not of one that it was forked from; they end when they idle."""
+    return ProcessPoolExecutor(processes, timeout=10)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from fsgan_bench.driver.executors.interface import Executor
 from fsgan_bench.driver.executors.placement import Preparation
 from fsgan_bench.driver.extension import extended
 from fsgan_bench.driver.placing import Terms, pack_by_task
+from fsgan_bench.driver.preparation import check_yardstick
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Job
 from fsgan_bench.errors import UserError
@@ -224,8 +225,10 @@ def make_plan(request: RunRequest) -> Plan:
         }
     if plan.to_prepare:
         require_weights(suite.backbones, classifier)
+    emptied = {cell.folder(task.folder) for task, cell in cells} if request.fresh else set()
     for task in plan.to_prepare:
         task.check_resolution()
+        check_yardstick(task, emptied)
     return plan
 
 

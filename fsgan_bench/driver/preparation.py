@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from fsgan_bench.data.file_splits import FileSplits
-from fsgan_bench.data.images import Images
+from fsgan_bench.data.images import Images, joined_hash
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
@@ -18,40 +19,32 @@ from fsgan_bench.system.files import file_hash, write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.training.method import Method
 
-_MEASURED_BY = {
-    "probe_hash": "probe batch (probe_size, probe_seed)",
-    "frechet_samples": "number of images that the Frechet distance takes (frechet_samples)",
-    "reference_hash": "reference set (the real images, reference_size)",
-    "reference": "reference set (reference)",
-    "statistics_hash": "file of statistics",
-}
-"""What the scores of one table must have in common, in the words of a suite file."""
+PROBE = "probe batch (probe_size, probe_seed, or a kind of processor that draws other latents)"
+REFERENCE_SET = "reference set (the real images, reference, reference_size, statistics)"
+SAMPLES = "number of images that the Frechet distance takes (frechet_samples)"
 
 
 def prepare(task: Task) -> None:
     """Write ``task.json``, the classifier's card, reference lines and strips of images.
 
     Raises:
-        UserError: the task's cells were scored by another yardstick than it has now.
+        UserError: what :func:`check_yardstick` says.
     """
+    check_yardstick(task)
     record, files = task_record(task), TaskFiles(task.folder)
-    stored = read_lines(files.references)
-    decisive = ("probe_hash", "few_shot_hash", "reference_hash", "classifier_hash", "protocol")
-    stamp = (
-        {key: record[key] for key in decisive}
-        | _statistics_record(task)
-        | {
-            "source_hash": task.source.hash,
-            "networks": [version for _, version in task.scorer.networks.values()],
-            "frechet_samples": task.suite.sampled,
-            **({} if task.suite.reference == "held-out" else {"reference": "all"}),
-        }
-    )
-    if stored:
-        _check_yardstick(files, stored[0].get("stamp") or {}, stamp)
     write_json(files.task, {SCHEMA: TaskRecord.version_written, **record})
     if task.classifier is not None:
         write_json(files.classifier, task.classifier.card)
+    stored = read_lines(files.references)
+    decisive = ("few_shot_hash", "classifier_hash", "protocol")
+    stamp = (
+        {key: record[key] for key in decisive}
+        | _measured_by(task)
+        | {
+            "source_hash": task.source.hash,
+            "networks": [version for _, version in task.scorer.networks.values()],
+        }
+    )
     if stored and all(line.get("stamp") == stamp for line in stored):
         return
     lines: list[dict[str, Any]] = []
@@ -65,18 +58,45 @@ def prepare(task: Task) -> None:
     write_lines(files.references, lines)
 
 
-def _check_yardstick(
-    files: TaskFiles, before: Mapping[str, object], now: Mapping[str, object]
-) -> None:
-    """Refuse to put scores beside those of cells that something else has measured."""
-    changed = [words for key, words in _MEASURED_BY.items() if before.get(key) != now.get(key)]
-    folder = files.task.parent
-    if changed and any(CellFiles(cell).scores.exists() for cell in folder.glob("*/*")):
+def check_yardstick(task: Task, emptied: Collection[Path] = ()) -> None:
+    """Refuse to put scores beside those of cells that something else has measured.
+
+    Args:
+        task: whose cells are to be scored.
+        emptied: folders of cells that do not count, as they start over.
+
+    Raises:
+        UserError: the task's stored scores are of another probe batch or reference set.
+    """
+    stored = read_lines(TaskFiles(task.folder).references)
+    if not stored:
+        return
+    before, now = stored[0].get("stamp") or {}, _measured_by(task)
+    others = [] if before.get("probe_hash") == now["probe_hash"] else [PROBE]
+    if before.get("reference_hash") != joined_hash([]) or "statistics_hash" in before:
+        kinds = ("reference_hash", "reference", "statistics_hash")
+        if any(before.get(key) != now.get(key) for key in kinds):
+            others.append(REFERENCE_SET)
+        if before.get("frechet_samples") != now["frechet_samples"]:
+            others.append(SAMPLES)
+    cells = (cell for cell in task.folder.glob("*/*") if cell not in emptied)
+    if others and any(CellFiles(cell).scores.exists() for cell in cells):
         raise UserError(
-            f"{folder}: its cells were scored with another {' and another '.join(changed)}; what "
-            "is scored now would not compare with them. Name another --out, or move that folder "
-            "away."
+            f"{task.folder}: its cells were scored with another {' and another '.join(others)}; "
+            "what is scored now would not compare with them. Name another --out, or move that "
+            "folder away."
         )
+
+
+def _measured_by(task: Task) -> dict[str, Any]:
+    """What the scores of one table must have in common."""
+    return {
+        "probe_hash": task.probe.hash,
+        "reference_hash": task.splits.reference_hash,
+        **_statistics_record(task),
+        "frechet_samples": task.suite.sampled,
+        **({} if task.suite.reference == "held-out" else {"reference": "all"}),
+    }
 
 
 def reference_images(task: Task) -> dict[str, tuple[Images, Iterable[Images]]]:

@@ -79,6 +79,8 @@ class Cell:
         del fields["numerics"]
         if self.look is None:
             del fields["look"]
+        if self.recipe.train_noise:
+            del fields["recipe"]["train_noise"]
         return json.loads(json.dumps(fields | self.numerics.changes))  # type: ignore[no-any-return]
 
     @property

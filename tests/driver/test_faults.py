@@ -228,7 +228,8 @@ def test_sigterm_while_images_are_drawn_leaves_no_process(
     wait_until(lambda: any((tmp_path / "cache").rglob("*.npy")))
     process.terminate()
     assert process.wait(60) == 143
-    wait_until(lambda: not _group_lives(process.pid))
+    # Idle processes would end by themselves after ten.
+    wait_until(lambda: not _group_lives(process.pid), seconds=8)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:

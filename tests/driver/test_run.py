@@ -198,7 +198,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
 @pytest.mark.parametrize(
     ("setting", "what"),
     [
-        ("probe_size = 30", "probe batch (probe_size, probe_seed) and another number of images"),
+        ("probe_size = 30", "probe batch (probe_size, probe_seed, or a kind of processor"),
         ("probe_size = 40\nfrechet_samples = 50", "number of images that the Frechet distance"),
     ],
 )
@@ -215,10 +215,11 @@ def test_what_another_yardstick_has_measured_is_not_continued(
     other = suite.with_name("other.toml")
     other.write_text(suite.read_text().replace("probe_size = 40", setting))
     before = {path: path.read_bytes() for path in (out / "tiny").rglob("*.json*")}
-    refused = fsgan_bench(*run_arguments(other, out, "bsa"))
-    assert refused.returncode == 2
-    assert f"its cells were scored with another {what}" in refused.stderr
-    assert {path: path.read_bytes() for path in (out / "tiny").rglob("*.json*")} == before
+    for more in (("bsa",), ("tgan", "--fresh")):
+        refused = fsgan_bench(*run_arguments(other, out, more[0]), *more[1:])
+        assert refused.returncode == 2
+        assert f"its cells were scored with another {what}" in refused.stderr
+        assert {path: path.read_bytes() for path in (out / "tiny").rglob("*.json*")} == before
 
 
 def test_fresh_starts_over(finished: Finished, suite: Path, fsgan_bench: Command) -> None:
