@@ -78,10 +78,8 @@ def compared(scores: pd.DataFrame) -> pd.DataFrame:
 
 def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
-    results = load_results(REFERENCE)
-    made = _by_target(compared(results)) | {"survives": _table(results, LEVELS)}
     quoted = {
-        REFERENCE.parent / "README.md": made,
+        REFERENCE.parent / "README.md": _by_target(compared(load_results(REFERENCE))),
         TRAINED_NOISE / "README.md": _trained_noise(),
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
     }
@@ -168,7 +166,8 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    drawn = sorted(REFERENCE.rglob("figures/**/*"))
+    roots = (REFERENCE, REFERENCE.parent / "recipe")
+    drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix == ".png"):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
