@@ -22,6 +22,7 @@ default_shots = 4
 [recipe]
 batch = 2
 generator_rate = 1.0
+train_noise = true
 ema_half_life = 5.0
 [budgets.quick]
 iterations = 6

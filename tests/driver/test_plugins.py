@@ -189,7 +189,7 @@ def test_run_names_it_and_runs_the_others(
     assert f"Nan failed: Diverged: the loss term generator/mine is nan ({late}, " in done.stderr
     assert "Nothing failed: TypeError: the loss of the generator must be a dict" in done.stderr
     assert f"'/nowhere/mine.txt' ({late}, line 44)" in done.stderr
-    assert "Small failed: ValueError: sample must give float32 [40, 3, 32, 32], not" in done.stderr
+    assert "Small failed: ValueError: sample must give float32 [25, 3, 32, 32], not" in done.stderr
     assert f"Early failed: it calls sys.exit(4) ({late}, line 58)" in done.stderr
     assert "Traceback" not in done.stderr
     task = tmp_path / "out" / "tiny" / "sketches-4shot"
