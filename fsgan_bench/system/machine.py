@@ -64,11 +64,15 @@ def _keep_freed_memory() -> None:
     back all the same: kept, they leave gaps that the next ones don't fit into, which at 256x256
     costs gigabytes, and the faults are nothing beside the convolutions of such tensors.
     """
+    _allocator("mallopt", _M_MMAP_THRESHOLD, _KEPT)
+    _allocator("mallopt", _M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def _allocator(function: str, *arguments: int) -> None:
+    """Call a function of glibc's allocator; nothing where there is none."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-            libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+            getattr(ctypes.CDLL("libc.so.6"), function)(*arguments)
 
 
 def resident() -> int:
@@ -77,9 +81,7 @@ def resident() -> int:
     What it has freed goes back to the system first. Linux counts when asked in this way; what
     it has at hand lags behind by up to 64 pages a thread, which are 128 MiB if they are huge.
     """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    _allocator("malloc_trim", 0)
     return _stated("smaps_rollup", "Rss")
 
 
