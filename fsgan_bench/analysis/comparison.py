@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,10 @@ FRACTION = 0.9
 LEVEL = 0.95
 """Of all confidence intervals."""
 
+NARROWEST = 0.1
+"""A range of realisticness that all methods pass through, and that is narrower, compares nothing:
+there they have hardly begun."""
+
 _LEVELS = 50
 _STEP = 0.1
 
@@ -44,7 +48,7 @@ class MethodSummary:
         final: realisticness of the last snapshot.
         reached: iterations to ``FRACTION`` of it.
         when_reached: diversity at that snapshot.
-        decay: diversity lost a doubling of 1 + iterations.
+        lost: diversity lost on average over the run, see ``trajectories.mean_loss``.
         matched: mean diversity over the levels of realisticness that all methods reach; what
             exceeds real images' counts as theirs.
         at: diversity at each of these levels that is a multiple of 0.1.
@@ -57,7 +61,7 @@ class MethodSummary:
     final: Estimate
     reached: Estimate
     when_reached: Estimate
-    decay: Estimate
+    lost: Estimate
     matched: Estimate
     at: dict[float, Estimate]
 
@@ -71,8 +75,10 @@ class Comparison:
         source: intra-LPIPS of the source generator.
         real: diversity of real target images and its standard error, relative to the source's, if
             known. More than that is artefact, not diversity.
-        until: iterations up to which decays are measured, the same for all.
-        common: lowest and highest realisticness that all methods pass through, if there is a range.
+        ideal: diversity of the ideal adaptation, relative to the source's, if known.
+        until: iterations up to which losses are measured, the same for all.
+        shared: lowest and highest realisticness that all runs pass through; the second is not above
+            the first where there is none.
     """
 
     results: TaskResults
@@ -80,8 +86,9 @@ class Comparison:
     diversity: Scale
     source: float
     real: tuple[float, float] | None
+    ideal: float | None
     until: float
-    common: tuple[float, float] | None
+    shared: tuple[float, float]
     methods: tuple[MethodSummary, ...]
 
     @property
@@ -90,9 +97,10 @@ class Comparison:
         return f"{task.suite} {task.target}, {task.shots} shots"
 
     @property
-    def doublings(self) -> float:
-        """Of 1 + iterations, until ``until``."""
-        return math.log2(1 + self.until)
+    def common(self) -> tuple[float, float] | None:
+        """``shared``, if it is wide enough to compare anything."""
+        low, high = self.shared
+        return (low, high) if high - low >= NARROWEST else None
 
     def above_real(self, estimate: Estimate) -> bool:
         """Whether a diversity exceeds the real images' by more than the standard errors."""
@@ -175,30 +183,34 @@ def _compare(
     until = min(float(cell.iterations[-1]) for cell in flat)
     low = max(float(cell.quality[0]) for cell in flat)
     high = min(float(cell.quality.max()) for cell in flat)
-    common = (low, high) if high > low else None
-    known = curves.reference(results, "real", diversity)
-    real = None if known is None else (known[0] / source, known[1] / source)
-    limit = real[0] if real else math.inf
-    return Comparison(
+    known = {name: curves.reference(results, name, diversity) for name in ("real", "ideal")}
+    real, ideal = (
+        None if each is None else (each[0] / source, each[1] / source) for each in known.values()
+    )
+    found = Comparison(
         results=results,
         quality=quality,
         diversity=diversity,
         source=source,
         real=real,
+        ideal=ideal[0] if ideal else None,
         until=until,
-        common=common,
-        methods=tuple(
-            _measure(
-                variant.label,
-                cells,
-                curves.has_converged(results, variant, [quality]),
-                until,
-                common,
-                limit,
-            )
-            for variant, cells in by_variant.items()
-        ),
+        shared=(low, high),
+        methods=(),
     )
+    limit = real[0] if real else math.inf
+    methods = tuple(
+        _measure(
+            variant.label,
+            cells,
+            curves.has_converged(results, variant, [quality]),
+            until,
+            found.common,
+            limit,
+        )
+        for variant, cells in by_variant.items()
+    )
+    return replace(found, methods=methods)
 
 
 def _measure(
@@ -232,7 +244,7 @@ def _measure(
         final=_estimate(cells, lambda _, q, d: q[..., -1], float(cells[0].quality_stderr[-1])),
         reached=_estimate(cells, lambda i, q, _: trajectories.iterations_to(i, q, FRACTION)),
         when_reached=_estimate(cells, lambda _, q, d: trajectories.diversity_when(q, d, FRACTION)),
-        decay=_estimate(cells, lambda i, _, d: trajectories.decay(i, d, until)),
+        lost=_estimate(cells, lambda i, _, d: trajectories.mean_loss(i, d, until)),
         matched=_estimate(cells, matched),
         at={round(at, 1): level(at) for at in inside},
     )

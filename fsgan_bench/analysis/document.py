@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsgan_bench.analysis import claims
+from fsgan_bench.analysis import findings
 from fsgan_bench.analysis.claims import Observation, Verdict
-from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
+from fsgan_bench.analysis.comparison import FRACTION, LEVEL, NARROWEST, Comparison
 from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.results import convergence
 from fsgan_bench.results.resampling import REPLICATES
@@ -19,11 +19,12 @@ def to_json(result: Verdict) -> dict[str, Any]:
     content = {
         "thresholds": {
             "margin": result.margin,
-            "alpha": claims.ALPHA,
+            "alpha": findings.ALPHA,
             "confidence": LEVEL,
             "fraction_of_final_realisticness": FRACTION,
-            "kendalls_w": claims.AGREEMENT,
-            "minimum_seeds": claims.MINIMUM_SEEDS,
+            "kendalls_w": findings.AGREEMENT,
+            "minimum_seeds": findings.MINIMUM_SEEDS,
+            "narrowest_shared_realisticness": NARROWEST,
             "bootstrap_replicates": REPLICATES,
             "plateau": convergence.PLATEAU_TEST,
         },
@@ -79,8 +80,9 @@ def _comparison_json(each: Comparison) -> dict[str, Any]:
         "diversity": _scale_json(each.diversity),
         "source_diversity": each.source,
         "real_diversity": each.real[0] if each.real else None,
-        "decay_until_iteration": each.until,
-        "common_realisticness": each.common,
+        "ideal_diversity": each.ideal,
+        "loss_until_iteration": each.until,
+        "shared_realisticness": each.shared,
         "methods": [
             {
                 "label": method.label,
@@ -90,7 +92,7 @@ def _comparison_json(each: Comparison) -> dict[str, Any]:
                 "final_realisticness": _estimate_json(method.final),
                 "iterations_to_90": _estimate_json(method.reached),
                 "diversity_at_90": _diversity_json(each, method.when_reached),
-                "diversity_lost_per_doubling": _estimate_json(method.decay),
+                "mean_diversity_lost": _estimate_json(method.lost),
                 "diversity_at_matched_realisticness": _diversity_json(each, method.matched),
                 "diversity_at_realisticness": {
                     str(level): _diversity_json(each, found) for level, found in method.at.items()

@@ -83,20 +83,22 @@ def diversity_when(quality: Floats, diversity: Floats, fraction: float) -> Float
     return risen * np.take_along_axis(diversity, index[..., None], axis=-1)[..., 0]
 
 
-def decay(iterations: Floats, diversity: Floats, until: float) -> Floats:
-    """Diversity lost a doubling of 1 + iterations [...], along a line from the source's at 0.
+def mean_loss(iterations: Floats, diversity: Floats, until: float) -> Floats:
+    """Diversity lost [...], on average over the doublings of 1 + iterations up to ``until``.
 
-    The least-squares slope of ``1 - diversity`` against ``log2(1 + iterations)`` through the
-    origin, over the snapshots up to ``until``. Diversity falls fast and then ever more slowly: a
-    line in the iterations themselves fits worse, and its slope shrinks as the budget grows; a line
-    that need not start at the source takes for slow what was lost before the first snapshot. NaN
-    without a snapshot after 0.
+    The area above the curve on an axis of ``log2(1 + iterations)``, from the source's diversity at
+    0, over its width: diversity falls fast at first and then ever more slowly, which on that axis
+    weighs alike. Whoever loses it sooner, or more of it, has lost more. NaN without a snapshot
+    after 0.
     """
-    x = np.where(iterations <= until, np.log2(1 + iterations), 0.0)
-    if not x.any():
+    within = (iterations > 0) & (iterations <= until)
+    if not within.any():
         return np.full(diversity.shape[:-1], np.nan)
-    slope: Floats = (1 - diversity) @ x / (x @ x)
-    return slope
+    x = np.concatenate([[0.0], np.log2(1 + iterations[within])])
+    lost = 1 - diversity[..., within]
+    lost = np.concatenate([np.zeros((*lost.shape[:-1], 1)), lost], axis=-1)
+    area: Floats = trapezoid(lost, x, axis=-1) / x[-1]
+    return area
 
 
 def at_levels(quality: Floats, diversity: Floats, levels: Floats) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsgan_bench.analysis import claims
+from fsgan_bench.analysis import claims, findings
 from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, MethodSummary, comparisons
 from fsgan_bench.analysis.document import to_json
@@ -37,7 +37,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-def verdict(tasks: Sequence[TaskResults], margin: float = claims.MARGIN) -> Verdict:
+def verdict(tasks: Sequence[TaskResults], margin: float = findings.MARGIN) -> Verdict:
     """Judge the observations by these tasks.
 
     Raises:
@@ -122,7 +122,7 @@ def _methods(each: Comparison) -> Section:
         "final p_t",
         f"iterations to {_PERCENT}",
         f"diversity at {_PERCENT}",
-        "lost a doubling",
+        "lost on average",
         "at matched p_t",
     )
     rows = [
@@ -130,11 +130,11 @@ def _methods(each: Comparison) -> Section:
             method.label,
             method.converged,
             str(method.seeds),
-            _shown(method.final),
-            _shown(method.reached, 0),
-            _diversity(each, method.when_reached),
-            _shown(method.decay),
-            _bold(_diversity(each, method.matched), method.label in best),
+            _shown(method, method.final),
+            _shown(method, method.reached, 0) + _still_changes(method),
+            _diversity(each, method, method.when_reached) + _still_changes(method),
+            _shown(method, method.lost),
+            _bold(_diversity(each, method, method.matched), method.label in best),
         )
         for method in each.methods
     ]
@@ -144,9 +144,14 @@ def _methods(each: Comparison) -> Section:
 def _meaning(each: Comparison) -> tuple[str, ...]:
     sentences = [
         f"p_t is {each.quality.name()}. Diversity is {each.diversity.name()} relative to the "
-        f"source generator's {each.source:.3f}; 'lost a doubling' is the part lost while "
-        f"1 + iterations double, up to {each.until:,.0f}."
+        f"source generator's {each.source:.3f}; 'lost on average' is the part lost, averaged over "
+        f"the doublings of 1 + iterations up to {each.until:,.0f}."
     ]
+    if any(_still_changes(method) for method in each.methods):
+        sentences.append(
+            f"† {_PERCENT} of a realisticness that still changes: where a run ends early, or ends "
+            "lower than it was, it is reached early."
+        )
     if each.common:
         low, high = each.common
         sentences.append(
@@ -155,6 +160,11 @@ def _meaning(each: Comparison) -> tuple[str, ...]:
         )
     if each.real:
         sentences.append(f"Real target images have {each.real[0]:.3f}; § is above, an artefact.")
+    if each.ideal is not None:
+        sentences.append(
+            f"The ideal adaptation of all the source's images has {each.ideal:.3f}; at a low p_t "
+            "images are still the source's in part, and may have more."
+        )
     return (" ".join(sentences),)
 
 
@@ -166,7 +176,7 @@ def _levels(each: Comparison) -> list[Section]:
     best = {level: each.best({m.label: m.at[level] for m in each.methods}) for level in levels}
     for method in each.methods:
         cells = (
-            _bold(_diversity(each, method.at[level]), method.label in best[level])
+            _bold(_diversity(each, method, method.at[level]), method.label in best[level])
             for level in levels
         )
         rows.append((method.label, *cells))
@@ -174,7 +184,7 @@ def _levels(each: Comparison) -> list[Section]:
 
 
 def _rules(result: Verdict) -> tuple[str, ...]:
-    margin, alpha = result.margin, claims.ALPHA
+    margin, alpha = result.margin, findings.ALPHA
     return (
         f"Two methods are equivalent if two one-sided tests (TOST) at {alpha:g} put their "
         f"difference within ±{margin:g}; they differ if it is shown to be larger, at {alpha:g} "
@@ -183,8 +193,11 @@ def _rules(result: Verdict) -> tuple[str, ...]:
         "the other is.",
         "± and intervals: standard errors from the seeds and from a bootstrap over the probe "
         f"batch, paired as all methods see the same latents ({REPLICATES:,} replicates), together; "
-        f"Student's t, {100 * LEVEL:.0f} %. Fewer than {claims.MINIMUM_SEEDS} seeds decide "
-        "nothing. Orders: Kendall's tau within the tasks and Kendall's W, by permutation.",
+        f"Student's t, {100 * LEVEL:.0f} %. Fewer than {findings.MINIMUM_SEEDS} seeds decide "
+        "nothing.",
+        "Orders, by permutation: Kendall's W, and Kendall's tau within the tasks, of what one seed "
+        "loses and what the other seeds have on average, as both numbers of one training share its "
+        "luck; its p is two-sided, and given as well without the method that it hangs on most.",
         "Bold: most diverse, or not shown to be less; what lies above real images is no candidate. "
         "An observation is supported if all its claims are, and not if one is not, on any task.",
         convergence.PLATEAU_TEST,
@@ -205,16 +218,21 @@ def _caveats(compared: Sequence[Comparison]) -> list[str]:
     return notes
 
 
-def _shown(estimate: Estimate, decimals: int = 3) -> str:
+def _shown(method: MethodSummary, estimate: Estimate, decimals: int = 3) -> str:
     spread = estimate.spread
     if not math.isfinite(spread.value):
         return _NONE
     error = f" ± {spread.stderr:,.{decimals}f}" if math.isfinite(spread.stderr) else ""
-    return f"{spread.value:,.{decimals}f}{error}"
+    some = f" ({estimate.seeds} of {method.seeds} seeds)" if estimate.seeds < method.seeds else ""
+    return f"{spread.value:,.{decimals}f}{error}{some}"
 
 
-def _diversity(each: Comparison, estimate: Estimate) -> str:
-    return _shown(estimate) + (" §" if each.above_real(estimate) else "")
+def _diversity(each: Comparison, method: MethodSummary, estimate: Estimate) -> str:
+    return _shown(method, estimate) + (" §" if each.above_real(estimate) else "")
+
+
+def _still_changes(method: MethodSummary) -> str:
+    return " †" if method.converged != "yes" and math.isfinite(method.reached.value) else ""
 
 
 def _bold(text: str, wanted: bool) -> str:

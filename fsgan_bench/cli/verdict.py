@@ -35,7 +35,7 @@ def verdict(runs: tuple[Path, ...], as_json: bool, margin: float | None, out: Pa
     """
     from fsgan_bench.analysis import document
     from fsgan_bench.analysis import verdict as report
-    from fsgan_bench.analysis.claims import MARGIN
+    from fsgan_bench.analysis.findings import MARGIN
     from fsgan_bench.results.reader import load
 
     if out is not None:

@@ -1,4 +1,4 @@
-"""Estimates, tests of equivalence and rank agreement, against scipy and worked examples."""
+"""Estimates and tests of equivalence, against scipy and worked examples."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from fsgan_bench.analysis.estimates import (
     compare_pairs,
     difference,
     holm,
-    kendalls_w,
-    pooled_tau,
 )
 
 A, B = np.array([0.81, 0.84, 0.80, 0.83]), np.array([0.82, 0.86, 0.85])
@@ -91,37 +89,3 @@ def test_holms_method() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     adjusted = holm([0.01, math.nan, 0.9])
     assert adjusted[0] == pytest.approx(0.03) and math.isnan(adjusted[1])
-
-
-def test_kendalls_w_by_its_formula() -> None:
-    ranks = np.array([[1, 2, 3, 4, 5], [2, 1, 3, 5, 4], [1, 3, 2, 4, 5]], dtype=float)
-    totals = ranks.sum(axis=0)
-    m, k = ranks.shape
-    expected = 12 * ((totals - totals.mean()) ** 2).sum() / (m**2 * (k**3 - k))
-    w, p = kendalls_w(ranks * 0.1)
-    assert w == pytest.approx(expected)
-    assert 0.005 < p < 0.05
-    assert kendalls_w(np.repeat(ranks[:1], 4, axis=0))[0] == pytest.approx(1.0)
-    against = kendalls_w(np.array([[1.0, 2, 3], [3, 2, 1]]))
-    assert against[0] == pytest.approx(0.0) and against[1] == 1.0
-    assert math.isnan(kendalls_w(ranks[:1])[0]) and math.isnan(kendalls_w(ranks[:, :2])[0])
-
-
-def test_pooled_tau_of_one_task_is_kendalls() -> None:
-    x = np.array([1.0, 2, 3, 4, 5, 6])
-    y = np.array([1.0, 3, 2, 4, 6, 5])
-    expected = stats.kendalltau(x, y, alternative="greater", method="exact")
-    tau, greater, less = pooled_tau([(x, y)])
-    assert tau == pytest.approx(expected.statistic)
-    assert greater == pytest.approx(expected.pvalue, abs=0.006)
-    assert less > 0.95
-    with_gap = pooled_tau([(np.append(x, 7.0), np.append(y, np.nan))])
-    assert with_gap[0] == pytest.approx(tau)
-
-
-def test_pooled_tau_gains_from_several_tasks_but_does_not_mix_them() -> None:
-    x, y = np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])
-    one, two = pooled_tau([(x, y)]), pooled_tau([(x, y), (x + 100, y - 50)])
-    assert two[0] == pytest.approx(one[0])
-    assert two[1] < one[1]
-    assert all(map(math.isnan, pooled_tau([(x[:2], y[:2])])))

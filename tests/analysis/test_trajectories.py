@@ -10,9 +10,9 @@ import pytest
 
 from fsgan_bench.analysis.trajectories import (
     at_levels,
-    decay,
     diversity_when,
     iterations_to,
+    mean_loss,
     mean_over_levels,
 )
 from fsgan_bench.results.convergence import first_reaching
@@ -30,19 +30,22 @@ def test_first_snapshot_near_the_final_value_is_the_tables() -> None:
     assert np.isnan(iterations_to(ITERATIONS, QUALITY[::-1], 0.9))
 
 
-def test_decay_is_what_is_lost_a_doubling() -> None:
+def test_mean_loss_is_over_the_doublings() -> None:
     halving = 1 - 0.1 * np.log2(1 + ITERATIONS)
-    assert decay(ITERATIONS, halving, 80) == pytest.approx(0.1)
+    assert mean_loss(ITERATIONS, halving, 80) == pytest.approx(0.05 * np.log2(81))
     bent = np.where(ITERATIONS > 40, 9.0, halving)
-    assert decay(ITERATIONS, bent, 40) == pytest.approx(0.1)
-    fitted = np.linalg.lstsq(np.log2(1 + ITERATIONS)[:, None], 1 - DIVERSITY)[0][0]
-    assert decay(ITERATIONS, DIVERSITY, 80) == pytest.approx(fitted)
-    assert np.isnan(decay(ITERATIONS, DIVERSITY, 0))
+    assert mean_loss(ITERATIONS, bent, 40) == pytest.approx(0.05 * np.log2(41))
+    at_once = np.array([1.0, 0.5, 0.5, 0.5, 0.5])
+    rest = 1 - np.log2(11) / np.log2(81)
+    assert mean_loss(ITERATIONS, at_once, 80) == pytest.approx(0.25 * (1 - rest) + 0.5 * rest)
+    assert np.isnan(mean_loss(ITERATIONS, DIVERSITY, 0))
 
 
 def test_what_is_lost_at_once_is_lost_faster() -> None:
     late, early = np.array([1, 1, 1, 0.9, 0.5]), np.array([1, 0.5, 0.5, 0.5, 0.5])
-    assert decay(ITERATIONS, early, 80) > decay(ITERATIONS, late, 80) > 0
+    assert mean_loss(ITERATIONS, early, 80) > mean_loss(ITERATIONS, late, 80) > 0
+    without_start = mean_loss(ITERATIONS[1:], early[1:], 80)
+    assert without_start == pytest.approx(mean_loss(ITERATIONS, early, 80))
 
 
 def test_diversity_where_a_level_is_first_reached() -> None:
@@ -69,7 +72,7 @@ def test_replicates_are_measured_like_trajectories() -> None:
     cases: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
         (iterations_to(ITERATIONS, quality, 0.9), lambda q, d: iterations_to(ITERATIONS, q, 0.9)),
         (diversity_when(quality, diversity, 0.9), lambda q, d: diversity_when(q, d, 0.9)),
-        (decay(ITERATIONS, diversity, 80), lambda q, d: decay(ITERATIONS, d, 80)),
+        (mean_loss(ITERATIONS, diversity, 80), lambda q, d: mean_loss(ITERATIONS, d, 80)),
         (mean_over_levels(quality, diversity, levels), lambda q, d: mean_over_levels(q, d, levels)),
         (at_levels(quality, diversity, levels), lambda q, d: at_levels(q, d, levels)),
     )

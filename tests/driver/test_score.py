@@ -85,7 +85,7 @@ def test_a_verdict_knows_the_probe_batchs_uncertainty(task: Path, fsgan_bench: C
     (method,) = json.loads(process.stdout)["tasks"][0]["methods"]
     assert method["probe_bootstrap"] is True
     assert method["final_realisticness"]["stderr"] > 0
-    assert method["diversity_lost_per_doubling"]["stderr"] > 0
+    assert method["mean_diversity_lost"]["stderr"] > 0
 
 
 def test_metrics_are_added_once_and_nothing_is_taken_away(

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fsgan_bench.analysis.claims import Answer, Verdict
+from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.document import to_json
+from fsgan_bench.analysis.findings import Answer
 from fsgan_bench.analysis.verdict import verdict, verdict_page, write_verdict
 from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
@@ -30,6 +31,7 @@ SOURCE, REAL, START = 0.747, 0.502, 0.06
 """Intra-LPIPS of the source and of real images, and the source's p_t, of the writer's task."""
 
 METHODS = ("alder", "birch", "cedar", "elder")
+SIX = (*METHODS, "fir", "maple")
 Scores = Callable[[str, int, int], dict[str, float]]
 
 
@@ -45,7 +47,7 @@ def shaped(
         return value[method] if isinstance(value, Mapping) else value
 
     def scores(method: str, iteration: int, seed: int) -> dict[str, float]:
-        generator = np.random.default_rng([seed, iteration, METHODS.index(method)])
+        generator = np.random.default_rng([seed, iteration, SIX.index(method)])
         noise = wobble * generator.normal(size=2) * (iteration > 0)
         rise = iteration**4 / (iteration**4 + of(half, method) ** 4)
         return {
@@ -90,12 +92,12 @@ def answers(result: Verdict) -> list[list[Answer]]:
     return [[claim.answer for claim in each.claims] for each in result.observations]
 
 
-DECAYING = {"alder": 0.12, "birch": 0.22, "cedar": 0.32, "elder": 0.42}
-SLOWING = {"alder": 40.0, "birch": 90.0, "cedar": 170.0, "elder": 260.0}
+DECAYING = {m: 0.12 + 0.07 * k for k, m in enumerate(SIX)}
+SLOWING = {m: 40.0 + 44.0 * k for k, m in enumerate(SIX)}
 
 
 def test_both_observations_hold_where_they_were_put(writer: Any) -> None:
-    result = judged(writer, shaped(end=DECAYING, half=SLOWING))
+    result = judged(writer, shaped(end=DECAYING, half=SLOWING), methods=SIX)
     similar, slower = answers(result)[0]
     assert (similar, slower) == ("supported", "supported")
     differ, matched, better, stable = answers(result)[1]
@@ -103,10 +105,10 @@ def test_both_observations_hold_where_they_were_put(writer: Any) -> None:
     assert better == "supported"
     assert [each.answer for each in result.observations] == ["supported", "supported"]
     (each,) = result.comparisons
-    assert [m.final.value for m in each.methods] == pytest.approx([0.9] * 4, abs=0.02)
+    assert [m.final.value for m in each.methods] == pytest.approx([0.9] * 6, abs=0.03)
     reached = [m.reached.value for m in each.methods]
-    assert reached == [100, 200, 300, 500]
-    lost = [m.decay.value for m in each.methods]
+    assert reached == sorted(reached) and (reached[0], reached[-1]) == (100, 500)
+    lost = [m.lost.value for m in each.methods]
     assert lost == sorted(lost, reverse=True)
 
 
@@ -132,7 +134,9 @@ def test_equal_decays_contradict_the_second_observation(writer: Any) -> None:
 
 
 def test_noisy_seeds_decide_nothing(writer: Any) -> None:
-    result = judged(writer, shaped(end={**DECAYING, "elder": 0.4}, wobble=0.04), seeds=2)
+    result = judged(
+        writer, shaped(end=dict.fromkeys(METHODS, 0.3) | {"elder": 0.24}, wobble=0.04), seeds=2
+    )
     assert answers(result)[1][0] == "undecided"
 
 
@@ -141,7 +145,7 @@ def test_one_seed_decides_nothing_and_says_so(writer: Any) -> None:
     assert {j for each in answers(result) for j in each} == {"undecided"}
     text = verdict_page(result)
     assert "fewer than 2 seeds of alder" in text and "not how trainings differ" in text
-    assert all(m.decay.spread.stderr > 0 for m in result.comparisons[0].methods)
+    assert all(m.lost.spread.stderr > 0 for m in result.comparisons[0].methods)
 
 
 def test_without_probe_files_the_seeds_speak_alone(writer: Any) -> None:
@@ -260,3 +264,20 @@ def test_bands_are_the_probe_batchs_with_one_seed_and_the_seeds_with_several(wri
     assert curve is not None and curve.draws is not None
     assert curve.spread == pytest.approx(curve.draws.std(axis=0, ddof=1))
     assert curve.spread == pytest.approx(2 * 0.1 / 400**0.5, rel=0.15)
+
+
+def test_realisticness_that_runs_hardly_share_compares_nothing(writer: Any) -> None:
+    """One method that has hardly begun leaves no range in which all could be told apart."""
+    result = judged(writer, shaped(end=DECAYING, final={**dict.fromkeys(SIX, 0.9), "elder": 0.12}))
+    _, matched, better, stable = result.observations[1].claims
+    assert matched.answer == better.answer == stable.answer == "undecided"
+    assert re.search(r"through p_t 0\.06\d\d to 0\.1\d\d\d together", matched.findings[0].why)
+    assert to_json(result)["tasks"][0]["shared_realisticness"][1] < 0.16
+
+
+def test_what_carries_an_order_and_what_still_changes_is_said(writer: Any) -> None:
+    still = {**SLOWING, "maple": 900.0}
+    page = verdict_page(judged(writer, shaped(end=DECAYING, half=still), methods=SIX))
+    assert re.search(r"two-sided p 0\.\d+, and 0\.\d+ without \w+", page)
+    assert re.search(r"\| maple \| no \|.* ± \d+ † \|", page)
+    assert not re.search(r"\| alder \| yes \|.*†", page)
