@@ -26,7 +26,7 @@ from fsgan_bench.data.attributes import attribute_table, attributes_of
 from fsgan_bench.data.avatars import Domain, draw
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.features.lite0 import Lite0
-from fsgan_bench.metrics.retention import kappa
+from fsgan_bench.metrics.retention import kept
 from fsgan_bench.system.files import write_atomic, write_json
 
 Readings: TypeAlias = NDArray[np.int64]
@@ -34,6 +34,9 @@ Readings: TypeAlias = NDArray[np.int64]
 
 TRAIN_START = 400_000
 """First index of the drawings that heads are trained on; the held-out ones follow."""
+
+CARD_VERSION = 2
+"""Of how the stride is chosen and how the card's numbers are made."""
 
 GRID = 8
 """Feature maps are averaged down to at most so many positions a side."""
@@ -45,7 +48,8 @@ class HeadsConfig:
 
     Attributes:
         train: real drawings that they are trained on.
-        held_out: real drawings by which the stride is chosen and the card is made.
+        held_out: real drawings of which the first half chooses the stride and the second makes the
+            card.
         inverse_regularisation: scikit-learn's C, for standardised features.
         max_iterations: limit of the solver.
     """
@@ -82,8 +86,8 @@ class AttributeHeads:
     """The heads of one domain, an attribute each, and their card.
 
     ``card["attributes"][NAME]`` holds the stride that was chosen, and ``accuracy`` and ``kappa``
-    (Cohen's, against the truth) on held-out real drawings; ``card["strides"]`` the accuracy at each
-    stride.
+    (Cohen's, against the truth, over drawings that have the attribute) on real drawings that chose
+    nothing; ``card["strides"]`` the accuracy at each stride on those that chose.
     """
 
     names: tuple[str, ...]
@@ -128,7 +132,15 @@ def attribute_heads(
 ) -> AttributeHeads:
     """The heads of a domain at ``side`` pixels, trained once and kept in the cache."""
     backbone = Lite0(device)
-    parts = [domain.definition_hash, side, asdict(config), backbone.version, TRAIN_START, GRID]
+    parts = [
+        domain.definition_hash,
+        side,
+        asdict(config),
+        backbone.version,
+        TRAIN_START,
+        GRID,
+        CARD_VERSION,
+    ]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     folder = cache_dir() / "attributes" / f"{domain.name}-{side}px-{digest[:16]}"
     if (kept := _load(folder)) is not None:
@@ -151,15 +163,16 @@ def _fit(domain: Domain, side: int, config: HeadsConfig, backbone: Lite0) -> Att
         truth = table[:, index]
         heads = {s: _fit_head(s, x[: config.train], truth, config) for s, x in features.items()}
         readings = {s: head.read(features[s][config.train :]) for s, head in heads.items()}
-        held_out = truth[config.train :]
-        accuracy = {s: float((reading == held_out).mean()) for s, reading in readings.items()}
+        held_out, half = truth[config.train :], config.held_out // 2
+        right = {s: reading == held_out for s, reading in readings.items()}
+        accuracy = {s: float(each[:half].mean()) for s, each in right.items()}
         best = max(accuracy, key=accuracy.__getitem__)
         chosen.append(heads[best])
         strides[name] = {str(s): round(value, 4) for s, value in accuracy.items()}
         described[name] = {
             "stride": best,
-            "accuracy": round(accuracy[best], 4),
-            "kappa": round(kappa(readings[best], held_out), 4),
+            "accuracy": round(float(right[best][half:].mean()), 4),
+            "kappa": round(float(kept(readings[best][half:], held_out[half:]).mean()), 4),
             "values": len(np.unique(truth)),
         }
     card = {

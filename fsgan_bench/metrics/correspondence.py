@@ -99,6 +99,7 @@ class StructureScore(Metric):
     higher_is_better = True
     definition = "agreement of edges with the same latent's source image (Xiao et al. 2022)"
     role = "edges"
+    limits = (0.0, 1.0)
     paired = True
     kind = "correspondence"
     tabulated = False

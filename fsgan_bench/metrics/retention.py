@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fsgan_bench.data.attributes import ABSENT
 from fsgan_bench.metrics.metric import AttributeReaders, Measured, Metric, Value, Yardstick
 
 Level = Literal["coarse", "middle", "fine"]
@@ -32,6 +33,9 @@ VARIED = 0.02
 """Share of the source's images that must show another value than the commonest for an attribute to
 count: where glasses are read off nearly nobody, their agreement beyond chance is not to be told."""
 
+PRESENT = 0.05
+"""Share of the source's images that must have a part for its colour to count."""
+
 NO_ATTRIBUTES = "the attributes of its images are not known, or the source has others"
 
 
@@ -46,23 +50,27 @@ def readable(readers: AttributeReaders) -> tuple[str, ...]:
 
 
 def varied(reading: NDArray[np.int64]) -> bool:
-    """Whether images differ in an attribute, as read off them [N]: see ``VARIED``."""
-    _, counts = np.unique(reading, return_counts=True)
-    return bool(counts.max() <= (1 - VARIED) * len(reading))
+    """Whether images show an attribute and differ in it, as read off them [N]: see ``VARIED``."""
+    shown = reading[reading != ABSENT]
+    if len(shown) < PRESENT * len(reading):
+        return False
+    _, counts = np.unique(shown, return_counts=True)
+    return bool(counts.max() <= (1 - VARIED) * len(shown))
 
 
 class RetentionScore(Metric):
     """Cohen's kappa of the attributes read off ``G_t(z)`` and off ``G_s(z)``, mean over them.
 
-    1: every face keeps all of its attributes; 0: no more than chance. Left out are attributes that
-    cannot be read off real drawings (``READABLE``), and those in which the source's images hardly
-    differ (``VARIED``). ``detail`` holds the kappa of each (``attributes``) and the target heads'
+    1: every face keeps all of its attributes; 0: no more than chance. A part's colour counts over
+    the images whose source has the part: that the part is there is another attribute. Left out are
+    attributes that cannot be read off real drawings (``READABLE``), and those that the source's
+    images hardly have (``PRESENT``) or hardly differ in (``VARIED``). ``detail`` holds the kappa of each (``attributes``) and the target heads'
     on real drawings (``ceiling``).
     """
 
     name = "retention"
     title = "attribute retention"
-    version = "2"
+    version = "3"
     higher_is_better = True
     definition = "Cohen's kappa of attributes read off G_t(z) and G_s(z), mean over attributes"
     role = "lpips"
@@ -85,7 +93,7 @@ class RetentionScore(Metric):
         ours, theirs = measured.attributes
         columns = {name: readers.target.names.index(name) for name in names}
         each = {
-            name: agreement(ours[:, k], theirs[:, k])
+            name: kept(ours[:, k], theirs[:, k])
             for name, k in columns.items()
             if varied(theirs[:, k])
         }
@@ -124,6 +132,22 @@ class FineRetention(RetentionScore):
     name, level = "retention_fine", "fine"
     title = "retention (fine)"
     definition = "retention of eyes, brows, mouth and the glasses' colour"
+
+
+def kept(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each image's part [N] in the kappa of two readings [N] where the second has the attribute.
+
+    Their mean is that kappa, and their spread that of its estimate: an image without the attribute
+    weighs nothing. Zeros where no image has it.
+    """
+    has = theirs != ABSENT
+    if not has.any():
+        return np.zeros(len(theirs))
+    parts = agreement(ours[has], theirs[has])
+    value = float(parts.mean())
+    each = np.full(len(theirs), value)
+    each[has] += (parts - value) * (len(theirs) / has.sum())
+    return each
 
 
 def agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from fsgan_bench.metrics.retention import LEVELS, READABLE, VARIED
+from fsgan_bench.metrics.retention import LEVELS, PRESENT, READABLE, VARIED
 from fsgan_bench.results import curves
 from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
@@ -63,8 +63,10 @@ def _table(results: TaskResults, scale: Scale) -> Table | None:
             "Cohen's kappa of an attribute read off G_t(z) and off G_s(z), at the last snapshot: 1 "
             "if every face keeps it, 0 for the agreement of chance.",
             "Left out: attributes that cannot be read off real target or source images with a "
-            f"kappa of at least {READABLE:g} against the truth, and those in which fewer than "
-            f"{VARIED:.0%} of the source's images differ from the commonest value.",
+            f"kappa of at least {READABLE:g} against the truth, those in which fewer than "
+            f"{VARIED:.0%} of the source's images differ from the commonest value, and colours of "
+            f"parts that fewer than {PRESENT:.0%} have. A colour counts where the source's image "
+            "has its part.",
         ],
     )
 

@@ -25,6 +25,7 @@ from fsgan_bench.metrics.retention import (
     RetentionScore,
     agreement,
     kappa,
+    kept,
 )
 
 SIDE = 32
@@ -42,6 +43,22 @@ def test_kappa_is_cohens() -> None:
     second[:120] = first[:120]
     assert kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
     assert agreement(first, second).mean() == pytest.approx(kappa(first, second))
+
+
+def test_a_part_that_is_there_does_not_stand_for_its_colour() -> None:
+    """Beards are kept, their colours drawn anew: of the colour nothing is kept."""
+    random = np.random.default_rng(3)
+    theirs = np.where(random.random(4000) < 0.5, random.integers(0, 4, 4000), -1)
+    ours = np.where(theirs == -1, -1, random.integers(0, 4, 4000))
+    assert kappa(ours, theirs) > 0.3
+    assert kept(ours, theirs).mean() == pytest.approx(0, abs=0.05)
+    assert kept(theirs, theirs).mean() == pytest.approx(1)
+    has = theirs != -1
+    some = np.where(random.random(4000) < 0.5, theirs, ours)
+    each = kept(some, theirs)
+    assert each.mean() == pytest.approx(cohen_kappa_score(some[has], theirs[has]))
+    alone = agreement(some[has], theirs[has])
+    assert each.std() / 4000**0.5 == pytest.approx(alone.std() / has.sum() ** 0.5, rel=1e-6)
 
 
 def test_constant_readings_say_nothing() -> None:
@@ -138,6 +155,11 @@ def test_retention_leaves_out_what_nearly_all_faces_share() -> None:
     theirs = np.stack([np.arange(200) % 5, np.arange(200) < 3], axis=1).astype(np.int64)
     assert RetentionScore()(measured(theirs, theirs), yardstick).detail["ceiling"] == {"top": 0.9}
     theirs[:4, 1] = 1
+    theirs[9:, 1] = -1
+    assert set(RetentionScore()(measured(theirs, theirs), yardstick).detail["attributes"]) == {
+        "top"
+    }
+    theirs[9:, 1] = 0
     assert set(RetentionScore()(measured(theirs, theirs), yardstick).detail["attributes"]) == {
         "top",
         "glasses",
