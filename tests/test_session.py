@@ -24,6 +24,7 @@ from fsgan_bench.training.method import Diverged, Losses, Method
 from fsgan_bench.training.optimisation import minimise
 from fsgan_bench.training.recipe import Recipe
 from fsgan_bench.training.session import Session
+from fsgan_bench.training.state import _moved
 
 MakeSession = Callable[..., Session]
 
@@ -590,3 +591,11 @@ class HalfGrouped(Plain):
 def test_groups_that_leave_parameters_out_are_refused(make_session: MakeSession) -> None:
     with pytest.raises(ValueError, match="every parameter of the side once"):
         make_session(method=HalfGrouped)
+
+
+def test_the_state_of_a_method_moves_in_any_plain_container() -> None:
+    state = {"pools": [torch.zeros(1), (torch.ones(2), 3)], "count": 4}
+    moved = _moved(state, torch.device("meta"))
+    assert moved["count"] == 4 and moved["pools"][1][1] == 3
+    assert moved["pools"][0].is_meta and moved["pools"][1][0].is_meta
+    assert isinstance(moved["pools"][1], tuple)

@@ -176,6 +176,8 @@ class Adaptation:
             self.seconds |= state["seconds"]
             notes += self._moved(begun)
         else:
+            if self.files.scores.exists():
+                self._moved(begun)
             began = time.perf_counter()
             session.prepare()
             self.seconds["setup"] = time.perf_counter() - began

@@ -52,6 +52,8 @@ class Shorter:
             return "its training state was not kept, which --keep-snapshots all does"
         if self.manifest.length_matters:
             return "its method trains otherwise where more iterations are planned"
+        if not all(self.files.snapshot(at).exists() for at in self.snapshots):
+            return "some of its snapshots were not kept"
         return None
 
     def longer(self, cell: Cell) -> Cell:

@@ -197,7 +197,7 @@ def needs(
     all_needs = []
     for task, cell in cells:
         fields = (cell.method, cell.config, cell.recipe, cell.numerics, cell.shots, task.resolution)
-        key = repr(fields)
+        key = repr((task.suite.name, cell.target, *fields))
         if key not in rehearsed:
             batch = min(sample_batch(task.resolution), len(task.probe))
             shape = task.source.generator.architecture

@@ -164,12 +164,21 @@ def table(ablation: Ablation) -> Table:
         if judge != first:
             entries["difference"] = TableEntry(float(np.abs(one - other).mean()))
             entries["kendall_tau"] = TableEntry(float(stats.kendalltau(one, other).statistic))
+            within = [
+                float(stats.kendalltau(part[first], part[judge]).statistic)
+                for _, part in both.groupby("iteration")
+                if len(part) > 1
+            ]
+            known = [tau for tau in within if math.isfinite(tau)]
+            mean = float(np.mean(known)) if known else math.nan
+            entries["kendall_tau_within"] = TableEntry(mean)
         rows.append(Row(judge, title, "", 0, entries))
     columns = [
         Column("held_out_accuracy", "held-out accuracy ↑", "accuracy ↑", True, scored=True),
         *(Column(name, heading, heading) for name, heading in _IMAGES.items()),
         Column("difference", "mean difference of p_t", "difference"),
         Column("kendall_tau", "Kendall's tau", "tau"),
+        Column("kendall_tau_within", "tau at equal iterations", "tau within"),
     ]
     return Table(
         f"{table_name(ablation.results, None)}-classifiers",
@@ -178,7 +187,8 @@ def table(ablation: Ablation) -> Table:
         rows,
         [
             f"Difference and tau (b): to the first classifier, over {len(wide)} stored snapshots "
-            f"of {wide.index.get_level_values('cell').nunique()} runs.",
+            f"of {wide.index.get_level_values('cell').nunique()} runs; at equal iterations it is "
+            "that over the runs, mean over the iterations, without the rise that all share.",
             "p_t of noise, source, real and ideal images: mean score. Noise is uniform, a value a "
             "channel and pixel.",
         ],

@@ -64,8 +64,8 @@ class RetentionScore(Metric):
     1: every face keeps all of its attributes; 0: no more than chance. A part's colour counts over
     the images whose source has the part: that the part is there is another attribute. Left out are
     attributes that cannot be read off real drawings (``READABLE``), and those that the source's
-    images hardly have (``PRESENT``) or hardly differ in (``VARIED``). ``detail`` holds the kappa of each (``attributes``) and the target heads'
-    on real drawings (``ceiling``).
+    images hardly have (``PRESENT``) or hardly differ in (``VARIED``). ``detail`` holds the kappa of
+    each (``attributes``) and the target heads' on real drawings (``ceiling``).
     """
 
     name = "retention"

@@ -23,7 +23,8 @@ JsonLine = dict[str, Any]
 
 _TIMES = ("seconds", "shared_seconds")
 _SCORE = ("iteration", "reference", "metric", "backbone", "version")
-_ABLATION = ("judge", "cell", "iteration", "reference")
+ABLATION_KEY = ("judge", "cell", "iteration", "reference")
+"""What tells lines of the classifier ablation from each other."""
 
 
 def merge_runs(runs: Sequence[Path], out: Path, say: Say = lambda _: None) -> list[str]:
@@ -146,8 +147,8 @@ class _Merged:
                     f"{file} is left out: it is another classifier than in {first.folder}."
                 )
                 return
-        known = _identified(place.ablation_scores, _ABLATION)
-        new = _identified(theirs.ablation_scores, _ABLATION)
+        known = _identified(place.ablation_scores, ABLATION_KEY)
+        new = _identified(theirs.ablation_scores, ABLATION_KEY)
         write_lines(
             place.ablation_scores, [*known.values(), *(new[k] for k in new if k not in known)]
         )

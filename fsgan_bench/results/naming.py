@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fsgan_bench.errors import one_line
 from fsgan_bench.results.cell import DESCRIPTIVE
 from fsgan_bench.system.json_files import json_hash
+from fsgan_bench.training.numerics import Numerics
+from fsgan_bench.training.recipe import Recipe
 
 _NAMES = (*DESCRIPTIVE, "imported", "seed", "suite", "target", "shots", "method", "protocol")
 """Fields by which configurations do not differ."""
@@ -71,13 +74,18 @@ def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
     differing = [
         name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
     ]
-    values = {name: _shown(variants[variant].get(name, '"none"')) for name in differing}
+    settings = {**_DEFAULTS, **variants[variant]}
+    values = {name: _shown(settings.get(name, '"none"')) for name in differing}
     if any(len(value) > _LONGEST_VALUE for value in values.values()):
         return variant.rpartition("-")[2]
     return ", ".join(
         f"{name.removeprefix('config.').removeprefix('recipe.')}={value}"
         for name, value in values.items()
     )
+
+
+_DEFAULTS = leaves(asdict(Numerics()) | {"recipe": asdict(Recipe())})
+"""What a specification means that leaves a field out."""
 
 
 def _shown(leaf: str) -> str:

@@ -23,10 +23,12 @@ from fsgan_bench.metrics.metric import FeatureClassifier
 from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles, TaskFiles
+from fsgan_bench.results.merge import ABLATION_KEY
 from fsgan_bench.snapshots.restore import look_again
 from fsgan_bench.system import machine
 from fsgan_bench.system.files import write_json, write_lines
 from fsgan_bench.system.json_files import read_json, read_lines
+from fsgan_bench.system.locks import owned
 
 FINE_TUNED = "timm:tf_efficientnet_lite0"
 
@@ -82,33 +84,43 @@ def score_again(
         say: receives a sentence for whatever is left out.
     """
     files = TaskFiles(task.folder)
-    file = files.ablation_scores
     snapshots = {folder: _snapshots(folder) for folder in cells}
-    lines = read_lines(file)
+    lines = read_lines(files.ablation_scores)
     stored = {key: read_json(card) for key, card in files.ablation_cards().items()}
-    if stored and not any(_missing(snapshots, lines, stored).values()):
+    everything = stored.keys() >= {variant.key for variant in ABLATION}
+    if everything and not any(_missing(snapshots, lines, stored).values()):
         return
     classifiers = _classifiers(task, say)
     cards = {key: classifier.card for key, classifier in classifiers.items()}
     for key, card in cards.items():
         write_json(files.ablation_card(key), card)
-    lines = [line for line in lines if _by(line, cards)]
-    if not any("reference" in line for line in lines):
-        lines += _score_references(task, classifiers)
-        write_lines(file, lines)
+    seen = {line["judge"] for line in lines if "reference" in line and _by(line, cards)}
+    if new := {key: each for key, each in classifiers.items() if key not in seen}:
+        _store(files, cards, _score_references(task, new))
     work = []
-    for folder, iterations in _missing(snapshots, lines, cards).items():
-        if not all(CellFiles(folder).snapshot(at).exists() for at in iterations):
+    for folder, wanted in _missing(snapshots, lines, cards).items():
+        if not all(CellFiles(folder).snapshot(at).exists() for at in wanted):
             say(f"{folder} cannot be scored again: its snapshots are not stored.")
-        elif iterations:
+        elif wanted:
             work.append(
-                joblib.delayed(_score_cell)(
-                    task.request, folder, iterations, tuple(plugins), threads
-                )
+                joblib.delayed(_score_cell)(task.request, folder, wanted, tuple(plugins), threads)
             )
     for scored in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        lines += scored
-        write_lines(file, sorted(lines, key=_order))
+        _store(files, cards, scored)
+
+
+def _store(
+    files: TaskFiles, cards: Mapping[str, Mapping[str, Any]], scored: Sequence[dict[str, Any]]
+) -> None:
+    """Add lines to what other processes may have stored meanwhile; each is there once."""
+    with owned(files.folder, patience=-1):
+        lines = [*read_lines(files.ablation_scores), *scored]
+        by_key = {
+            tuple(line.get(name) for name in ABLATION_KEY): line
+            for line in lines
+            if line["judge"] not in cards or _by(line, cards)
+        }
+        write_lines(files.ablation_scores, sorted(by_key.values(), key=_order))
 
 
 def _snapshots(folder: Path) -> tuple[str, tuple[int, ...]]:
@@ -121,17 +133,18 @@ def _missing(
     snapshots: Mapping[Path, tuple[str, Sequence[int]]],
     lines: Sequence[Mapping[str, Any]],
     cards: Mapping[str, Mapping[str, Any]],
-) -> dict[Path, list[int]]:
-    """The iterations of each cell at which one of these classifiers has not scored."""
+) -> dict[Path, dict[int, list[str]]]:
+    """For each cell and iteration, those of these classifiers that have not scored there."""
     known = {
         (line["judge"], line.get("cell"), line.get("iteration"))
         for line in lines
         if _by(line, cards)
     }
-    return {
-        folder: [at for at in iterations if any((key, cell, at) not in known for key in cards)]
-        for folder, (cell, iterations) in snapshots.items()
-    }
+    found = {}
+    for folder, (cell, iterations) in snapshots.items():
+        left = {at: [key for key in cards if (key, cell, at) not in known] for at in iterations}
+        found[folder] = {at: keys for at, keys in left.items() if keys}
+    return found
 
 
 def _by(line: Mapping[str, Any], cards: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -187,20 +200,21 @@ def _score_references(task: Task, classifiers: Mapping[str, Any]) -> list[dict[s
 def _score_cell(
     request: TaskRequest,
     folder: Path,
-    iterations: Sequence[int],
+    wanted: Mapping[int, Sequence[str]],
     plugins: tuple[Path, ...],
     threads: int,
 ) -> list[dict[str, Any]]:
-    """In a process of its own: the scores of one cell's snapshots."""
+    """In a process of its own: the ``wanted`` classifiers' scores of one cell's snapshots."""
     machine.prepare(threads, request.device)
     task, files = load_task(request), CellFiles(folder)
     classifiers = _classifiers(task)
     record = read_cell(files)
     lines = []
-    for at in iterations:
+    for at, keys in wanted.items():
         seen = look_again(task, record.cell, files.snapshot(at), plugins)
         position = {"cell": record.hash, "iteration": at}
-        lines += [position | line for line in _lines(task, classifiers, seen.images)]
+        judges = {key: classifiers[key] for key in keys}
+        lines += [position | line for line in _lines(task, judges, seen.images)]
     return lines
 
 

@@ -121,12 +121,19 @@ class _steered:
         self.generator = generator
         plain: Callable[..., Synthesis] = generator.synthesise
 
+        def truncated(w: Tensor) -> Tensor:
+            return w if mean is None else torch.lerp(mean[:, None].expand_as(w), w, truncation)
+
         def synthesise(
-            w: Tensor, *, noise: list[Tensor] | None = None, features: bool = False
+            w: Tensor,
+            *,
+            noise: list[Tensor] | None = None,
+            features: bool = False,
+            rgb: Tensor | None = None,
         ) -> Synthesis:
-            if mean is not None:
-                w = torch.lerp(mean[:, None].expand_as(w), w, truncation)
-            return plain(w, noise=layers if noise is None else noise, features=features)
+            noise = layers if noise is None else noise
+            rgb = None if rgb is None else truncated(rgb)
+            return plain(truncated(w), noise=noise, features=features, rgb=rgb)
 
         self.synthesise = synthesise
 

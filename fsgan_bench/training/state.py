@@ -75,7 +75,9 @@ def restore(session: Resumable, state: Mapping[str, Any]) -> None:
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    """Nested dicts of tensors and numbers with the tensors on ``device``."""
+    """Nested plain containers of tensors and numbers with the tensors on ``device``."""
     if isinstance(value, Mapping):
         return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(item, device) for item in value)
     return value.to(device) if isinstance(value, Tensor) else value

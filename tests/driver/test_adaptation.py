@@ -247,6 +247,17 @@ def test_a_cell_is_not_continued_under_another_classifier(planned: tuple[Task, C
         adapt(planned, fresh=False)
 
 
+def test_one_that_was_killed_in_its_first_step_is_not_either(planned: tuple[Task, Cell]) -> None:
+    files, _ = adapt(planned, stop_at=4)
+    for state in (files.state, previous_state(files.state)):
+        state.unlink(missing_ok=True)
+    document = json.loads(files.cell.read_text())
+    document["provenance"]["classifier_hash"] = "another"
+    files.cell.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="another classifier than there is now"):
+        adapt(planned, fresh=False)
+
+
 def test_the_estimate_of_a_state_and_a_snapshot(tmp_path: Path) -> None:
     shape = Architecture(16, 64, 2, {4: 96, 8: 96, 16: 64})
     source = Source(Generator(shape), Discriminator(shape), Path(), "", {})

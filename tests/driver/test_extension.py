@@ -81,6 +81,16 @@ def test_why_it_cannot(suite: Path, tmp_path: Path, method: str, keep: Keep, why
     assert longer.remarks == {cell.hash: f"starts anew beside {short.folder.name}: {why}"}
 
 
+def test_snapshots_that_are_gone_cannot_be_handed_over(suite: Path, tmp_path: Path) -> None:
+    short = carry_out(plan(suite, tmp_path, 3))
+    short.snapshot(0).unlink()
+    short.write_manifest((0, 1, 3), "all")
+    longer = plan(suite, tmp_path, 6)
+    [(_, cell)] = longer.cells
+    why = "some of its snapshots were not kept"
+    assert longer.remarks == {cell.hash: f"starts anew beside {short.folder.name}: {why}"}
+
+
 def test_a_changed_file_is_not_built_upon(suite: Path, tmp_path: Path) -> None:
     short = carry_out(plan(suite, tmp_path, 3))
     short.scores.write_text("")

@@ -202,6 +202,16 @@ def test_a_process_needs_about_what_is_predicted() -> None:
     assert predicted == pytest.approx(measured, rel=0.3)
 
 
+def test_a_known_ideal_is_counted_whatever_target_comes_first(suite: Path, tmp_path: Path) -> None:
+    for targets in (("sketches", "ink"), ("ink", "sketches")):
+        plan = make_plan(RunRequest("tgan", targets, str(suite), out=tmp_path))
+        found = needs(plan.to_run, plan.methods, "cpu")
+        by_target = {
+            cell.target: n.scoring for (_, cell), n in zip(plan.to_run, found, strict=True)
+        }
+        assert by_target["sketches"] > by_target["ink"]
+
+
 def test_a_plan_says_what_it_needs_and_warns(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import TaskFiles
 from fsgan_bench.snapshots.classifier_ablation import ABLATION
 from fsgan_bench.suites.file import get_suite
+from fsgan_bench.system.files import write_lines
 from fsgan_bench.system.json_files import read_lines
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -93,6 +95,22 @@ def test_every_judge_sees_every_snapshot_and_pure_noise(out: Path) -> None:
     for line in lines:
         if "cell" in line and line["judge"] == ABLATION[0].key:
             assert line["value"] == pytest.approx(own[line["iteration"]], abs=1e-6)
+
+
+def test_a_classifier_that_comes_later_is_added_and_nothing_else_changes(
+    suite: Path, out: Path, tmp_path: Path, fsgan_bench: Command
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    files = TaskFiles(copy / "tiny" / "sketches-4shot")
+    before = read_lines(files.ablation_scores)
+    files.ablation_card("source").unlink()
+    write_lines(files.ablation_scores, [line for line in before if line["judge"] != "source"])
+    asked = [*command(suite, copy), "classifier-ablation"]
+    done = fsgan_bench(*asked)
+    assert done.returncode == 0, done.stderr
+    assert read_lines(files.ablation_scores) == before
+    assert files.ablation_card("source").exists()
 
 
 def test_judges_learn_from_what_their_title_says(out: Path) -> None:

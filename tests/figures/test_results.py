@@ -201,3 +201,19 @@ def test_unfinished_cells_make_no_scale(writer: Any) -> None:
     assert [scale.version for scale in metric_scales(load(writer.folder)[0], "intra_lpips")] == [
         "1"
     ]
+
+
+def test_what_a_specification_leaves_out_is_its_default(writer: Any) -> None:
+    """Fields that came later are stored where they differ from their defaults alone."""
+    writer.task()
+    plain, other = writer.cell("tgan"), writer.cell("tgan", config={"extra": 1})
+    for folder, fields in ((plain, {}), (other, {"precision": "bf16"})):
+        document = json.loads((folder / "cell.json").read_text())
+        document["cell"] |= {"config": {}, **fields}
+        document["cell"]["recipe"] |= {"train_noise": False} if fields else {}
+        (folder / "cell.json").write_text(json.dumps(document))
+    [results] = load(writer.folder)
+    assert set(results.cells["label"]) == {
+        "TGAN (precision=fp32, train_noise=true)",
+        "TGAN (precision=bf16, train_noise=false)",
+    }

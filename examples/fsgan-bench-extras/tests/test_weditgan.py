@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fsgan_bench.contract import Bench, check_method, train
+from fsgan_bench.data.images import to_uint8
+from fsgan_bench.snapshots.latents import seeded
+from fsgan_bench.snapshots.samplers import Sampler
 from fsgan_bench.training.session import Session
 from fsgan_bench_extras.weditgan import Offsets, WeditGAN, contrast, perpendicularity, relocated
 
@@ -154,3 +158,27 @@ def test_intensities_learn_in_the_second_stage_more_slowly() -> None:
     moved, colours = module(w)
     torch.testing.assert_close(moved[:, 3], w[:, 3] + (1 + convolutions[:, 3]) * fixed[3])
     torch.testing.assert_close(colours[:, 2], w[:, 5] + (1 + rgb[:, 2]) * module.rgb[2])
+
+
+def test_it_draws_with_truncation_and_fresh_noise() -> None:
+    """Offsets of the toRGB layers are truncated as those of the convolutions are."""
+    session = start()
+    with torch.no_grad():
+        for name, value in offsets(session).named_parameters():
+            value.normal_(generator=torch.Generator().manual_seed(len(name)))
+    modules = dict(session.generator_side.items())
+    sampler = Sampler("WeditGAN", session.method, modules, str(session.device), None, {})
+    latents = seeded(0, 3, 8)
+    plain, again, mean, fresh = (
+        np.concatenate(list(drawn))
+        for drawn in (
+            sampler.draw(latents),
+            sampler.draw(latents, 0.5),
+            sampler.draw(latents, 0.0),
+            sampler.draw(latents, noise="fresh"),
+        )
+    )
+    sampled = to_uint8(session.method.sample(modules, latents.z.to(session.device)))
+    assert np.array_equal(plain, sampled)
+    assert (mean == mean[:1]).all() and not np.array_equal(again, plain)
+    assert not np.array_equal(fresh, plain)
