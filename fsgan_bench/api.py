@@ -17,11 +17,13 @@ import pandas as pd
 
 from fsgan_bench.data.images import Images, check_images
 from fsgan_bench.data.sources import load_images
+from fsgan_bench.driver.placing import Signalled
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
+from fsgan_bench.results.commands import record_command
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load, long_table
 from fsgan_bench.snapshots.imports import score_image_set
@@ -88,8 +90,12 @@ def run(
 
     Raises:
         UserError: anything that cannot be carried out; nothing has been trained then.
+        KeyboardInterrupt: a signal stopped it; every cell's state is saved, and the same call
+            continues.
     """
     check_keys("fsgan_bench.run", options, [field.name for field in fields(RunRequest)])
+    if options.get("data") is not None:
+        options["data"] = Path(options["data"])
     request = RunRequest(
         methods=methods if isinstance(methods, str) else ",".join(methods),
         targets=tuple(names_in(targets if isinstance(targets, str) else ",".join(targets))),
@@ -112,7 +118,12 @@ def run(
             prepare(task)
     failures = {**plan.broken}
     if plan.to_run:
-        failures |= run_plan(plan, _Teller(say))
+        call = f"fsgan_bench.run({request.methods!r}, {request.targets!r}, suite={request.suite!r})"
+        record_command(plan.request.out, call, [cell.hash for _, cell in plan.to_run])
+        try:
+            failures |= run_plan(plan, _Teller(say))
+        except Signalled as signalled:
+            raise KeyboardInterrupt(str(signalled)) from None
     folders = tuple(cell.folder(task.folder) for task, cell in plan.cells)
     begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
     shown = begun or tuple(task.folder for task in plan.tasks)

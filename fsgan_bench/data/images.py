@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.system.files import write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -112,17 +112,8 @@ def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 def save_png(image: NDArray[np.uint8], path: str | os.PathLike[str]) -> None:
     """Write one image [H, W, 3] uint8 as PNG; the file appears whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            Image.fromarray(image).save(file, format="PNG")
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    picture = Image.fromarray(image)
+    write_atomic(Path(path), lambda temporary: picture.save(temporary, format="PNG"))
 
 
 def grid(images: Images, columns: int, padding: int = 2) -> NDArray[np.uint8]:

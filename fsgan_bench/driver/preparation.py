@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fsgan_bench.system.files import file_hash, write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.training.method import Method
 
-PROBE = "probe batch (probe_size, probe_seed, or a kind of processor that draws other latents)"
+PROBE = "probe batch (probe_size, or a kind of processor that draws other latents)"
 REFERENCE_SET = "reference set (the real images, reference, reference_size, statistics)"
 SAMPLES = "number of images that the Frechet distance takes (frechet_samples)"
 
@@ -45,17 +45,30 @@ def prepare(task: Task) -> None:
             "networks": [version for _, version in task.scorer.networks.values()],
         }
     )
-    if stored and all(line.get("stamp") == stamp for line in stored):
+    current = [line for line in stored if line.get("stamp") == stamp]
+    if current and len(current) == len(stored) and not _unmeasured(task, current):
         return
     lines: list[dict[str, Any]] = []
-    for name, (images, further) in reference_images(task).items():
+    for name, (images, more) in reference_images(task).items():
         save_strip(images, files.strip(name))
-        scored = task.scorer.score(images, further, paired=name != "real")
+        scored = task.scorer.score(images, more, paired=name != "real")
         if scored.probe is not None:
             scored.probe.save(files.probe(name))
         lines += [{**score.to_json(reference=name), "stamp": stamp} for score in scored.scores]
     save_strip(task.splits.few_shot, files.few_shot)
-    write_lines(files.references, lines)
+    known = {_identity(line) for line in lines}
+    further = [line for line in current if _identity(line) not in known]
+    write_lines(files.references, [*lines, *further])
+
+
+def _unmeasured(task: Task, lines: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether snapshots are scored by a metric that the source's reference line lacks."""
+    known = {_identity(line)[1:] for line in lines if line["reference"] == "source"}
+    return not known.issuperset(task.scorer.identities(len(task.probe)))
+
+
+def _identity(line: Mapping[str, Any]) -> tuple[str, ...]:
+    return line["reference"], line["metric"], line["backbone"], line["version"]
 
 
 def check_yardstick(task: Task, emptied: Collection[Path] = ()) -> None:

@@ -172,7 +172,7 @@ class Scorer:
                 stderr=_finite(value.stderr),
                 n=value.n,
                 backbone=backbone.name,
-                version=f"protocol {PROTOCOL}, {metric.name} {metric.version}, {backbone.version}",
+                version=_version(metric, backbone.version),
                 seconds=round(time.perf_counter() - began, 4),
                 shared_seconds=0.0,
                 detail={key: _finite(item) for key, item in value.detail.items()},
@@ -182,8 +182,21 @@ class Scorer:
     def identity(self, metric: Metric) -> tuple[str, str, str]:
         """What tells a metric's scores from others: stored name, backbone, version."""
         backbone, network = self.networks[metric.role]
-        version = f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
-        return metric.stored_as(backbone), backbone, version
+        return metric.stored_as(backbone), backbone, _version(metric, network)
+
+    def identities(self, count: int) -> set[tuple[str, str, str]]:
+        """Those of all scores of a snapshot of ``count`` paired images."""
+        found = set()
+        for metric in EVERY_SNAPSHOT.values():
+            if metric.missing(self.yardstick) or count < metric.least:
+                continue
+            found.add(self.identity(metric))
+            if metric.role == "frechet":
+                found |= {
+                    (metric.stored_as(each.name), each.name, _version(metric, each.version))
+                    for each, _ in self.also
+                }
+        return found
 
     @property
     def notes(self) -> list[str]:
@@ -269,6 +282,10 @@ class Scorer:
         trunk = getattr(classifier, "trunk", "")
         name = trunk.partition("/")[0] or classifier.card["name"]
         return name, trunk or classifier.card["backbone"]
+
+
+def _version(metric: Metric, network: str) -> str:
+    return f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
 
 
 def _finite(value: Any) -> Any:

@@ -21,17 +21,18 @@ from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
 from fsgan_bench.driver.events import Event, Noted, SnapshotScored
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.probe import Probe
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
 from fsgan_bench.results.keeping import KEEPS, Keep
-from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.snapshots.verify_files import Checked, verify_files
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import Source, save_modules
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
-from fsgan_bench.system.files import check_writable
+from fsgan_bench.system.files import check_writable, write_lines
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import resident
 from fsgan_bench.system.states import previous_state, save_state
@@ -245,6 +246,24 @@ def test_a_cell_is_not_continued_under_another_classifier(planned: tuple[Task, C
     files.cell.write_text(json.dumps(document))
     with pytest.raises(UserError, match="another classifier than there is now"):
         adapt(planned, fresh=False)
+
+
+def test_reference_lines_of_a_metric_that_came_later_are_made(planned: tuple[Task, Cell]) -> None:
+    task, _ = planned
+    prepare(task)
+    file = TaskFiles(task.folder).references
+    before = read_lines(file)
+    asked_for = {**before[0], "metric": "kid"}
+    write_lines(file, [*(line for line in before if line["metric"] != "fd_lite0"), asked_for])
+    prepare(task)
+
+    def known(lines: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        return {(line["reference"], line["metric"]) for line in lines}
+
+    assert known(read_lines(file)) == known([*before, asked_for])
+    written = file.stat().st_mtime_ns
+    prepare(task)
+    assert file.stat().st_mtime_ns == written
 
 
 def test_one_that_was_killed_in_its_first_step_is_not_either(planned: tuple[Task, Cell]) -> None:

@@ -50,3 +50,8 @@ def test_copies_in_a_folder_are_scored_as_they_are(
 
 def test_every_name_is_there() -> None:
     assert [name for name in fb.__all__ if not hasattr(fb, name)] == []
+
+
+def test_a_folder_of_data_may_be_text(tmp_path: Path) -> None:
+    with pytest.raises(fb.UserError, match="nowhere"):
+        fb.run("tgan", "babies", suite="ffhq", data=str(tmp_path / "nowhere"), out=tmp_path)

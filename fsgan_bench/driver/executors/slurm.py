@@ -200,12 +200,15 @@ class SlurmExecutor(RemoteExecutor):
     def adopt(self, works: Iterable[Work]) -> dict[Handle, Work]:
         wanted = {folder: work for work in works for folder in work.folders}
         adopted: dict[Handle, Work] = {}
-        for submission in read_submissions(self.setting.root, self.name):
+        submissions = list(read_submissions(self.setting.root, self.name))
+        for submission in submissions:
+            for handle in submission.jobs:
+                self.submissions[handle] = submission
+                self.states.watch(handle, submission.name)
+        for submission in submissions:
             for handle, folders in list(submission.jobs.items()):
                 jobs = [wanted.get(self.setting.root / folder) for folder in folders]
                 cells = [work for work in jobs if work is not None]
-                self.submissions[handle] = submission
-                self.states.watch(handle, submission.name)
                 if self.states.phase(handle, submission.folder).ended:
                     self.settle(handle)
                 elif cells:
