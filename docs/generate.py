@@ -21,22 +21,20 @@ DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
 TRAINED_NOISE = REFERENCE.parent / "trained-noise"
 SHOTS = 10
-TARGETS = ("sunglasses", "watercolours", "sketches", "ink")
+TARGETS = ("sketches", "watercolours", "sunglasses", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
 LINES = ("source", "real", "ideal")
 TABLES = {
     "final": {"realisticness": "p_t", "intra_lpips": "intra-LPIPS"},
     "kept": {"correspondence": "to the ideal", "structure": "structure"},
+    "survives": {
+        "retention_coarse": "coarse",
+        "retention_middle": "middle",
+        "retention_fine": "fine",
+        "retention": "all attributes",
+    },
 }
 """The columns of each table in the page of the reference results, by the name in its marks."""
-
-LEVELS = {
-    "retention_coarse": "coarse",
-    "retention_middle": "middle",
-    "retention_fine": "fine",
-    "retention": "all attributes",
-}
-"""The columns of the table of what survives."""
 
 SETTINGS = {
     "realisticness": "p_t",
@@ -79,7 +77,10 @@ def compared(scores: pd.DataFrame) -> pd.DataFrame:
 def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
     quoted = {
-        REFERENCE.parent / "README.md": _by_target(compared(load_results(REFERENCE))),
+        REFERENCE.parent / "README.md": {
+            name: _table(compared(load_results(REFERENCE)), columns)
+            for name, columns in TABLES.items()
+        },
         TRAINED_NOISE / "README.md": _trained_noise(),
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
     }
@@ -88,24 +89,18 @@ def quoting_pages() -> dict[Path, str]:
 
 def _trained_noise() -> dict[str, str]:
     """The tables of the results with noise strengths that train."""
-    scores = compared(_kept("avatars"))
     judged = TRAINED_NOISE / "retention" / "avatars" / "watercolours-10shot" / "figures"
     judges = (judged / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
-    beside = scores[scores["target"] == "watercolours"]
-    return _by_target(scores) | {
-        "survives": _table(_kept("retention"), LEVELS),
+    return {
+        "final": _table(compared(_kept("avatars")), TABLES["final"]),
         "ablation": _settings(_kept("ablation")),
         "judges": "\n".join([*(line for line in judges if line[:1] == "|"), ""]),
-        "extras": _settings(pd.concat([_kept("extras"), beside])),
+        "extras": _settings(pd.concat([_kept("extras"), _kept("retention")])),
     }
 
 
 def _kept(name: str) -> pd.DataFrame:
     return load_results(TRAINED_NOISE / name)
-
-
-def _by_target(scores: pd.DataFrame) -> dict[str, str]:
-    return {name: _table(scores, columns) for name, columns in TABLES.items()}
 
 
 def _filled(text: str, made: Mapping[str, str]) -> str:
