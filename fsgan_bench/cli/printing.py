@@ -77,7 +77,9 @@ def _how_long(plan: Plan) -> str:
     except NoEstimate as error:
         return f"no estimate of the time, as an iteration ended in {error}"
     seconds = [
-        pace.seconds(cell) for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True) if pace
+        pace.seconds(cell, plan.starts.get(cell.hash, 0))
+        for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True)
+        if pace
     ]
     if len(seconds) < len(found):
         unknown = len(found) - len(seconds)

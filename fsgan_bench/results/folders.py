@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -93,6 +95,19 @@ def read_timing(files: CellFiles) -> TimingRecord:
     if not files.timing.exists():
         return TimingRecord()
     return TimingRecord.parse(read_json(files.timing), str(files.timing))
+
+
+def read_progress(files: CellFiles) -> tuple[int, float]:
+    """The last iteration in a cell's log and seconds an iteration; 0 and NaN if there is none."""
+    if not files.log.exists():
+        return 0, math.nan
+    *_, last = [None, *files.log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]]
+    try:
+        line = json.loads(last or "")
+        iteration, seconds = int(line["iteration"]), float(line["seconds"])
+    except (ValueError, KeyError, TypeError):
+        return 0, math.nan
+    return iteration, seconds / iteration if iteration else math.nan
 
 
 def read_scores(files: CellFiles, whole: bool = False) -> Iterator[SnapshotScore]:

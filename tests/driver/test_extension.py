@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.driver.adaptation import Adaptation, Interrupted
+from fsgan_bench.driver.pace import Pace
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.plugins.methods import method_entries
@@ -40,6 +42,27 @@ def carry_out(made: Plan, keep: Keep = "all") -> CellFiles:
     method = loaded(build_config(loaded, cell.config))
     Adaptation(cell, task, method, report=lambda _: None, keep=keep).run()
     return CellFiles(cell.folder(task.folder))
+
+
+def test_a_cell_that_was_stopped_is_planned_from_there(suite: Path, tmp_path: Path) -> None:
+    [(task, cell)] = plan(suite, tmp_path, 40).cells
+    prepare(task)
+    method = method_entries()["tgan"].load()
+    passed = itertools.count(1)
+    stopping = Adaptation(
+        cell,
+        task,
+        method(build_config(method, {})),
+        report=lambda _: None,
+        stop=lambda: next(passed) > 20,
+    )
+    with pytest.raises(Interrupted):
+        stopping.run()
+    stopped = plan(suite, tmp_path, 40)
+    assert stopped.starts == {cell.hash: 20}
+    assert stopped.remarks == {cell.hash: "continues at 20 of 40"}
+    later = sum(at > 20 for at in cell.snapshots)
+    assert Pace(1.0, 100.0).seconds(cell, 20) == 20 + 100 * later
 
 
 def test_it_goes_on_to_the_same_bytes(suite: Path, tmp_path: Path) -> None:
