@@ -16,8 +16,13 @@ from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.locks import owner_of
 
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print how many cells there are, how many are done, and how long the rest will take."""
+def estimate(plan: Plan) -> str:
+    """How long a plan with cells to run will take, in words; methods may be timed for that."""
+    return f"{_how_long(plan)}{_once(plan)}" if plan.to_run else ""
+
+
+def show_plan(plan: Plan, time_left: str, console: Console) -> None:
+    """Print how many cells there are, how many are done, and ``time_left``, the estimate."""
     to_run = plan.to_run
     count = len(plan.cells)
     if not plan.methods:
@@ -39,7 +44,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     console.print(
         f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
-        f"{plan.tasks[0].suite.probe_size} images; {_how_long(plan)}.",
+        f"{plan.tasks[0].suite.probe_size} images; {time_left}.",
         soft_wrap=True,
     )
     for line in plan.describe():
@@ -92,6 +97,13 @@ def _how_long(plan: Plan) -> str:
         return f"about {hours:,.1f} {unit} hours ({how})"
     left = timedelta(seconds=round(until_done(seconds, plan.workers)))
     return f"about {left} ({how})"
+
+
+def _once(plan: Plan) -> str:
+    """That tasks are prepared first, if any is new in its root."""
+    new = [t for t in plan.to_prepare if not TaskFiles(t.folder).references.exists()]
+    targets = ", ".join(dict.fromkeys(task.target.name for task in new))
+    return f", and once some minutes to prepare {targets}" if new else ""
 
 
 def _show_disk(plan: Plan, console: Console) -> None:
