@@ -180,7 +180,10 @@ def _show_memory(plan: Plan, console: Console) -> None:
 
 
 def show_results(plan: Plan, console: Console) -> None:
-    """Print the table of each task and draw its figures, if they are older than its scores."""
+    """Print the table of each task and draw its figures, if they are older than its scores.
+
+    They are of the plan's cells, which may be compared; how many others there are is said.
+    """
     from fsgan_bench.figures.drawing import draw
     from fsgan_bench.results.reader import load
     from fsgan_bench.tables import rendering
@@ -192,15 +195,23 @@ def show_results(plan: Plan, console: Console) -> None:
             continue
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if CellFiles(folder).cell.exists()]
-        begun += TaskFiles(task.folder).imported()
+        files = TaskFiles(task.folder)
+        begun += files.imported()
         if not any(CellFiles(folder).done.exists() for folder in begun):
             continue
-        drawn = TaskFiles(task.folder).figures
-        if plan.to_run or not drawn.exists():
+        if plan.to_run or not files.figures.exists():
             draw(begun)
         for results in load(begun):
             rendering.print_tables(tables(results), console)
-        console.print(f"Figures and tables: {relative(drawn)}", soft_wrap=True)
+        console.print(f"Figures and tables: {relative(files.figures)}", soft_wrap=True)
+        others = [cell for cell in files.cells() if cell not in begun]
+        if further := [cell for cell in others if CellFiles(cell).done.exists()]:
+            console.print(
+                f"{len(further)} further cell(s) of {task.target.name} are not shown; fsgan-bench "
+                f"figures {relative(task.folder)} draws all.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _show_references(task: Task, console: Console) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+from fsgan_bench.cli.printing import show_results
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.pace import Pace
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
@@ -102,6 +105,23 @@ def test_why_it_cannot(suite: Path, tmp_path: Path, method: str, keep: Keep, why
     [(_, cell)] = longer.cells
     assert cell.snapshots == (0, 2, 6)
     assert longer.remarks == {cell.hash: f"starts anew beside {short.folder.name}: {why}"}
+
+
+def test_a_run_says_how_many_cells_it_does_not_show(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[Path]] = []
+    monkeypatch.setattr("fsgan_bench.figures.drawing.draw", drawn.append)
+    short = carry_out(plan(suite, tmp_path, 3), "scored")
+    longer = plan(suite, tmp_path, 6)
+    extended = carry_out(longer, "scored")
+    console = Console(file=io.StringIO(), width=200)
+    show_results(longer, console)
+    assert drawn == [[extended.folder]] and short.done.exists()
+    assert console.file.getvalue().endswith(  # type: ignore[attr-defined]
+        "1 further cell(s) of ink are not shown; fsgan-bench figures "
+        f"{longer.tasks[0].folder} draws all.\n"
+    )
 
 
 def test_a_changed_file_is_not_built_upon(suite: Path, tmp_path: Path) -> None:
