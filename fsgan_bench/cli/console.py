@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,30 @@ def make_console() -> Console:
 
     console = PlainText(markup=False, emoji=False)
     return console if console.is_terminal else PlainText(width=160, markup=False, emoji=False)
+
+
+PATIENCE = 5.0
+"""Seconds after which a plan is said to be made: most bad input is found before."""
+
+
+@contextmanager
+def planning(console: Console) -> Iterator[None]:
+    """Say that a plan is made while it is; where there is no terminal, once it takes a while."""
+    what = (
+        "planning: the first time images are drawn and an iteration of each method is timed, "
+        "which takes minutes"
+    )
+    if console.is_terminal:
+        with console.status(what):
+            yield
+        return
+    late = threading.Timer(PATIENCE, lambda: click.echo(what, err=True))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 @contextmanager

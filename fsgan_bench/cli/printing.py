@@ -16,8 +16,13 @@ from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.locks import owner_of
 
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print how many cells there are, how many are done, and how long the rest will take."""
+def estimate(plan: Plan) -> str:
+    """How long a plan with cells to run will take, in words; methods may be timed for that."""
+    return f"{_how_long(plan)}{_once(plan)}" if plan.to_run else ""
+
+
+def show_plan(plan: Plan, time_left: str, console: Console) -> None:
+    """Print how many cells there are, how many are done, and ``time_left``, the estimate."""
     to_run = plan.to_run
     count = len(plan.cells)
     if not plan.methods:
@@ -39,7 +44,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     console.print(
         f"{_either(lengths)} iterations, {_either(looks)} snapshots of "
-        f"{plan.tasks[0].suite.probe_size} images; {_how_long(plan)}.",
+        f"{plan.tasks[0].suite.probe_size} images; {time_left}.",
         soft_wrap=True,
     )
     for line in plan.describe():
@@ -77,7 +82,9 @@ def _how_long(plan: Plan) -> str:
     except NoEstimate as error:
         return f"no estimate of the time, as an iteration ended in {error}"
     seconds = [
-        pace.seconds(cell) for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True) if pace
+        pace.seconds(cell, plan.starts.get(cell.hash, 0))
+        for (pace, _), (_, cell) in zip(found, plan.to_run, strict=True)
+        if pace
     ]
     if len(seconds) < len(found):
         unknown = len(found) - len(seconds)
@@ -90,6 +97,13 @@ def _how_long(plan: Plan) -> str:
         return f"about {hours:,.1f} {unit} hours ({how})"
     left = timedelta(seconds=round(until_done(seconds, plan.workers)))
     return f"about {left} ({how})"
+
+
+def _once(plan: Plan) -> str:
+    """That tasks are prepared first, if any is new in its root."""
+    new = [t for t in plan.to_prepare if not TaskFiles(t.folder).references.exists()]
+    targets = ", ".join(dict.fromkeys(task.target.name for task in new))
+    return f", and once some minutes to prepare {targets}" if new else ""
 
 
 def _show_disk(plan: Plan, console: Console) -> None:
@@ -166,7 +180,10 @@ def _show_memory(plan: Plan, console: Console) -> None:
 
 
 def show_results(plan: Plan, console: Console) -> None:
-    """Print the table of each task and draw its figures, if they are older than its scores."""
+    """Print the table of each task and draw its figures, if they are older than its scores.
+
+    They are of the plan's cells, which may be compared; how many others there are is said.
+    """
     from fsgan_bench.figures.drawing import draw
     from fsgan_bench.results.reader import load
     from fsgan_bench.tables import rendering
@@ -178,15 +195,23 @@ def show_results(plan: Plan, console: Console) -> None:
             continue
         folders = [cell.folder(t.folder) for t, cell in plan.cells if t is task]
         begun = [folder for folder in folders if CellFiles(folder).cell.exists()]
-        begun += TaskFiles(task.folder).imported()
+        files = TaskFiles(task.folder)
+        begun += files.imported()
         if not any(CellFiles(folder).done.exists() for folder in begun):
             continue
-        drawn = TaskFiles(task.folder).figures
-        if plan.to_run or not drawn.exists():
+        if plan.to_run or not files.figures.exists():
             draw(begun)
         for results in load(begun):
             rendering.print_tables(tables(results), console)
-        console.print(f"Figures and tables: {relative(drawn)}", soft_wrap=True)
+        console.print(f"Figures and tables: {relative(files.figures)}", soft_wrap=True)
+        others = [cell for cell in files.cells() if cell not in begun]
+        if further := [cell for cell in others if CellFiles(cell).done.exists()]:
+            console.print(
+                f"{len(further)} further cell(s) of {task.target.name} are not shown; fsgan-bench "
+                f"figures {relative(task.folder)} draws all.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _show_references(task: Task, console: Console) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import cloup
 
-from fsgan_bench.cli.console import make_console
+from fsgan_bench.cli.console import make_console, planning
 from fsgan_bench.cli.options import (
     DATA,
     DEVICE,
@@ -137,9 +137,10 @@ def reproduce(
         run=RunRequest(targets=(), **options),
     )
     console = make_console()
-    with console.status("planning"):
+    with planning(console):
         found = plan_reproduction(request)
-    printing.show_plan(found.plan, console)
+        time_left = printing.estimate(found.plan)
+    printing.show_plan(found.plan, time_left, console)
     for note in found.notes:
         click.echo(note, err=True)
     show_broken(found.plan.broken)

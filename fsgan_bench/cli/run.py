@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from fsgan_bench.cli.console import make_console, preparing
+from fsgan_bench.cli.console import make_console, planning, preparing
 from fsgan_bench.cli.options import (
     DATA,
     DEVICE,
@@ -158,9 +158,10 @@ def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) 
     dashboards = {name: find_tracker(name) for name in trackers}
     console = make_console()
     request = RunRequest(targets=names, **options)
-    with console.status("planning"):
+    with planning(console):
         plan = make_plan(request)
-    printing.show_plan(plan, console)
+        time_left = printing.estimate(plan)
+    printing.show_plan(plan, time_left, console)
     show_broken(plan.broken)
     if dry_run:
         sys.exit(1 if plan.broken else 0)

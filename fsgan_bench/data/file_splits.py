@@ -16,6 +16,7 @@ from fsgan_bench.data.near import first_of_each
 from fsgan_bench.data.sources import ImageFiles, find_images
 from fsgan_bench.data.splits import Splits, disjoint, few_shot_order
 from fsgan_bench.errors import UserError
+from fsgan_bench.system.paths import same_place
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def file_splits(
     if min(shots, n_classifier, n_reference, n_held_out) < 0:
         raise ValueError("the number of images in a set cannot be negative")
     candidates = find_images(pool, size)
-    is_pool = real is not None and _same_place(Path(pool), Path(real))
+    is_pool = real is not None and same_place(Path(pool), Path(real))
     drawn, pool_size, excluded, notes = _few_shot(candidates, shots, seed, is_pool)
     if real is None:
         rest, found = candidates, Drawn((), Left(), Left(), 0)
@@ -157,7 +158,3 @@ def _shares(available: int, asked: Sequence[int]) -> list[slice]:
     if available < total:
         ends = [math.ceil(available * end / total) for end in ends]
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
-
-
-def _same_place(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)

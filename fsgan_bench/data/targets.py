@@ -15,55 +15,17 @@ from fsgan_bench.data.file_splits import file_splits
 from fsgan_bench.data.filters import grey
 from fsgan_bench.data.fingerprints import Fingerprints, fingerprints_of
 from fsgan_bench.data.images import Images
+from fsgan_bench.data.locations import UNNAMED, Location, Part
 from fsgan_bench.data.sources import find_images
 from fsgan_bench.data.splits import LEAST_TO_LEARN_FROM, Splits, avatar_splits
-from fsgan_bench.system.paths import exists
 
 NON_TARGET_START = 200_000
 SOURCE_IMAGES = "source"
-WITHOUT_REAL = "no Frechet distance (FID), no realisticness, no line of real images"
+NO_FRECHET = "no Frechet distance (FID)"
+WITHOUT_REAL = "no realisticness, no line of real images"
 WITHOUT_SOURCE = "no realisticness, unless the classifier has other images to reject"
 WITHOUT_STATISTICS = "the Frechet distance (FID) is to the real images themselves, if any"
 WITHOUT_OTHER = "the classifier does not learn to reject them"
-
-
-@dataclass(frozen=True)
-class Location:
-    """Where a file or a folder is looked for: the first path that is there counts.
-
-    Attributes:
-        candidates: the paths, best first.
-        patterns: the same in short, with ``{target}`` for a target's name and aliases.
-        required: whether nothing runs without it.
-    """
-
-    candidates: tuple[Path, ...]
-    patterns: tuple[str, ...] = ()
-    required: bool = True
-
-    @property
-    def found(self) -> Path | None:
-        return next((path for path in self.candidates if exists(path)), None)
-
-    @property
-    def path(self) -> Path:
-        """What was found, or where it should be."""
-        return self.found or self.candidates[0]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Something on disk that a task is made of.
-
-    Attributes:
-        name: what it is, in a sentence.
-        location: where it is looked for.
-        without: what cannot be done without it.
-    """
-
-    name: str
-    location: Location
-    without: str
 
 
 @dataclass(frozen=True)
@@ -222,12 +184,15 @@ class FileImages:
 
     @property
     def parts(self) -> Sequence[Part]:
-        parts = [Part("few-shot images", self.few_shot, "the target cannot run")]
-        if self.real is not None:
-            parts.append(Part("real images", self.real, WITHOUT_REAL))
+        measured = self.statistics is not None and self.statistics.found is not None
+        without_real = WITHOUT_REAL if measured else f"{NO_FRECHET}, {WITHOUT_REAL}"
+        parts = [
+            Part("few-shot images", self.few_shot, "the target cannot run"),
+            Part("real images", self.real or UNNAMED, without_real),
+        ]
         if self.statistics is not None:
             parts.append(Part("FID statistics", self.statistics, WITHOUT_STATISTICS))
-        for name, location in self.rejected.items():
+        for name, location in {SOURCE_IMAGES: UNNAMED, **self.rejected}.items():
             own = name == SOURCE_IMAGES
             parts.append(Part(f"{name} images", location, WITHOUT_SOURCE if own else WITHOUT_OTHER))
         return parts

@@ -1,4 +1,4 @@
-"""A longer cell that goes on from where a finished one of the same training ended."""
+"""Where a cell goes on: from its own state, or from where a shorter one of its training ended."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
 from fsgan_bench.results.cell import Cell, cell_hash
-from fsgan_bench.results.folders import read_cell
+from fsgan_bench.results.folders import read_cell, read_progress
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.records import CellRecord, ManifestRecord
 from fsgan_bench.stylegan2.checkpoint import save_tensors
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash, write_atomic
+from fsgan_bench.system.states import previous_state
 
 _OF_LENGTH = ("iterations", "snapshots", "protocol")
 
@@ -105,21 +106,34 @@ def find_shorter(cell: Cell, task_folder: Path) -> Shorter | None:
     return None
 
 
-def extended(cell: Cell, task_folder: Path) -> tuple[Cell, str]:
-    """``cell`` as it can go on from a finished shorter one, and a clause on that.
+def continued(cell: Cell, task_folder: Path) -> tuple[Cell, int, str]:
+    """``cell`` as it can go on, the iteration that it goes on at, and a clause on that.
 
-    A cell that is begun, or has no shorter one, stays as it is; the clause is empty then. It stays
-    as it is too if there are only such as nothing can go on from; the clause says why.
+    One that is begun goes on from its state, at what its log says, another from a finished shorter
+    one. Else it stays as it is and begins at 0; if there are only shorter ones that nothing can go
+    on from, the clause says why.
     """
-    if cell.folder(task_folder).joinpath("cell.json").exists():
-        return cell, ""
+    files = CellFiles(cell.folder(task_folder))
+    if files.cell.exists():
+        start = _stopped_at(files)
+        return cell, start, f"continues at {start} of {cell.iterations}" if start else ""
     why = ""
     for shorter in _shorter(cell, task_folder):
         name = shorter.files.folder.name
         if shorter.obstacle is None:
-            return shorter.longer(cell), f"continues {name} from iteration {shorter.iterations}"
+            start = shorter.iterations
+            return shorter.longer(cell), start, f"continues {name} from iteration {start}"
         why = why or f"starts anew beside {name}: {shorter.obstacle}"
-    return cell, why
+    return cell, 0, why
+
+
+def _stopped_at(files: CellFiles) -> int:
+    """The iteration of an unfinished cell's state; 0 without a state."""
+    states = (files.state, previous_state(files.state))
+    if files.done.exists() or not any(path.exists() for path in states):
+        return 0
+    iteration, _ = read_progress(files)
+    return iteration
 
 
 def _shorter(cell: Cell, task_folder: Path) -> Iterator[Shorter]:

@@ -44,8 +44,10 @@ class Pace:
     iteration: float
     snapshot: float
 
-    def seconds(self, cell: Cell) -> float:
-        return self.iteration * cell.iterations + self.snapshot * len(cell.snapshots)
+    def seconds(self, cell: Cell, start: int) -> float:
+        """What is left of ``cell`` from iteration ``start`` on."""
+        snapshots = sum(at >= start for at in cell.snapshots)
+        return self.iteration * (cell.iterations - start) + self.snapshot * snapshots
 
 
 def until_done(seconds: Iterable[float], workers: int) -> float:

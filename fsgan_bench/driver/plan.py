@@ -11,7 +11,7 @@ from typing import Any
 from fsgan_bench.driver.executors.engines import load_engine, open_executor
 from fsgan_bench.driver.executors.interface import Executor
 from fsgan_bench.driver.executors.placement import Preparation
-from fsgan_bench.driver.extension import extended
+from fsgan_bench.driver.extension import continued
 from fsgan_bench.driver.placing import Terms, pack_by_task
 from fsgan_bench.driver.preparation import check_yardstick
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
@@ -89,8 +89,9 @@ class Plan:
     """Cells to run and cells that are done, and the tasks that they belong to.
 
     Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
-    the request is left out, as somebody else's method is broken, and why. ``remarks`` says, by a
-    cell's hash, that it goes on from a shorter one, or why it cannot.
+    the request is left out, as somebody else's method is broken, and why. By a cell's hash
+    ``starts`` has the iteration that it goes on at, if not 0, and ``remarks`` says that it goes on,
+    or why it cannot.
     """
 
     request: RunRequest
@@ -98,6 +99,7 @@ class Plan:
     cells: list[tuple[Task, Cell]]
     methods: Mapping[str, type[Method]]
     broken: Mapping[str, str] = field(default_factory=dict)
+    starts: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
 
@@ -203,6 +205,7 @@ def make_plan(request: RunRequest) -> Plan:
         raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
     tasks, cells = [], []
+    starts: dict[str, int] = {}
     remarks: dict[str, str] = {}
     for target in request.targets:
         task = load_task(request.task(suite.target(target).name, shots))
@@ -215,10 +218,11 @@ def make_plan(request: RunRequest) -> Plan:
                 for seed in request.seeds:
                     cell = _cell(request, suite, task, entries[name], method, config, seed)
                     if not request.fresh:
-                        cell, remark = extended(cell, task.folder)
+                        cell, start, remark = continued(cell, task.folder)
+                        starts |= {cell.hash: start} if start else {}
                         remarks |= {cell.hash: remark} if remark else {}
                     cells.append((task, cell))
-    plan = Plan(request, tasks, cells, methods, broken, remarks)
+    plan = Plan(request, tasks, cells, methods, broken, starts, remarks)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()

@@ -99,7 +99,8 @@ def find_methods(
 
     Returns:
         What works, and why the rest does not: a sentence by plugin file or by method and origin.
-        A broken plugin or package of somebody else takes nothing away from the others.
+        A broken plugin or package of somebody else takes nothing away from the others. A plugin
+        file that an installed package holds too adds nothing.
 
     Raises:
         UserError: a plugin file does not exist.
@@ -116,12 +117,20 @@ def find_methods(
     entries: dict[str, MethodEntry] = {}
     for entry in named:
         taken = entries.setdefault(entry.name, entry)
-        if taken.origin != entry.origin:
+        if taken.origin != entry.origin and not _same_file(taken, entry):
             broken[f"{entry.name} of {entry.origin}"] = (
                 f"The method name '{entry.name}' of {entry.place} is already taken by "
                 f"{taken.origin}; rename one of them."
             )
     return entries, broken
+
+
+def _same_file(one: MethodEntry, other: MethodEntry) -> bool:
+    """Whether two third-party methods are written in equal files; not if one cannot be imported."""
+    try:
+        return one.source_hash is not None and one.source_hash == other.source_hash
+    except UserError:
+        return False
 
 
 def method_entries(plugins: Sequence[Path] = ()) -> dict[str, MethodEntry]:

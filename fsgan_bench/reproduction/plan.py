@@ -260,6 +260,7 @@ class _Plans:
             list(self.cells.values()),
             _union(plan.methods for plan in self.parts),
             _union(plan.broken for plan in self.parts),
+            _union(plan.starts for plan in self.parts),
             _union(plan.remarks for plan in self.parts),
             {digest for plan in self.parts for digest in plan.cached},
         )

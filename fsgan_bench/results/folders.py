@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 from fsgan_bench.errors import UserError, printable
-from fsgan_bench.results.layout import CELL, REFERENCES, CellFiles, TaskFiles
+from fsgan_bench.results.layout import CELL, KEPT, REFERENCES, CellFiles, TaskFiles
 from fsgan_bench.results.records import CellRecord, TaskRecord, TimingRecord
 from fsgan_bench.results.score_records import ClassifierScore, ReferenceScore, SnapshotScore
 from fsgan_bench.system.json_files import numbered_lines, read_json, read_text
 
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+_log = logging.getLogger(__name__)
 
 DONE = "DONE"
 FAILED = "FAILED"
@@ -24,7 +29,8 @@ OUTDATED = "outdated"
 def find_cells(paths: Paths, references: bool = False) -> dict[Path, list[Path]]:
     """The folders of all cells at or below ``paths``, by that of their task, sorted.
 
-    With ``references`` also tasks of which only the references were scored, without cells.
+    With ``references`` also tasks of which only the references were scored, without cells. What
+    lies in a folder of kept results further down is passed over, with a warning to the log.
 
     Raises:
         UserError: a folder does not exist, is none, or holds no runs.
@@ -33,11 +39,13 @@ def find_cells(paths: Paths, references: bool = False) -> dict[Path, list[Path]]
         paths = [paths]
     tasks: dict[Path, dict[Path, None]] = {}
     for path in map(Path, paths):
-        cells, scored = _search(path)
+        cells, scored, kept = _search(path)
+        why = f"those in {', '.join(kept)} are kept for reference and count if that is named"
         if not cells and not (references and scored):
-            raise UserError(
-                f"There are no runs in {path}: no folder in it holds a {CELL}, which every run has."
-            )
+            lacking = why if kept else f"no folder in it holds a {CELL}, which every run has"
+            raise UserError(f"There are no runs in {path}: {lacking}.")
+        if kept:
+            _log.warning("Runs passed over: %s.", why)
         for cell in cells:
             tasks.setdefault(cell.parent.parent, {})[cell] = None
         for task in scored if references else ():
@@ -47,8 +55,10 @@ def find_cells(paths: Paths, references: bool = False) -> dict[Path, list[Path]]
     return {task: list(cells) for task, cells in sorted(tasks.items())}
 
 
-def _search(path: Path) -> tuple[list[Path], list[Path]]:
+def _search(path: Path) -> tuple[list[Path], list[Path], list[str]]:
     """Folders of cells, and of tasks whose references are scored, at or below ``path``, sorted.
+
+    Then the folders of kept results below it, which are not searched.
 
     Of a cell nothing but its description is looked for: a root may hold 100,000 of them, with
     millions of files.
@@ -59,19 +69,25 @@ def _search(path: Path) -> tuple[list[Path], list[Path]]:
         raise UserError(f"{path} is a file; a folder with runs is needed.")
     cells: list[str] = []
     tasks: list[str] = []
-    waiting = [str(path.resolve())]
+    kept: list[str] = []
+    top = str(path.resolve())
+    waiting = [top]
     while waiting:
         folder = waiting.pop()
         if os.path.exists(f"{folder}/{CELL}"):  # noqa: PTH110
             cells.append(folder)
             continue
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif entry.name == REFERENCES:
-                    tasks.append(folder)
-    return _sorted(cells), _sorted(tasks)
+        with os.scandir(folder) as opened:
+            entries = list(opened)
+        if folder != top and any(entry.name == KEPT for entry in entries):
+            kept.append(str(path / os.path.relpath(folder, top)))
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.name == REFERENCES:
+                tasks.append(folder)
+    return _sorted(cells), _sorted(tasks), sorted(kept)
 
 
 def _sorted(folders: list[str]) -> list[Path]:
@@ -93,6 +109,19 @@ def read_timing(files: CellFiles) -> TimingRecord:
     if not files.timing.exists():
         return TimingRecord()
     return TimingRecord.parse(read_json(files.timing), str(files.timing))
+
+
+def read_progress(files: CellFiles) -> tuple[int, float]:
+    """The last iteration in a cell's log and seconds an iteration; 0 and NaN if there is none."""
+    if not files.log.exists():
+        return 0, math.nan
+    *_, last = [None, *files.log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]]
+    try:
+        line = json.loads(last or "")
+        iteration, seconds = int(line["iteration"]), float(line["seconds"])
+    except (ValueError, KeyError, TypeError):
+        return 0, math.nan
+    return iteration, seconds / iteration if iteration else math.nan
 
 
 def read_scores(files: CellFiles, whole: bool = False) -> Iterator[SnapshotScore]:

@@ -28,6 +28,10 @@ CELL = "cell.json"
 REFERENCES = "references.jsonl"
 """Every task's folder has it whose references are scored."""
 
+KEPT = "KEPT"
+"""A folder with this file holds results for reference: they count where it, or one in it, is
+named."""
+
 _PROBE = "probe"
 
 

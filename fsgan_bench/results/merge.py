@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -123,13 +124,18 @@ class _Merged:
             )
 
     def _add_lines(self, place: Path, theirs: Path, first: Path) -> None:
-        """Add reference lines of further metrics; name those that differ."""
+        """Add reference lines of further metrics; say how many differ, and which most."""
         known, new = _identified(place, _SCORE), _identified(theirs, _SCORE)
-        for key in known.keys() & new.keys():
-            if known[key]["value"] != new[key]["value"]:
-                self.conflicts.append(
-                    f"{theirs}: {key[2]} of {key[1]} differs from that in {first}, which stays."
-                )
+        pairs = {key: (known[key]["value"], new[key]["value"]) for key in known if key in new}
+        if differing := {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}:
+            most = max(differing, key=lambda key: _share(*differing[key]))
+            _, reference, metric, *_ = most
+            ours, other = differing[most]
+            self.conflicts.append(
+                f"{theirs}: {len(differing)} of {len(pairs)} reference lines differ from those in "
+                f"{first}, which stay; most of all {metric} of {reference}, {ours} there and "
+                f"{other} here."
+            )
         if added := [line for key, line in new.items() if key not in known]:
             write_lines(place, [*known.values(), *added])
 
@@ -177,6 +183,13 @@ def _disagreements(one: CellFiles, other: CellFiles) -> Iterator[str]:
     logs = [list(map(_timeless, read_lines(files.log))) for files in (one, other)]
     if logs[0] != logs[1]:
         yield one.log.name
+
+
+def _share(one: float | None, other: float | None) -> float:
+    """By what part of the larger two different values differ; a value that is unknown, by all."""
+    if one is None or other is None:
+        return math.inf
+    return abs(one - other) / max(abs(one), abs(other))
 
 
 def _identified(file: Path, names: Sequence[str]) -> dict[tuple[Any, ...], JsonLine]:

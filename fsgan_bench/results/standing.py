@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from fsgan_bench.results.folders import read_progress
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
@@ -70,7 +70,7 @@ def _standing(
     """``trail`` is the cell's scored iterations in order, with p_t or, of other metrics, NaN."""
     files = CellFiles(Path(row["folder"]))
     owner = "" if row["status"] == DONE else owner_of(files.folder) or ""
-    iteration, seconds = _logged(files.log)
+    iteration, seconds = read_progress(files)
     iteration = max([iteration, *(at for at, _ in trail)])
     iterations = int(row["iterations"])
     task = results.task
@@ -94,19 +94,6 @@ def _state(status: str, owner: str) -> CellState:
         return "running"
     known: dict[str, CellState] = {DONE: "done", FAILED: "failed", OUTDATED: "outdated"}
     return known.get(status, "stopped")
-
-
-def _logged(log: Path) -> tuple[int, float]:
-    """The last iteration in the log and seconds an iteration; NaN if there is none."""
-    if not log.exists():
-        return 0, math.nan
-    *_, last = [None, *log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]]
-    try:
-        line = json.loads(last or "")
-        iteration, seconds = int(line["iteration"]), float(line["seconds"])
-    except (ValueError, KeyError, TypeError):
-        return 0, math.nan
-    return iteration, seconds / iteration if iteration else math.nan
 
 
 def _moved(files: CellFiles) -> datetime:

@@ -15,9 +15,9 @@ from fsgan_bench.errors import UserError, check_folder, check_name, look_up
 from fsgan_bench.stylegan2.checkpoint import load_raw, load_source
 from fsgan_bench.suites.file import parse_suite
 from fsgan_bench.suites.model import PAPER
-from fsgan_bench.suites.status import describe_model, missing_weights
+from fsgan_bench.suites.status import describe_model, missing_files, missing_weights
 from fsgan_bench.system.files import write_text
-from fsgan_bench.system.paths import exists, meant
+from fsgan_bench.system.paths import exists, meant, same_place
 
 
 def write_suite(
@@ -61,6 +61,12 @@ def write_suite(
     for path in (*real.values(), *([source_images] if source_images else [])):
         if not exists(path):
             raise UserError(f"The image set {path} does not exist.")
+    for path in (*few_shot.values(), *real.values()):
+        if source_images is not None and same_place(path, source_images):
+            raise UserError(
+                f"--source-images {source_images} holds the images of a target too; the "
+                "classifier learns to tell the two apart, so name others, or none."
+            )
     text = _toml(file, source, few_shot, real, source_images)
     suite = parse_suite(text, file)
     model = load_source(source)
@@ -86,6 +92,7 @@ def write_suite(
     weights = missing_weights(suite, str(file))
     return [
         *lines,
+        *missing_files(suite),
         *weights,
         f"{file} is written; {'once it has them, ' if weights else ''}it is run by fsgan-bench run "
         f"--suite {file} --methods {'none' if lacking else 'all'} --target {','.join(few_shot)}",

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages, Location
+from fsgan_bench.data.locations import located, optional
+from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
 from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
-from fsgan_bench.system.paths import ASSETS, readings
+from fsgan_bench.system.paths import ASSETS
 from fsgan_bench.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -215,7 +216,7 @@ def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:
     budgets = {**base.budgets, **budgets}
     for target in targets.values():
         check_keys(f"The target '{target.name}' in {path}", target.budgets, budgets)
-    source = _required(root, content.source) if content.source else base.source
+    source = located(root, content.source) if content.source else base.source
     if not source.candidates and content.resolution is None:
         raise UserError(
             f"The suite file {path} needs source, the path of a pretrained pair; or resolution, "
@@ -253,38 +254,17 @@ def _target(path: Path, name: str, table: _Target, content: _SuiteFile, root: Pa
         **content.non_target,
         **(table.non_target or {}),
     }
-    located = {other: _location(root, paths, names) for other, paths in others.items()}
+    others_at = {other: optional(root, paths, names) for other, paths in others.items()}
     grey_source = content.grey_source if table.grey_source is None else table.grey_source
     images = FileImages(
-        _required(root, few_shot, names),
-        _location(root, table.real or content.real, names),
-        {other: location for other, location in located.items() if location is not None},
+        located(root, few_shot, names),
+        optional(root, table.real or content.real, names),
+        {other: location for other, location in others_at.items() if location is not None},
         grey_source,
-        _location(root, table.statistics or content.statistics, names),
+        optional(root, table.statistics or content.statistics, names),
     )
     budgets, aliases = _budgets(table.budgets), tuple(table.aliases)
     return Target(name, table.title or name, images, budgets, aliases)
-
-
-def _location(
-    root: Path, paths: OneOrMorePaths | None, names: Sequence[str] = ("",)
-) -> Location | None:
-    """Where an optional part is; a single path is one that its author knows to be there."""
-    if not paths:
-        return None
-    return replace(_required(root, paths, names), required=isinstance(paths, str))
-
-
-def _required(root: Path, paths: OneOrMorePaths, names: Sequence[str] = ("",)) -> Location:
-    listed = [paths] if isinstance(paths, str) else paths
-    # A folder may be called {target} itself; it comes last.
-    texts = [text for path in listed for text in (*(_named(path, n) for n in names), path)]
-    candidates = dict.fromkeys(each for text in texts for each in readings(root, text))
-    return Location(tuple(candidates), tuple(str(root / path) for path in listed))
-
-
-def _named(path: str, name: str) -> str:
-    return path.replace("{target}", name)
 
 
 def _without_budgets(target: Target, overridden: Iterable[str]) -> Target:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fsgan_bench.data.avatars import SOURCE
-from fsgan_bench.data.targets import AvatarImages, Location, Part, TargetImages
+from fsgan_bench.data.locations import Location, Part
+from fsgan_bench.data.targets import AvatarImages, TargetImages
 from fsgan_bench.errors import UserError, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS

@@ -39,7 +39,7 @@ def show_status(suite_name: str, data: Path | None, console: Console) -> None:
         table, notes = _table(suite, side)
         console.print(table)
         lacking += notes
-    for line in (*lacking, *_missing(suite, suite_name)):
+    for line in (*lacking, *missing_files(suite), *missing_weights(suite, suite_name)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -60,9 +60,9 @@ def _table(suite: Suite, side: int) -> tuple[Table, list[str]]:
     return table, list(notes)
 
 
-def _missing(suite: Suite, suite_name: str) -> Iterator[str]:
+def missing_files(suite: Suite) -> Iterator[str]:
     """A line for each thing that is missing: for which targets, what that prevents, and where it
-    is looked for."""
+    is looked for, if the suite names it."""
     lacking: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for target in suite.targets.values():
         for part in suite.parts(target):
@@ -71,8 +71,8 @@ def _missing(suite: Suite, suite_name: str) -> Iterator[str]:
                 lacking.setdefault(key, []).append(target.name)
     for (what, without, patterns), targets in lacking.items():
         whose = "" if len(targets) == len(suite.targets) else f" of {', '.join(targets)}"
-        yield f"Missing {what}{whose}: {without}. Looked for at {', '.join(patterns)}."
-    yield from missing_weights(suite, suite_name)
+        where = f"Looked for at {', '.join(patterns)}." if patterns else "The suite names none."
+        yield f"Missing {what}{whose}: {without}. {where}"
 
 
 def missing_weights(suite: Suite, suite_name: str) -> list[str]:

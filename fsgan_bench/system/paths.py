@@ -39,3 +39,8 @@ def exists(path: Path | str) -> bool:
     be searched; what a user names, or a suite file lists, is then merely not there.
     """
     return os.path.exists(path)  # noqa: PTH110
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether both are there and are one file or folder."""
+    return exists(one) and exists(other) and one.samefile(other)

@@ -184,12 +184,13 @@ def iterations(picks: Picks) -> TableEntry:
 def with_eligibility(
     entry: TableEntry, real: tuple[float, float] | None, converged: Convergence
 ) -> TableEntry:
-    """No candidate for the best diversity: a method underway, and more than real images have."""
+    """No candidate for the best diversity: a method that may not have adapted yet, and more than
+    real images have."""
     error = math.hypot(*np.nan_to_num([entry.stderr, real[1]])) if real else 0.0
     above = real is not None and entry.value > real[0] + error
     return replace(
         entry,
-        eligible=converged != "no" and not above,
+        eligible=converged in ("yes", "unmeasured") and not above,
         note=entry.note + (_ABOVE_REAL if above else ""),
     )
 

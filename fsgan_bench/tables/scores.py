@@ -210,7 +210,7 @@ def _remarks(
         known = any(entry.draws is not None for row in rows for entry in row.entries.values())
         paired = ", paired over the probe batch" if known else ""
         capped = dict.fromkeys(scale.about.title for scale in shown if scale.about.capped)
-        only = "; for {} only among methods without † and values without §"
+        only = "; for {} only among methods without † or ‡ and values without §"
         remarks.append(
             "Bold: the best method and those within the standard error of the difference"
             f"{paired}{only.format(' and '.join(capped)) if capped else ''}."

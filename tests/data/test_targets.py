@@ -10,8 +10,9 @@ import pytest
 from fsgan_bench.data.avatars import DOMAINS
 from fsgan_bench.data.filters import grey
 from fsgan_bench.data.images import Images, content_hashes, save_png
+from fsgan_bench.data.locations import Location
 from fsgan_bench.data.sources import load_images
-from fsgan_bench.data.targets import AvatarImages, FileImages, Location, SplitSizes
+from fsgan_bench.data.targets import AvatarImages, FileImages, SplitSizes
 
 
 def write(folder: Path, count: int, seed: int) -> Location:
@@ -100,7 +101,11 @@ def test_without_a_real_set_there_are_few_shot_images_alone(tmp_path: Path) -> N
     assert len(splits.few_shot) == 10
     assert len(splits.classifier) == len(splits.reference) == len(splits.held_out) == 0
     assert images.non_target(8, 16).images == {}
-    assert [part.name for part in images.parts] == ["few-shot images"]
+    assert [part.name for part in images.parts] == [
+        "few-shot images",
+        "real images",
+        "source images",
+    ]
 
 
 def test_a_domain_is_drawn(image_cache: Path) -> None:

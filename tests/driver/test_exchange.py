@@ -140,6 +140,23 @@ def test_cells_that_disagree_are_named_and_the_first_stays(
     assert merged.scores.read_bytes() == only(adapted, "cdc").scores.read_bytes()
 
 
+def test_reference_lines_that_differ_are_one_sentence(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    file = roots[1] / "tiny" / adapted.name / "references.jsonl"
+    lines = read_lines(file)
+    known = [line for line in lines if line["value"]]
+    for line in known:
+        line["value"] *= 1.0001
+    known[3]["value"] *= 2
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = command("merge", *roots, "--out", tmp_path / "merged")
+    assert done.exit_code == 1
+    assert done.output.count("references.jsonl") == 2
+    assert f"{len(known)} of {len(lines)} reference lines differ from those in" in done.output
+    assert f"most of all {known[3]['metric']} of {known[3]['reference']}, " in done.output
+
+
 def test_a_task_of_other_images_is_left_out(
     roots: list[Path], adapted: Path, tmp_path: Path
 ) -> None:

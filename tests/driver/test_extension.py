@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
-from fsgan_bench.driver.adaptation import Adaptation
+from fsgan_bench.cli.printing import show_results
+from fsgan_bench.driver.adaptation import Adaptation, Interrupted
+from fsgan_bench.driver.pace import Pace
 from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.plugins.methods import method_entries
@@ -40,6 +45,27 @@ def carry_out(made: Plan, keep: Keep = "all") -> CellFiles:
     method = loaded(build_config(loaded, cell.config))
     Adaptation(cell, task, method, report=lambda _: None, keep=keep).run()
     return CellFiles(cell.folder(task.folder))
+
+
+def test_a_cell_that_was_stopped_is_planned_from_there(suite: Path, tmp_path: Path) -> None:
+    [(task, cell)] = plan(suite, tmp_path, 40).cells
+    prepare(task)
+    method = method_entries()["tgan"].load()
+    passed = itertools.count(1)
+    stopping = Adaptation(
+        cell,
+        task,
+        method(build_config(method, {})),
+        report=lambda _: None,
+        stop=lambda: next(passed) > 20,
+    )
+    with pytest.raises(Interrupted):
+        stopping.run()
+    stopped = plan(suite, tmp_path, 40)
+    assert stopped.starts == {cell.hash: 20}
+    assert stopped.remarks == {cell.hash: "continues at 20 of 40"}
+    later = sum(at > 20 for at in cell.snapshots)
+    assert Pace(1.0, 100.0).seconds(cell, 20) == 20 + 100 * later
 
 
 def test_it_goes_on_to_the_same_bytes(suite: Path, tmp_path: Path) -> None:
@@ -89,6 +115,23 @@ def test_snapshots_that_are_gone_cannot_be_handed_over(suite: Path, tmp_path: Pa
     [(_, cell)] = longer.cells
     why = "some of its snapshots were not kept"
     assert longer.remarks == {cell.hash: f"starts anew beside {short.folder.name}: {why}"}
+
+
+def test_a_run_says_how_many_cells_it_does_not_show(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[Path]] = []
+    monkeypatch.setattr("fsgan_bench.figures.drawing.draw", drawn.append)
+    short = carry_out(plan(suite, tmp_path, 3), "scored")
+    longer = plan(suite, tmp_path, 6)
+    extended = carry_out(longer, "scored")
+    console = Console(file=io.StringIO(), width=200)
+    show_results(longer, console)
+    assert drawn == [[extended.folder]] and short.done.exists()
+    assert console.file.getvalue().endswith(  # type: ignore[attr-defined]
+        "1 further cell(s) of ink are not shown; fsgan-bench figures "
+        f"{longer.tasks[0].folder} draws all.\n"
+    )
 
 
 def test_a_changed_file_is_not_built_upon(suite: Path, tmp_path: Path) -> None:

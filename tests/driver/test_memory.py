@@ -224,7 +224,7 @@ def test_a_plan_says_what_it_needs_and_warns(
             "fsgan_bench.system.machine.free_memory", lambda _device, free=free: free
         )
         console = Console(file=io.StringIO(), width=200)
-        show_plan(plan, console)
+        show_plan(plan, "", console)
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert f"{decimal(free)} free." in text and "to train a cell, " in text
         assert ("the memory does not suffice" in text) == warns
@@ -233,7 +233,7 @@ def test_a_plan_says_what_it_needs_and_warns(
 def test_a_plan_names_what_small_micro_batches_change(suite: Path, tmp_path: Path) -> None:
     request = RunRequest("tgan", ("sketches",), str(suite), out=tmp_path, accumulate=2)
     console = Console(file=io.StringIO(), width=200)
-    show_plan(make_plan(request), console)
+    show_plan(make_plan(request), "", console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "minibatch standard deviation is over 1 image(s) instead of 2" in text
 

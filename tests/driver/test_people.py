@@ -107,13 +107,21 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("probe", [2, 3, 7])
 def test_a_plan_with_few_latents_has_an_estimate(
-    suite: Path, tmp_path: Path, nothing_known: Path, probe: int
+    suite: Path,
+    tmp_path: Path,
+    nothing_known: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    probe: int,
 ) -> None:
+    monkeypatch.setattr("fsgan_bench.cli.console.PATIENCE", 0.0)
     few = suite.with_name(f"few{probe}.toml")
     few.write_text(suite.read_text().replace("probe_size = 40", f"probe_size = {probe}"))
     result = dry_run("--target", "ink", "--suite", str(few), "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    assert "from an iteration of each method" in result.output
+    assert result.stderr.startswith("planning: the first time")
+    assert "(from an iteration of each method), and once some minutes to prepare ink." in (
+        result.stdout
+    )
 
 
 def test_a_plan_that_diverges_while_it_is_timed_goes_without_an_estimate(

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from fsgan_bench.data.images import Images
-from fsgan_bench.data.targets import FileImages, Location
+from fsgan_bench.data.locations import Location
+from fsgan_bench.data.targets import FileImages
 from fsgan_bench.driver.reference import compared, frechet_reference
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.features.networks import load_backbone

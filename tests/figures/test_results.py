@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,26 @@ def test_references_and_cells(writer: Any) -> None:
         results.task.resolution == 16
         and results.task.title == "faces to sketches (avatars, 10 shots)"
     )
+
+
+def test_kept_results_count_where_they_are_named(
+    writer: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.task()
+    writer.cell("tgan", snapshots=[0])
+    root = writer.folder.parent.parent
+    kept = root / "reference"
+    shutil.copytree(writer.folder, kept / "avatars" / writer.folder.name)
+    (kept / "KEPT").touch()
+    [results] = load(root)
+    assert results.folder == writer.folder
+    assert caplog.messages == [
+        f"Runs passed over: those in {kept} are kept for reference and count if that is named."
+    ]
+    assert len(load(kept)) == len(load(kept / "avatars")) == 1
+    shutil.rmtree(writer.folder)
+    with pytest.raises(UserError, match=r"There are no runs in .*: those in .*reference are kept"):
+        load(root)
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 3])

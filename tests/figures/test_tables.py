@@ -123,6 +123,18 @@ def test_what_has_not_converged_is_marked_and_no_candidate(filled: Any) -> None:
     assert any(note.startswith("† not converged") for note in table.notes)
 
 
+def test_what_may_not_have_adapted_at_all_is_no_candidate(writer: Any) -> None:
+    writer.task()
+    writer.cell("tgan", snapshots=STEPS, scores=scores_of(0.92, 0.30))
+    writer.cell("bsa", snapshots=[0, 30, 60], scores=never_resting)
+    table = only(writer)
+    tgan, bsa, *_ = table.rows
+    assert bsa.mark == " ‡" and bsa.entries[P_T].value < 0.1
+    assert bsa.entries[DIVERSITY].value > tgan.entries[DIVERSITY].value
+    assert tgan.entries[DIVERSITY].best and not bsa.entries[DIVERSITY].best
+    assert any("only among methods without † or ‡" in note for note in table.notes)
+
+
 def test_diversity_beyond_the_real_images_is_marked_and_no_candidate(writer: Any) -> None:
     writer.task()
     writer.cell("tgan", snapshots=STEPS, scores=scores_of(0.9, 0.40))

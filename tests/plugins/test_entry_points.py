@@ -100,6 +100,26 @@ def test_list_marks_what_is_of_others_and_names_what_is_broken(
         assert "third party: others" in result.stdout
 
 
+METHOD = """
+from fsgan_bench import Method
+
+class Mine(Method):
+    name, title, version, paper = "mine", "Mine", "1", "nobody 2026"
+"""
+
+
+def test_the_file_of_an_installed_method_may_be_named_too(install: Install, tmp_path: Path) -> None:
+    install("methods", METHOD, {"mine": "others:Mine"})
+    (tmp_path / "mine.py").write_text(METHOD)
+    arguments = ["list", "methods", "--plugin", str(tmp_path / "mine.py")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "third party: others" in result.stdout
+    (tmp_path / "mine.py").write_text(f"{METHOD}# changed\n")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and "is already taken by others" in result.stderr
+
+
 def make(name: str) -> object:
     negatives = {"source": IMAGES}
     return make_classifier(name, IMAGES, negatives, source="source", ideal=None, device="cpu")

@@ -47,6 +47,13 @@ def test_it_writes_a_suite_that_runs(home: Path) -> None:
     babies = suite.target("babies").images
     assert isinstance(babies, FileImages) and list(babies.rejected) == ["source"]
     assert "Missing weights inception_legacy, vgg16" in result.output
+    without = (
+        "Missing real images of sketches: no Frechet distance (FID), no realisticness, no line of "
+        "real images. The suite names none."
+    )
+    assert without in result.output
+    status = CliRunner().invoke(main, ["data", "status", "--suite", "suites/My Suite.toml"])
+    assert without in status.output and "real images" in status.output.splitlines()[2]
     text = (home / "suites" / "My Suite.toml").read_text()
     assert "../download" in text
     networks = 'lpips_backbone = "lite0"\nfrechet_backbone = "lite0"\n'
@@ -112,6 +119,16 @@ def test_a_lone_real_set_belongs_to_the_only_target(home: Path) -> None:
         (("my.toml", *SOURCE, *SKETCHES, "--real", "sketchs=x"), "Did you mean 'sketches'?"),
         (("my.toml", *SOURCE, "--target", "Bad Name=empty"), "cannot be the name of a target"),
         (("my.toml", *SOURCE, *SKETCHES, "--source-images", "gone"), "gone does not exist"),
+        (
+            (
+                "my.toml",
+                *SOURCE,
+                *SKETCHES,
+                "--source-images",
+                "download/raw_data/sketches/.",
+            ),
+            "holds the images of a target too",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence_and_no_file(
