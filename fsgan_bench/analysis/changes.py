@@ -26,6 +26,7 @@ from fsgan_bench.results.reader import DONE, TaskResults
 from fsgan_bench.results.records import CellRecord
 from fsgan_bench.results.references import REFERENCE_TITLES
 from fsgan_bench.results.scales import Scale, scales_of_kind
+from fsgan_bench.system.names import shots_in_words
 
 MARGIN = 0.05
 """Of realisticness as it is, of other scores as a part of the source generator's."""
@@ -133,7 +134,7 @@ def changes(
 
 def _task_name(results: TaskResults) -> str:
     task = results.task
-    return f"{task.suite} {task.target}, {task.shots} shots"
+    return f"{task.suite} {task.target}, {shots_in_words(task.shots)}"
 
 
 def _pairs(

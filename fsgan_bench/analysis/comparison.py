@@ -18,6 +18,7 @@ from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
+from fsgan_bench.system.names import shots_in_words
 
 FRACTION = 0.9
 """Of the final realisticness: what counts as having reached it."""
@@ -94,7 +95,7 @@ class Comparison:
     @property
     def title(self) -> str:
         task = self.results.task
-        return f"{task.suite} {task.target}, {task.shots} shots"
+        return f"{task.suite} {task.target}, {shots_in_words(task.shots)}"
 
     @property
     def common(self) -> tuple[float, float] | None:

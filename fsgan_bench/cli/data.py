@@ -9,6 +9,7 @@ import cloup
 
 from fsgan_bench.cli.console import make_console
 from fsgan_bench.cli.options import DATA, DEVICE, PATH
+from fsgan_bench.errors import UserError
 
 
 @cloup.group()
@@ -27,6 +28,8 @@ def status(suite: str, data: Path | None) -> None:
     """
     from fsgan_bench.suites.status import show_status
 
+    if data is not None and not data.is_dir():
+        raise UserError(f"--data {data}: there is no such folder.")
     show_status(suite, data, make_console())
 
 

@@ -121,6 +121,7 @@ def _wanted(
 
 def _task(target: str | None, options: dict[str, Any]) -> Task:
     from fsgan_bench.driver.task import TaskRequest, load_task
+    from fsgan_bench.features.weights import require_weights
     from fsgan_bench.suites.file import get_suite
 
     suite = get_suite(options["suite"], options["data"])
@@ -141,7 +142,9 @@ def _task(target: str | None, options: dict[str, Any]) -> Task:
         device=options["device"],
         allow_weak_classifier=options["allow_weak_classifier"],
     )
-    return load_task(request)
+    task = load_task(request)
+    require_weights(suite.backbones)
+    return task
 
 
 def _import(task: Task, wanted: Sequence[Import], as_json: bool) -> None:

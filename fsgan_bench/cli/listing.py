@@ -33,12 +33,12 @@ class Offered(Protocol):
 
 
 @cloup.command(name="list")
-@click.argument("what", type=click.Choice(KINDS))
+@click.argument("what", type=click.Choice(KINDS), required=False)
 @click.option(
     "--suite", default="avatars", show_default=True, help="Suite whose targets are listed."
 )
 @PLUGIN
-def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
+def list_(what: str | None, suite: str, plugins: tuple[Path, ...]) -> None:
     """List what can be named, and name what is broken.
 
     \b
@@ -46,6 +46,8 @@ def list_(what: str, suite: str, plugins: tuple[Path, ...]) -> None:
     """
     from rich.table import Table
 
+    if what is None:
+        raise UserError(f"Say what to list: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     headings, rows, broken = {
         "methods": lambda: _methods(plugins),
         "targets": lambda: _targets(suite),

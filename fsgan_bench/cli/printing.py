@@ -14,6 +14,7 @@ from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import what_happened
 from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.system.locks import owner_of
+from fsgan_bench.system.names import shots_in_words
 
 
 def estimate(plan: Plan) -> str:
@@ -62,8 +63,9 @@ def show_plan(plan: Plan, time_left: str, console: Console) -> None:
         remark = plan.remarks.get(cell.hash, "")
         by = f" [third party: {cell.method_origin}]" if cell.method_origin else ""
         console.print(
-            f"  {titles[cell.hash]}{by}: {cell.target}, {cell.shots} shots, seed {cell.seed} -> "
-            f"{relative(cell.folder(task.folder))}{elsewhere}" + (f" ({remark})" if remark else ""),
+            f"  {titles[cell.hash]}{by}: {cell.target}, {shots_in_words(cell.shots)}, "
+            f"seed {cell.seed} -> {relative(cell.folder(task.folder))}{elsewhere}"
+            + (f" ({remark})" if remark else ""),
             highlight=False,
             soft_wrap=True,
         )

@@ -23,7 +23,7 @@ from fsgan_bench.cli.options import (
     show_broken,
     target_list,
 )
-from fsgan_bench.cli.run import carry_out, show_failures
+from fsgan_bench.cli.run import carry_out, check_root, show_failures
 from fsgan_bench.errors import check_folder, look_up
 from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
 
@@ -139,6 +139,8 @@ def reproduce(
     console = make_console()
     with planning(console):
         found = plan_reproduction(request)
+        if not dry_run:
+            check_root(found.plan)
         time_left = printing.estimate(found.plan)
     printing.show_plan(found.plan, time_left, console)
     for note in found.notes:

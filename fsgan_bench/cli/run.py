@@ -160,6 +160,8 @@ def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) 
     request = RunRequest(targets=names, **options)
     with planning(console):
         plan = make_plan(request)
+        if not dry_run:
+            check_root(plan)
         time_left = printing.estimate(plan)
     printing.show_plan(plan, time_left, console)
     show_broken(plan.broken)
@@ -187,6 +189,12 @@ def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) 
     sys.exit(1 if failures or plan.broken or undrawn else 0)
 
 
+def check_root(plan: Plan) -> None:
+    """Raise UserError if there is something to do and its results cannot be written."""
+    if plan.to_prepare:
+        check_writable(plan.request.out)
+
+
 def carry_out(
     plan: Plan, console: Console, dashboards: Mapping[str, type[Tracker]]
 ) -> dict[str, str]:
@@ -205,8 +213,6 @@ def carry_out(
     from fsgan_bench.results.commands import record_command
     from fsgan_bench.trackers.following import LiveTracking
 
-    if plan.to_prepare:
-        check_writable(plan.request.out)
     if plan.executor.here:
         prepare_here(plan, console)
     if not plan.to_run and not plan.preparations:

@@ -19,6 +19,7 @@ from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.naming import add_variants
 from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
+from fsgan_bench.system.names import shots_in_words
 
 
 def start_over(plan: Plan) -> None:
@@ -111,7 +112,7 @@ def _labels(cells: Sequence[tuple[Task, Cell]]) -> dict[str, str]:
     labels = {
         cell.hash: titles[cell.hash]
         + (f" {cell.target}" if targets else "")
-        + (f" {cell.shots} shots" if shots else "")
+        + (f" {shots_in_words(cell.shots)}" if shots else "")
         + (f" seed {cell.seed}" if seeds else "")
         for _, cell in cells
     }

@@ -28,6 +28,7 @@ from fsgan_bench.snapshots.classifier_ablation import ABLATION, score_again
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
 from fsgan_bench.system.machine import cores
+from fsgan_bench.system.names import shots_in_words
 from fsgan_bench.training.method import Method
 
 T = TypeVar("T")
@@ -153,7 +154,7 @@ def plan_reproduction(request: ReproduceRequest) -> Reproduction:
             try:
                 sized += plans.folders(replace(few, methods=methods, shots=shots))
             except UserError as error:
-                notes.append(f"data-size: {shots} shots are left out: {error}")
+                notes.append(f"data-size: {shots_in_words(shots)} left out: {error}")
     task = load_task(whole.task(targets[0], suite.default_shots))
     return Reproduction(plans.merged(whole), task, compared, ablated, sized, scored_again, notes)
 

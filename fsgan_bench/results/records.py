@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from fsgan_bench.results.record import MOST, Count, Fields, Line, Name, Record, Text
+from fsgan_bench.system.names import shots_in_words
 from fsgan_bench.training.look import Look
 
 DIVERSITIES = {"exact": "intra_lpips", "cdc2021": "intra_lpips_cdc2021"}
@@ -50,10 +51,9 @@ class TaskRecord(Record):
     @property
     def title(self) -> str:
         """One line for the head of a figure or a table."""
-        plural = "" if self.shots == 1 else "s"
         target = self.target_title or self.target
         domains = " to ".join(part for part in (self.source_title, target) if part)
-        return f"{domains} ({self.suite}, {self.shots} shot{plural})"
+        return f"{domains} ({self.suite}, {shots_in_words(self.shots)})"
 
     @property
     def diversity(self) -> str:

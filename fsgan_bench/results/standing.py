@@ -14,6 +14,7 @@ from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
 from fsgan_bench.system.locks import owner_of
+from fsgan_bench.system.names import shots_in_words
 
 CellState: TypeAlias = Literal["running", "stopped", "failed", "outdated", "done"]
 
@@ -75,7 +76,7 @@ def _standing(
     iterations = int(row["iterations"])
     task = results.task
     return Standing(
-        task=f"{task.suite} {task.target}, {task.shots} shots",
+        task=f"{task.suite} {task.target}, {shots_in_words(task.shots)}",
         label=str(row["label"]),
         seed=int(row["seed"]),
         state=_state(str(row["status"]), owner),

@@ -166,6 +166,8 @@ def load_sampler(
     Raises:
         UserError: there is no such cell, snapshot or checkpoint, or it cannot be read.
     """
+    if not path.exists():
+        raise UserError(f"There is no cell or checkpoint at {path}.")
     if (path / CELL).is_file():
         stored = stored_iterations(CellFiles(path))
         at = stored[-1] if iteration is None else iteration

@@ -170,6 +170,11 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
         if first["type"] == "extra_forbidden":
             *parents, key = location
             owner = ", ".join([f"The suite file {path}", *parents])
+            if parents and key in Budget.__dataclass_fields__:
+                raise UserError(
+                    f"{owner} has no setting '{key}', as budgets have it: write it below "
+                    f"[budgets.NAME], or for this target alone [{'.'.join(parents)}.budgets.NAME]."
+                ) from None
             check_keys(owner, [key], (_Target if parents else _SuiteFile).model_fields)
         if first["type"] == "missing":
             raise UserError(f"The suite file {path} lacks {'.'.join(location)}.") from None

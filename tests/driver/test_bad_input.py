@@ -44,6 +44,13 @@ def test_help_and_version_load_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="nothing can be written there on Linux")
+def test_a_root_that_cannot_be_written_is_said_before_the_plan(suite: Path) -> None:
+    result = CliRunner().invoke(main, [*RUN, "--suite", str(suite), "--out", "/proc/x"])
+    assert result.exit_code == 2 and result.stdout == ""
+    assert "Nothing can be written to /proc/x" in result.stderr
+
+
 def test_missing_weights_stop_a_run_before_any_training(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +71,9 @@ def test_missing_weights_stop_a_run_before_any_training(
     for name in missing:
         assert f"The pretrained weights of {name} are missing: fetch https://" in result.output
     assert result.output.count("are missing") == len(missing)
+    arguments[:5] = ["evaluate", "--target", "sketches"]
+    evaluated = CliRunner().invoke(main, arguments)
+    assert evaluated.exit_code == 2 and evaluated.output.count("are missing") == 2
     assert "Traceback" not in result.output
     assert not out.exists()
 

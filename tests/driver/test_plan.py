@@ -19,6 +19,7 @@ from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings
 from fsgan_bench.results.cell import Cell, cell_hash, snapshot_schedule
 from fsgan_bench.suites.file import get_suite
+from fsgan_bench.system.names import shots_in_words
 from fsgan_bench.training.numerics import Numerics
 from fsgan_bench.training.recipe import Recipe
 
@@ -42,6 +43,10 @@ def test_cells_elsewhere_may_have_what_this_machine_lacks() -> None:
     check_numerics(request, get_suite("avatars"), ())
     with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
         check_numerics(replace(request, device="cpu"), get_suite("avatars"), ())
+
+
+def test_one_shot_is_not_several() -> None:
+    assert [shots_in_words(count) for count in (1, 10)] == ["1 shot", "10 shots"]
 
 
 def cell(**changes: object) -> Cell:

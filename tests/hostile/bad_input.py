@@ -114,7 +114,7 @@ INVOCATIONS: Mapping[str, str] = {
     "list methods --plugin W/plugins/text.txt": "its name must end in .py",
     "list methods --plugin W/plugins/binary.py": "binary.py",
     # Lists.
-    "list": "Missing argument",
+    "list": "Say what to list: methods, targets, suites",
     "list method": "methods",
     "list targets --suite ffhg": "Did you mean 'ffhq'?",
     "list targets --suite W/suites/empty.toml": "empty.toml lacks",
@@ -228,6 +228,7 @@ INVOCATIONS: Mapping[str, str] = {
     # Data.
     "data state": "No such command 'state'",
     "data status --suite ffhg": "Did you mean 'ffhq'?",
+    "data status --data nowhere": "--data nowhere: there is no such folder",
     "data status --suite nowhere.toml": "There is no suite file",
     "data status --suite W/suites/no-toml.toml": "cannot be read",
     "data init": "Missing argument",
@@ -263,7 +264,7 @@ INVOCATIONS: Mapping[str, str] = {
     "evaluate --target ink --name x": "--name names what",
     f"evaluate --target ink --images {GOOD} --out W/a-file": "W/a-file is a file",
     "generate W/good.safetensors": "Missing option '--out'",
-    "generate nowhere.pt --out out": "There is no model at nowhere.pt",
+    "generate nowhere.pt --out out": "There is no cell or checkpoint at nowhere.pt",
     "generate W/a-folder --out out": "is not a cell's folder",
     "generate W/models/bomb.pt --out out": "was refused and nothing in it was run",
     "generate W/good.safetensors --out out.png": "--grid makes a .png",

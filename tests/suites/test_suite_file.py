@@ -143,6 +143,7 @@ def test_what_suites_said_before_still_holds(tmp_path: Path) -> None:
             "1 to 10,000,000 iterations",
         ),
         ("[targets.a]\nfew_shot = 'x'\nbudgets.paper = {iterations = 5}\n", "snapshots"),
+        ("[targets.a]\nfew_shot = 'x'\niterations = 5\n", "write it below [budgets.NAME]"),
         (
             "[targets.a]\nfew_shot = 'x'\nbudgets.papr = {iterations = 5, snapshots = 2}\n",
             "Did you mean 'paper'?",

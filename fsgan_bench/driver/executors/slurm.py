@@ -33,6 +33,7 @@ from fsgan_bench.driver.executors.slurm_node import OnNode
 from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
 from fsgan_bench.errors import UserError
+from fsgan_bench.system.names import shots_in_words
 
 ENDING_SECONDS = 30.0
 """How long a run waits for the last jobs whose cells are done."""
@@ -114,8 +115,8 @@ class SlurmExecutor(RemoteExecutor):
             cells = sum(len(pack.jobs) for pack in packs if pack.jobs[0].request == request)
             arrays = "" if count == 1 else f" --array=0-{count - 1}%{self._at_once(count)}"
             lines.append(
-                f"{request.target}, {request.shots} shots: {cells} cell(s) in {count} job(s): "
-                f"sbatch{arrays} {shown}"
+                f"{request.target}, {shots_in_words(request.shots)}: {cells} cell(s) in "
+                f"{count} job(s): sbatch{arrays} {shown}"
             )
         return lines
 
