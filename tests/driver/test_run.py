@@ -198,7 +198,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
 @pytest.mark.parametrize(
     ("setting", "what"),
     [
-        ("probe_size = 30", "probe batch (probe_size, probe_seed, or a kind of processor"),
+        ("probe_size = 30", "probe batch (probe_size, or a kind of processor"),
         ("probe_size = 40\nfrechet_samples = 50", "number of images that the Frechet distance"),
     ],
 )
