@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -123,9 +124,11 @@ def _method_row(
             reached = selection.matched(curves.seed_curves(results, variant, quality))
             if variant.imported and _snapshots(results, variant) == 1:
                 reached = {}
-            early = with_eligibility(score_at(reached, by_seed), real, converged)
-            entries[f"{scale.key}_at_90"] = early
-            entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
+            early = score_at(reached, by_seed)
+            at = scored(reached, by_seed)
+            early = replace(early, note=early.note + _fewer_seeds(at, variant))
+            entries[f"{scale.key}_at_90"] = with_eligibility(early, real, converged)
+            entries[f"{scale.key}_at_90_iteration"] = iterations(at)
     entries["converged"] = TableEntry(text=converged)
     timed = _timed(results, variant)
     mean = math.nan if _on_several(timed) else timed["training_seconds"].mean()
@@ -153,7 +156,8 @@ def _final(
     """The score of the last snapshot; where more than real images have is no merit."""
     by_seed = curves.seed_curves(results, variant, scale)
     entry = score_at(selection.final(by_seed), by_seed)
-    entry = replace(entry, note=entry.note + _fewer_images(results, variant, scale))
+    note = _fewer_seeds(by_seed, variant) + _fewer_images(results, variant, scale)
+    entry = replace(entry, note=entry.note + note)
     if not scale.about.capped:
         return entry
     return with_eligibility(entry, curves.reference(results, "real", scale), converged)
@@ -162,6 +166,11 @@ def _final(
 def _snapshots(results: TaskResults, variant: Variant) -> int:
     scores = results.scores
     return int(scores[scores["variant"] == variant.key]["iteration"].nunique())
+
+
+def _fewer_seeds(scored: Collection[int], variant: Variant) -> str:
+    """How many seeds a mean is over, if some have no such score."""
+    return f" (seeds: {len(scored)})" if 0 < len(scored) < len(variant.seeds) else ""
 
 
 def _fewer_images(results: TaskResults, variant: Variant, scale: Scale) -> str:

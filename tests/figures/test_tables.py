@@ -212,3 +212,19 @@ def test_console_with_and_without_a_terminal(filled: Any) -> None:
     print_tables([only(filled)], terminal)
     shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[1m" in shown and "0.920 ± 0.004" in shown and "† not converged" in shown
+
+
+def test_a_mean_over_fewer_seeds_says_so(filled: Any) -> None:
+    """One seed of two never rises, so that it has no snapshot at nine tenths of its p_t."""
+
+    def still(method: str, iteration: int, seed: int) -> dict[str, float]:
+        return {"realisticness": 0.06, "intra_lpips": 0.7}
+
+    def unmeasured(method: str, iteration: int, seed: int) -> dict[str, float]:
+        return {"realisticness": 0.9}
+
+    filled.cell("tgan", 1, snapshots=STEPS, scores=still)
+    filled.cell("bsa", 1, snapshots=STEPS, scores=unmeasured)
+    tgan, bsa = (row.entries for row in only(filled).rows[:2])
+    assert tgan[EARLY].note == " (seeds: 1)" and tgan[P_T].note == ""
+    assert bsa[DIVERSITY].note == " (seeds: 1)" and bsa[P_T].note == ""
