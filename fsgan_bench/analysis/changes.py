@@ -26,7 +26,6 @@ from fsgan_bench.results.reader import DONE, TaskResults
 from fsgan_bench.results.records import CellRecord
 from fsgan_bench.results.references import REFERENCE_TITLES
 from fsgan_bench.results.scales import Scale, scales_of_kind
-from fsgan_bench.system.names import shots_in_words
 
 MARGIN = 0.05
 """Of realisticness as it is, of other scores as a part of the source generator's."""
@@ -111,12 +110,12 @@ def changes(
     Raises:
         UserError: they have no finished cell in common.
     """
-    others = {_task_name(results): results for results in after}
+    others = {results.task.short_title: results for results in after}
     scores: list[ScoreChange] = []
     made: dict[tuple[str, str, str], int] = {}
     notes: list[str] = []
     for one in before:
-        name = _task_name(one)
+        name = one.task.short_title
         other = others.pop(name, None)
         if other is None:
             notes.append(f"{name}: only in the first.")
@@ -130,11 +129,6 @@ def changes(
     if not scores:
         raise UserError(f"The two have no finished and scored run in common. {' '.join(notes)}")
     return Changes(tuple(scores), tuple((*key, count) for key, count in made.items()), tuple(notes))
-
-
-def _task_name(results: TaskResults) -> str:
-    task = results.task
-    return f"{task.suite} {task.target}, {shots_in_words(task.shots)}"
 
 
 def _pairs(

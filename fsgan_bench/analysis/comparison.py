@@ -18,7 +18,6 @@ from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
-from fsgan_bench.system.names import shots_in_words
 
 FRACTION = 0.9
 """Of the final realisticness: what counts as having reached it."""
@@ -94,8 +93,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        task = self.results.task
-        return f"{task.suite} {task.target}, {shots_in_words(task.shots)}"
+        return self.results.task.short_title
 
     @property
     def common(self) -> tuple[float, float] | None:

@@ -36,7 +36,7 @@ from fsgan_bench.system.files import (
 from fsgan_bench.system.json_files import read_lines
 from fsgan_bench.system.machine import description, peak_resident
 from fsgan_bench.system.provenance import commit
-from fsgan_bench.system.states import previous_state, recover_state, save_state
+from fsgan_bench.system.states import recover_state, save_state
 from fsgan_bench.training.method import Method
 from fsgan_bench.training.session import Session
 
@@ -165,9 +165,8 @@ class Adaptation:
         )
         notes: list[str] = []
         begun = self.files
-        states = (self.files.state, previous_state(self.files.state))
         shorter = find_shorter(self.cell, self.task.folder)
-        if shorter is not None and not any(path.exists() for path in states):
+        if shorter is not None and not self.files.has_state:
             shorter.hand_over(self.files, self.cell, self.task.classifier_hash)
             begun = shorter.files
             notes.append(f"continues {shorter.files.folder.name} from {shorter.iterations}")

@@ -17,7 +17,6 @@ from fsgan_bench.results.records import CellRecord, ManifestRecord
 from fsgan_bench.stylegan2.checkpoint import save_tensors
 from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash, write_atomic
-from fsgan_bench.system.states import previous_state
 
 _OF_LENGTH = ("iterations", "snapshots", "protocol")
 
@@ -129,8 +128,7 @@ def continued(cell: Cell, task_folder: Path) -> tuple[Cell, int, str]:
 
 def _stopped_at(files: CellFiles) -> int:
     """The iteration of an unfinished cell's state; 0 without a state."""
-    states = (files.state, previous_state(files.state))
-    if files.done.exists() or not any(path.exists() for path in states):
+    if files.done.exists() or not files.has_state:
         return 0
     iteration, _ = read_progress(files)
     return iteration

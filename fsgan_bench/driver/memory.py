@@ -11,6 +11,7 @@ import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,23 +194,27 @@ def needs(
 
     On a CPU that is on top of what this process holds now: the libraries and the source.
     """
-    rehearsed: dict[str, Need] = {}
+    rehearsed: dict[str, Footprint] = {}
+    found: dict[tuple[Path, str], Need] = {}
     all_needs = []
     for task, cell in cells:
         fields = (cell.method, cell.config, cell.recipe, cell.numerics, cell.shots, task.resolution)
-        key = repr((task.suite.name, cell.target, *fields))
-        if key not in rehearsed:
+        training = repr(fields)
+        if training not in rehearsed:
             batch = min(sample_batch(task.resolution), len(task.probe))
             shape = task.source.generator.architecture
-            seen = rehearse(cell, methods[cell.method], shape, batch)
+            rehearsed[training] = rehearse(cell, methods[cell.method], shape, batch)
+        key = (task.folder, training)
+        if key not in found:
+            seen = rehearsed[training]
             scoring = max(seen.sampling, seen.kept + scoring_bytes(task))
             base = resident() if device == "cpu" else 0
-            rehearsed[key] = Need(
+            found[key] = Need(
                 base + round(ALLOWANCE * seen.training),
                 base + round(ALLOWANCE * scoring),
                 seen.own,
             )
-        all_needs.append(rehearsed[key])
+        all_needs.append(found[key])
     return all_needs
 
 

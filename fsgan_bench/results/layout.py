@@ -206,6 +206,11 @@ class CellFiles:
                 if path.is_file():
                     path.unlink()
 
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a training state that the cell can go on from."""
+        return self.state.exists() or previous_state(self.state).exists()
+
     def drop_states(self) -> None:
         """Delete the training states of a finished cell, but for one that is to stay."""
         manifest = self.read_manifest()

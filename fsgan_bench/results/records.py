@@ -56,6 +56,11 @@ class TaskRecord(Record):
         return f"{domains} ({self.suite}, {shots_in_words(self.shots)})"
 
     @property
+    def short_title(self) -> str:
+        """What tells it from other tasks: ``avatars sketches, 10 shots``."""
+        return f"{self.suite} {self.target}, {shots_in_words(self.shots)}"
+
+    @property
     def diversity(self) -> str:
         """The metric that the suite shows as intra-LPIPS."""
         return DIVERSITIES[self.lpips_protocol]

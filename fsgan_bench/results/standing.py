@@ -14,7 +14,6 @@ from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, FAILED, OUTDATED, TaskResults
 from fsgan_bench.results.scales import QUALITY
 from fsgan_bench.system.locks import owner_of
-from fsgan_bench.system.names import shots_in_words
 
 CellState: TypeAlias = Literal["running", "stopped", "failed", "outdated", "done"]
 
@@ -74,9 +73,8 @@ def _standing(
     iteration, seconds = read_progress(files)
     iteration = max([iteration, *(at for at, _ in trail)])
     iterations = int(row["iterations"])
-    task = results.task
     return Standing(
-        task=f"{task.suite} {task.target}, {shots_in_words(task.shots)}",
+        task=results.task.short_title,
         label=str(row["label"]),
         seed=int(row["seed"]),
         state=_state(str(row["status"]), owner),

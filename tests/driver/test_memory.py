@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fsgan_bench.cli.printing import show_plan
 from fsgan_bench.driver import memory
-from fsgan_bench.driver.memory import LiveBytes, needs, rehearse
+from fsgan_bench.driver.memory import Footprint, LiveBytes, needs, rehearse
 from fsgan_bench.driver.plan import RunRequest, make_plan
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
@@ -202,14 +202,25 @@ def test_a_process_needs_about_what_is_predicted() -> None:
     assert predicted == pytest.approx(measured, rel=0.3)
 
 
-def test_a_known_ideal_is_counted_whatever_target_comes_first(suite: Path, tmp_path: Path) -> None:
+def test_a_known_ideal_is_counted_whatever_target_comes_first(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsals: list[str] = []
+
+    def counted(cell: Cell, *rest: Any) -> Footprint:
+        rehearsals.append(cell.target)
+        return rehearse(cell, *rest)
+
+    monkeypatch.setattr("fsgan_bench.driver.memory.rehearse", counted)
     for targets in (("sketches", "ink"), ("ink", "sketches")):
+        rehearsals.clear()
         plan = make_plan(RunRequest("tgan", targets, str(suite), out=tmp_path))
         found = needs(plan.to_run, plan.methods, "cpu")
         by_target = {
             cell.target: n.scoring for (_, cell), n in zip(plan.to_run, found, strict=True)
         }
         assert by_target["sketches"] > by_target["ink"]
+        assert rehearsals == [targets[0]], "a training is the same for every target"
 
 
 def test_a_plan_says_what_it_needs_and_warns(
