@@ -17,6 +17,7 @@ import pytest
 import fsgan_bench
 from fsgan_bench.data.images import Images
 from fsgan_bench.plugins.method_files import load_plugin
+from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.stylegan2.networks import Discriminator, Generator
 from fsgan_bench.training.recipe import Recipe
@@ -109,6 +110,8 @@ def test_import_loads_no_torch() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "methods"]])
 def test_what_loads_no_torch(arguments: list[str]) -> None:
+    if any(entry.third_party for entry in method_entries().values()):
+        pytest.skip("methods of another package are installed, and imported to be listed")
     code = (
         "import sys; from click.testing import CliRunner; from fsgan_bench.cli.main import main; "
         f"outcome = CliRunner().invoke(main, {arguments}); "

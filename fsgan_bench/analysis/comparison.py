@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fsgan_bench.analysis import trajectories
+from fsgan_bench.analysis import matching, trajectories
 from fsgan_bench.analysis.estimates import Estimate, difference
-from fsgan_bench.analysis.trajectories import Trajectory
+from fsgan_bench.analysis.matching import Pair
+from fsgan_bench.analysis.trajectories import Trajectory, estimate
 from fsgan_bench.results import curves
 from fsgan_bench.results import notes as footnotes
 from fsgan_bench.results.convergence import Convergence
 from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
-from fsgan_bench.results.resampling import Floats
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales
 
 FRACTION = 0.9
@@ -25,15 +25,7 @@ FRACTION = 0.9
 LEVEL = 0.95
 """Of all confidence intervals."""
 
-NARROWEST = 0.1
-"""A range of realisticness that all methods pass through, and that is narrower, compares nothing:
-there they have hardly begun."""
-
-_LEVELS = 50
 _STEP = 0.1
-
-Statistic = Callable[[Floats, Floats, Floats], Floats]
-"""Of iterations [S], realisticness [..., S] and diversity [..., S]; gives [...]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +71,8 @@ class Comparison:
         until: iterations up to which losses are measured, the same for all.
         shared: lowest and highest realisticness that all runs pass through; the second is not above
             the first where there is none.
+        methods: one by one.
+        pairs: those that share a range of realisticness that is wide enough to compare them.
     """
 
     results: TaskResults
@@ -90,6 +84,7 @@ class Comparison:
     until: float
     shared: tuple[float, float]
     methods: tuple[MethodSummary, ...]
+    pairs: tuple[Pair, ...]
 
     @property
     def title(self) -> str:
@@ -98,8 +93,7 @@ class Comparison:
     @property
     def common(self) -> tuple[float, float] | None:
         """``shared``, if it is wide enough to compare anything."""
-        low, high = self.shared
-        return (low, high) if high - low >= NARROWEST else None
+        return self.shared if matching.is_wide(self.shared) else None
 
     def above_real(self, estimate: Estimate) -> bool:
         """Whether a diversity exceeds the real images' by more than the standard errors."""
@@ -180,8 +174,6 @@ def _compare(
 ) -> Comparison:
     flat = [cell for cells in by_variant.values() for cell in cells]
     until = min(float(cell.iterations[-1]) for cell in flat)
-    low = max(float(cell.quality[0]) for cell in flat)
-    high = min(float(cell.quality.max()) for cell in flat)
     known = {name: curves.reference(results, name, diversity) for name in ("real", "ideal")}
     real, ideal = (
         None if each is None else (each[0] / source, each[1] / source) for each in known.values()
@@ -194,8 +186,9 @@ def _compare(
         real=real,
         ideal=ideal[0] if ideal else None,
         until=until,
-        shared=(low, high),
+        shared=matching.shared(flat),
         methods=(),
+        pairs=(),
     )
     limit = real[0] if real else math.inf
     methods = tuple(
@@ -209,7 +202,8 @@ def _compare(
         )
         for variant, cells in by_variant.items()
     )
-    return replace(found, methods=methods)
+    by_label = {variant.label: cells for variant, cells in by_variant.items()}
+    return replace(found, methods=methods, pairs=tuple(matching.pairs(by_label, limit)))
 
 
 def _measure(
@@ -220,18 +214,12 @@ def _measure(
     common: tuple[float, float] | None,
     limit: float,
 ) -> MethodSummary:
-    levels = np.linspace(*common, _LEVELS) if common else None
     listed = np.arange(1, round(1 / _STEP)) * _STEP
     inside = [float(level) for level in listed if common and common[0] < level <= common[1]]
 
     def level(at: float) -> Estimate:
         wanted = np.array([at])
-        return _estimate(cells, lambda _, q, d: trajectories.at_levels(q, d, wanted)[..., 0])
-
-    def matched(_: Floats, q: Floats, d: Floats) -> Floats:
-        if levels is None:
-            return np.full(q.shape[:-1], np.nan)
-        return trajectories.mean_over_levels(q, d, levels, limit)
+        return estimate(cells, lambda _, q, d: trajectories.at_levels(q, d, wanted)[..., 0])
 
     return MethodSummary(
         label=label,
@@ -240,21 +228,10 @@ def _measure(
         resampled=all(
             cell.quality_draws is not None and cell.diversity_draws is not None for cell in cells
         ),
-        final=_estimate(cells, lambda _, q, d: q[..., -1], float(cells[0].quality_stderr[-1])),
-        reached=_estimate(cells, lambda i, q, _: trajectories.iterations_to(i, q, FRACTION)),
-        when_reached=_estimate(cells, lambda _, q, d: trajectories.diversity_when(q, d, FRACTION)),
-        lost=_estimate(cells, lambda i, _, d: trajectories.mean_loss(i, d, until)),
-        matched=_estimate(cells, matched),
+        final=estimate(cells, lambda _, q, d: q[..., -1], float(cells[0].quality_stderr[-1])),
+        reached=estimate(cells, lambda i, q, _: trajectories.iterations_to(i, q, FRACTION)),
+        when_reached=estimate(cells, lambda _, q, d: trajectories.diversity_when(q, d, FRACTION)),
+        lost=estimate(cells, lambda i, _, d: trajectories.mean_loss(i, d, until)),
+        matched=matching.matched(cells, common, limit),
         at={round(at, 1): level(at) for at in inside},
     )
-
-
-def _estimate(cells: list[Trajectory], statistic: Statistic, error: float = math.nan) -> Estimate:
-    values = [statistic(cell.iterations, cell.quality, cell.diversity) for cell in cells]
-    replicates = [
-        statistic(cell.iterations, cell.quality_draws, cell.diversity_draws)
-        for cell in cells
-        if cell.quality_draws is not None and cell.diversity_draws is not None
-    ]
-    draws = np.mean(replicates, axis=0) if len(replicates) == len(cells) else None
-    return Estimate(np.array(values, dtype=np.float64), draws, error)

@@ -6,8 +6,9 @@ from typing import Any
 
 from fsgan_bench.analysis import findings
 from fsgan_bench.analysis.claims import Observation, Verdict
-from fsgan_bench.analysis.comparison import FRACTION, LEVEL, NARROWEST, Comparison
+from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison
 from fsgan_bench.analysis.estimates import Estimate
+from fsgan_bench.analysis.matching import NARROWEST
 from fsgan_bench.results import convergence
 from fsgan_bench.results.resampling import REPLICATES
 from fsgan_bench.results.scales import Scale
@@ -53,6 +54,7 @@ def _observation_json(observation: Observation) -> dict[str, Any]:
                             {
                                 "first": test.first,
                                 "second": test.second,
+                                "over_realisticness": test.over,
                                 "difference": test.difference.value,
                                 "stderr": test.difference.stderr,
                                 "interval": test.difference.interval(LEVEL),

@@ -9,7 +9,7 @@ freedom of the seeds' part (Satterthwaite 1946); with one seed they cover the la
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -123,6 +123,7 @@ class PairTest:
     ``within`` is the p of two one-sided tests (TOST, Schuirmann 1987): small means that they differ
     by less than the margin. ``beyond`` is the p, adjusted for all pairs by Holm's method, of the
     opposite: small means that they differ by more. NaN where the standard error is unknown.
+    ``over`` is the range of realisticness in which they are compared, if they are in one.
     """
 
     first: str
@@ -130,19 +131,25 @@ class PairTest:
     difference: Spread
     within: float
     beyond: float
+    over: tuple[float, float] | None = None
 
 
 def compare_pairs(estimates: dict[str, Estimate], margin: float) -> list[PairTest]:
     """All pairs, in order."""
-    pairs = list(combinations(estimates, 2))
-    differences = [difference(estimates[one], estimates[other]) for one, other in pairs]
-    within = [max(d.above(-margin), d.below(margin)) for d in differences]
-    beyond = holm([2 * min(d.above(margin), d.below(-margin)) for d in differences])
+    pairs = combinations(estimates, 2)
+    return compare_differences(
+        {(one, other): difference(estimates[one], estimates[other]) for one, other in pairs}, margin
+    )
+
+
+def compare_differences(
+    differences: Mapping[tuple[str, str], Spread], margin: float
+) -> list[PairTest]:
+    """Tests of differences that are known, one family."""
+    beyond = holm([2 * min(d.above(margin), d.below(-margin)) for d in differences.values()])
     return [
-        PairTest(one, other, *numbers)
-        for (one, other), numbers in zip(
-            pairs, zip(differences, within, beyond, strict=True), strict=True
-        )
+        PairTest(one, other, d, max(d.above(-margin), d.below(margin)), p)
+        for ((one, other), d), p in zip(differences.items(), beyond, strict=True)
     ]
 
 

@@ -9,8 +9,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from fsgan_bench.analysis.comparison import NARROWEST, Comparison, MethodSummary
-from fsgan_bench.analysis.estimates import Estimate, PairTest, compare_pairs
+from fsgan_bench.analysis.comparison import Comparison, MethodSummary
+from fsgan_bench.analysis.estimates import (
+    Estimate,
+    PairTest,
+    compare_differences,
+    compare_pairs,
+    difference,
+)
+from fsgan_bench.analysis.matching import NARROWEST
 from fsgan_bench.analysis.orders import FEWEST_TO_REFUTE, crossed_tau, highest_w, kendalls_w
 from fsgan_bench.results.resampling import Floats
 
@@ -68,29 +75,50 @@ def different(
 ) -> Finding:
     """The opposite question: supported if a pair differs by more, refuted if none can."""
     seeded = _seeded({k: v for k, v in estimates.items() if math.isfinite(v.value)})
-    tests = tuple(compare_pairs(seeded, margin))
+    complete = len(seeded) == len(estimates) >= 2
+    lacking = "" if complete else _too_few(estimates)
+    return _different(each.title, compare_pairs(seeded, margin), lacking, margin, what)
+
+
+def matched(each: Comparison, margin: float) -> Finding:
+    """Whether methods differ in diversity where their realisticness is the same.
+
+    Each pair is compared over all the realisticness that both pass through, so that a method that
+    hardly rises does not keep the others from being told apart.
+    """
+    seeded = [p for p in each.pairs if min(p.one.seeds, p.other.seeds) >= MINIMUM_SEEDS]
+    differences = {pair.labels: difference(pair.one, pair.other) for pair in seeded}
+    tests = [
+        replace(test, over=pair.over)
+        for test, pair in zip(compare_differences(differences, margin), seeded, strict=True)
+    ]
+    apart_in_quality = math.comb(len(each.methods), 2) - len(each.pairs)
+    lacking = ""
+    if len(seeded) < len(each.pairs) or len(each.methods) < 2:
+        lacking = _too_few({m.label: m.final for m in each.methods})
+    elif apart_in_quality:
+        lacking = (
+            f"{apart_in_quality} of {math.comb(len(each.methods), 2)} pairs pass through less than "
+            f"{NARROWEST:g} of p_t together, which says nothing"
+        )
+    return _different(each.title, tests, lacking, margin, "diversity")
+
+
+def _different(
+    where: str, tests: Sequence[PairTest], lacking: str, margin: float, what: str
+) -> Finding:
+    """Supported if a pair differs; ``lacking`` is what else leaves it undecided."""
     apart = [t for t in tests if t.beyond <= ALPHA]
     answer: Answer = "undecided"
     if apart:
         answer, why = "supported", f"{len(apart)} of {len(tests)} pairs, e.g. {_pair(apart[0])}"
-    elif len(seeded) < len(estimates) or len(estimates) < 2:
-        why = _too_few(estimates)
+    elif lacking:
+        why = lacking
     elif all(t.within <= ALPHA for t in tests):
         answer, why = "not supported", f"all {len(tests)} pairs are equivalent (TOST)"
     else:
         why = f"no pair is shown to differ in {what} by more than {margin:.3g}, nor all by less"
-    return Finding(each.title, answer, why, tests)
-
-
-def matched(each: Comparison, margin: float) -> Finding:
-    """Whether methods differ in diversity where their realisticness is the same."""
-    low, high = each.shared
-    if each.common is None:
-        shared = f"p_t {low:.4f} to {high:.4f}" if high > low else "no p_t at all"
-        why = f"all runs pass through {shared} together, and less than {NARROWEST:g} says nothing"
-        return Finding(each.title, "undecided", why)
-    found = different(each, {m.label: m.matched for m in each.methods}, margin, "diversity")
-    return replace(found, why=f"over p_t {low:.2f} to {high:.2f}: {found.why}")
+    return Finding(where, answer, why, tuple(tests))
 
 
 def ordered(compared: Sequence[Comparison], second: Second, converged: bool) -> Finding:
@@ -195,8 +223,9 @@ def _too_few(estimates: dict[str, Estimate]) -> str:
 
 
 def _pair(test: PairTest) -> str:
+    over = f" over p_t {test.over[0]:.2f} to {test.over[1]:.2f}" if test.over else ""
     return (
-        f"{test.first} and {test.second} differ by {abs(test.difference.value):.3f} "
+        f"{test.first} and {test.second} differ by {abs(test.difference.value):.3f}{over} "
         f"(p {test.beyond:.2g})"
     )
 

@@ -7,17 +7,23 @@ generator's.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
+from fsgan_bench.analysis.estimates import Estimate
 from fsgan_bench.results import curves
 from fsgan_bench.results.curves import Variant
 from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.resampling import Floats
 from fsgan_bench.results.scales import Scale
+
+Statistic = Callable[[Floats, Floats, Floats], Floats]
+"""Of iterations [S], realisticness [..., S] and diversity [..., S]; gives [...]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +136,15 @@ def mean_over_levels(
     heights = np.minimum(at_levels(quality, diversity, levels), limit)
     area: Floats = trapezoid(heights, levels, axis=-1) / (levels[-1] - levels[0])
     return area
+
+
+def estimate(cells: list[Trajectory], statistic: Statistic, error: float = math.nan) -> Estimate:
+    """A statistic of one method's seeds, and of their resampled probe batches."""
+    values = [statistic(cell.iterations, cell.quality, cell.diversity) for cell in cells]
+    replicates = [
+        statistic(cell.iterations, cell.quality_draws, cell.diversity_draws)
+        for cell in cells
+        if cell.quality_draws is not None and cell.diversity_draws is not None
+    ]
+    draws = np.mean(replicates, axis=0) if len(replicates) == len(cells) else None
+    return Estimate(np.array(values, dtype=np.float64), draws, error)

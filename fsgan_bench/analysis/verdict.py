@@ -14,6 +14,7 @@ from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.comparison import FRACTION, LEVEL, Comparison, MethodSummary, comparisons
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.analysis.estimates import Estimate
+from fsgan_bench.analysis.matching import NARROWEST
 from fsgan_bench.errors import UserError
 from fsgan_bench.results import convergence
 from fsgan_bench.results.reader import TaskResults
@@ -190,7 +191,8 @@ def _rules(result: Verdict) -> tuple[str, ...]:
         f"difference within ±{margin:g}; they differ if it is shown to be larger, at {alpha:g} "
         "over all pairs (Holm). A claim about all methods is supported if all pairs are "
         "equivalent; a claim that methods differ if some pair differs; each is not supported if "
-        "the other is.",
+        "the other is. At the same p_t a pair is compared over all that the runs of both pass "
+        f"through, if that is at least {NARROWEST:g} of p_t.",
         "± and intervals: standard errors from the seeds and from a bootstrap over the probe "
         f"batch, paired as all methods see the same latents ({REPLICATES:,} replicates), together; "
         f"Student's t, {100 * LEVEL:.0f} %. Fewer than {findings.MINIMUM_SEEDS} seeds decide "

@@ -266,13 +266,32 @@ def test_bands_are_the_probe_batchs_with_one_seed_and_the_seeds_with_several(wri
     assert curve.spread == pytest.approx(2 * 0.1 / 400**0.5, rel=0.15)
 
 
-def test_realisticness_that_runs_hardly_share_compares_nothing(writer: Any) -> None:
-    """One method that has hardly begun leaves no range in which all could be told apart."""
-    result = judged(writer, shaped(end=DECAYING, final={**dict.fromkeys(SIX, 0.9), "elder": 0.12}))
+LATE = {**dict.fromkeys(SIX, 0.9), "elder": 0.12}
+
+
+def test_a_method_that_has_hardly_begun_leaves_the_others_to_be_told_apart(writer: Any) -> None:
+    """Pairs are compared over what both pass through; an order needs what all pass through."""
+    result = judged(writer, shaped(end=DECAYING, final=LATE))
     _, matched, better, stable = result.observations[1].claims
-    assert matched.answer == better.answer == stable.answer == "undecided"
-    assert re.search(r"through p_t 0\.06\d\d to 0\.1\d\d\d together", matched.findings[0].why)
-    assert to_json(result)["tasks"][0]["shared_realisticness"][1] < 0.16
+    assert (matched.answer, better.answer, stable.answer) == ("supported", *["undecided"] * 2)
+    (finding,) = matched.findings
+    assert {label for test in finding.pairs for label in (test.first, test.second)} == {
+        *("alder", "birch", "cedar")
+    }
+    for test in finding.pairs:
+        assert test.over is not None and test.over[0] < 0.1 and test.over[1] > 0.85
+    assert re.search(r"differ by 0\.\d+ over p_t 0\.0\d to 0\.\d\d \(p ", finding.why)
+    document = to_json(result)
+    assert document["tasks"][0]["shared_realisticness"][1] < 0.16
+    (told,) = document["observations"][1]["claims"][1]["findings"]
+    assert tuple(told["pairs"][0]["over_realisticness"]) == finding.pairs[0].over
+
+
+def test_pairs_that_share_hardly_any_realisticness_are_not_the_same(writer: Any) -> None:
+    result = judged(writer, shaped(final=LATE, wobble=0.0))
+    (finding,) = result.observations[1].claims[1].findings
+    assert finding.answer == "undecided" and all(test.within < 0.05 for test in finding.pairs)
+    assert finding.why.startswith("3 of 6 pairs pass through less than 0.1 of p_t together")
 
 
 def test_what_carries_an_order_and_what_still_changes_is_said(writer: Any) -> None:
