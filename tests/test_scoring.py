@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from fsgan_bench.metrics.metric import NO_REFERENCE, Yardstick
 from fsgan_bench.metrics.per_image import ProbeValues
 from fsgan_bench.metrics.realisticness import NO_CLASSIFIER
 from fsgan_bench.metrics.registry import OURS
-from fsgan_bench.metrics.scorer import Score, Scorer
+from fsgan_bench.metrics.scored import Score
+from fsgan_bench.metrics.scorer import Scorer
 
 
 def pictures(count: int, seed: int, size: int = 64) -> Images:
@@ -251,6 +253,20 @@ def test_what_is_missing_is_left_out_and_said(lite0: Backbone) -> None:
     ]
 
 
+def test_why_images_cannot_be_scored_is_said(lite0: Backbone) -> None:
+    made = scorer(lite0, lite0)
+    density, structure = OURS["density"], OURS["structure"]
+    known = Scorer(lite0, lite0, replace(made.yardstick, real=lite0.pooled(REAL)))
+    assert known.unable(density, 40) is None
+    assert known.unable(density, 3) == "it takes 6 images at least, and there are 3"
+    alone = Scorer(lite0, lite0, Yardstick(made.yardstick.few_shot, None, None))
+    assert alone.unable(OURS["fd"], 40) == NO_REFERENCE
+    paired = replace(made.yardstick, source=lambda: FAKES)
+    assert Scorer(lite0, lite0, paired).unable(structure, 40, paired=False) == (
+        "it takes images of the probe batch, a latent each, in order"
+    )
+
+
 def test_few_references_are_counted_and_warned_of(lite0: Backbone) -> None:
     made = scorer(lite0, lite0)
     assert made.notes == ["fd_lite0 compares with only 30 real images, which biases it upwards."]
@@ -306,7 +322,9 @@ def test_a_run_can_measure_the_distance_on_several_networks(
     further = pictures(9, 3)
     one, other = scorer(lite0, lite0), scorer(lite0, squeeze)
     assert other.yardstick.reference is not None
-    both = Scorer(lite0, lite0, one.yardstick, [(squeeze, other.yardstick.reference)])
+    both = Scorer(lite0, lite0, one.yardstick, [(squeeze, other.yardstick)])
+    few = "compares with only 30 real images, which biases it upwards."
+    assert both.notes == [f"fd_lite0 {few}", f"fd_squeeze {few}"]
     alone = by_name(one.score(FAKES, [further[:4], further[4:]]).scores)
     expected = by_name(other.score(FAKES, [further]).scores)["fd_squeeze"]
     together = by_name(both.score(FAKES, iter([further[:4], further[4:]])).scores)

@@ -1,30 +1,32 @@
 """Two results roots side by side: what they were made with, and whether their scores differ.
 
-The question after every upgrade. Cells are matched by task, label and seed, and compared at their
-last snapshot, seed by seed; where both roots scored the same probe batch, image by image too.
+The question after every upgrade. Cells are matched by task, settings and seed, those of other
+settings by their label, and compared at their last snapshot, seed by seed; where both roots scored
+the same probe batch, image by image too. What one root lacks is said.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from fsgan_bench.analysis.estimates import Estimate, Spread
+from fsgan_bench.analysis.roots import (
+    by_title,
+    finished_cells,
+    made_changes,
+    variants_of_both,
+    yardstick_changes,
+)
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.description import KINDS
 from fsgan_bench.results import curves
 from fsgan_bench.results.curves import Curve, Variant
-from fsgan_bench.results.folders import read_cell
-from fsgan_bench.results.layout import CellFiles
-from fsgan_bench.results.naming import leaves
-from fsgan_bench.results.reader import DONE, TaskResults
-from fsgan_bench.results.records import CellRecord
-from fsgan_bench.results.references import REFERENCE_TITLES
+from fsgan_bench.results.reader import TaskResults
 from fsgan_bench.results.scales import Scale, scales_of_kind
 
 MARGIN = 0.05
@@ -45,7 +47,7 @@ class ScoreChange:
     Attributes:
         task, method: of what.
         scale: which score.
-        before, after: means over these seeds.
+        before, after: means over these seeds; the second is NaN of those that have lost it.
         difference: ``after - before`` with its paired uncertainty.
         margin: how much worse is a regression, in the units of the score.
     """
@@ -61,12 +63,14 @@ class ScoreChange:
 
     @property
     def outcome(self) -> ChangeOutcome:
-        """``regressed`` is worse by more than the error and by more than the margin.
+        """``regressed`` is worse by more than the error and by more than the margin, or undefined.
 
         The error is unknown of a score without one of its own, such as a Frechet distance, of
         which there is a single seed.
         """
         value = self.difference.value
+        if math.isnan(self.after):
+            return "regressed"
         if value == 0:
             return "same"
         if not math.isfinite(self.difference.stderr):
@@ -108,9 +112,10 @@ def changes(
     """Compare what two roots have of the same tasks.
 
     Raises:
-        UserError: they have no finished cell in common.
+        UserError: they have no finished cell in common, or one of them has a task twice.
     """
-    others = {results.task.short_title: results for results in after}
+    by_title(before)
+    others = by_title(after)
     scores: list[ScoreChange] = []
     made: dict[tuple[str, str, str], int] = {}
     notes: list[str] = []
@@ -120,10 +125,10 @@ def changes(
         if other is None:
             notes.append(f"{name}: only in the first.")
             continue
-        notes += _yardstick(name, one, other)
-        for was, now in _pairs(name, one, other, notes):
-            scores += _score_changes(name, (one, was), (other, now), margin)
-            for change in _made_changes(_cells(one, was), _cells(other, now)):
+        notes += yardstick_changes(name, one, other)
+        for was, now in variants_of_both(name, one, other, notes):
+            scores += _score_changes(name, (one, was), (other, now), margin, notes)
+            for change in made_changes(finished_cells(one, was), finished_cells(other, now)):
                 made[change] = made.get(change, 0) + 1
     notes += [f"{name}: only in the second." for name in others]
     if not scores:
@@ -131,48 +136,47 @@ def changes(
     return Changes(tuple(scores), tuple((*key, count) for key, count in made.items()), tuple(notes))
 
 
-def _pairs(
-    name: str, one: TaskResults, other: TaskResults, notes: list[str]
-) -> Iterator[tuple[Variant, Variant]]:
-    """Variants of one label in both; ``notes`` gets those of one alone."""
-    was, now = ({each.label: each for each in curves.variants(of)} for of in (one, other))
-    for which, alone in (("first", was.keys() - now.keys()), ("second", now.keys() - was.keys())):
-        if alone:
-            notes.append(f"{name}: {', '.join(sorted(alone))} only in the {which}.")
-    for label in was:
-        if label in now:
-            yield was[label], now[label]
-
-
 def _score_changes(
     task: str,
     before: tuple[TaskResults, Variant],
     after: tuple[TaskResults, Variant],
     margin: float,
+    notes: list[str],
 ) -> Iterator[ScoreChange]:
+    label = before[1].label
     paired = before[0].task.probe_hash == after[0].task.probe_hash
-    known = {
+    stored = {
         (each.metric, each.backbone, each.version) for each in scales_of_kind(after[0], *KINDS)
     }
     for scale in scales_of_kind(before[0], *KINDS):
-        if (scale.metric, scale.backbone, scale.version) not in known:
+        if (scale.metric, scale.backbone, scale.version) not in stored:
             continue
         was, now = (curves.seed_curves(*side, scale) for side in (before, after))
-        seeds = [seed for seed in was if seed in now]
-        values = [(_last(was[seed]), _last(now[seed])) for seed in seeds]
-        values = [pair for pair in values if np.isfinite(pair).all()]
-        if not values or len(values) != len(seeds):
-            continue
-        yield ScoreChange(
-            task=task,
-            method=before[1].label,
-            scale=scale,
-            before=float(np.mean([one for one, _ in values])),
-            after=float(np.mean([other for _, other in values])),
-            seeds=len(seeds),
-            difference=_difference([was[s] for s in seeds], [now[s] for s in seeds], paired),
-            margin=margin * _unit(before[0], scale),
-        )
+        for which, alone in (
+            ("first", was.keys() & set(after[1].seeds) - now.keys()),
+            ("second", now.keys() & set(before[1].seeds) - was.keys()),
+        ):
+            if alone:
+                numbers = ", ".join(map(str, sorted(alone)))
+                notes.append(
+                    f"{task}: {scale.name()} of {label}, seed {numbers}, only in the {which}."
+                )
+        both = [seed for seed in was if seed in now and math.isfinite(_last(was[seed]))]
+        known = [seed for seed in both if math.isfinite(_last(now[seed]))]
+        for seeds in (known, [seed for seed in both if seed not in known]):
+            if seeds:
+                sides = [was[seed] for seed in seeds], [now[seed] for seed in seeds]
+                first, second = (float(np.mean([_last(c) for c in side])) for side in sides)
+                yield ScoreChange(
+                    task=task,
+                    method=label,
+                    scale=scale,
+                    before=first,
+                    after=second,
+                    seeds=len(seeds),
+                    difference=_difference(*sides, paired),
+                    margin=margin * _unit(before[0], scale),
+                )
 
 
 def _difference(was: Sequence[Curve], now: Sequence[Curve], paired: bool) -> Spread:
@@ -204,62 +208,3 @@ def _unit(results: TaskResults, scale: Scale) -> float:
         return 1.0
     source = curves.reference(results, "source", scale)
     return abs(source[0]) if source else 1.0
-
-
-def _yardstick(name: str, one: TaskResults, other: TaskResults) -> Iterator[str]:
-    """What scores were measured with, if that is not the same in both."""
-    for what, was, now in (
-        *((what, was, other.task.made_with[what]) for what, was in one.task.made_with.items()),
-        ("probe batch", one.task.probe_hash, other.task.probe_hash),
-    ):
-        if was and now and was != now:
-            yield f"{name}: another {what} ({was[:8]} before, {now[:8]} after)."
-    versions = [_versions(of) for of in (one, other)]
-    for key in versions[0].keys() & versions[1].keys():
-        before, after = (of[key] for of in versions)
-        if not before & after:
-            differ = "; ".join(", ".join(sorted(each)) for each in (before, after))
-            yield f"{name}: {key[0]} is not compared, its versions differ ({differ})."
-    for reference, title in REFERENCE_TITLES.items():
-        for scale in scales_of_kind(one, *KINDS):
-            found = [curves.reference(of, reference, scale) for of in (one, other)]
-            if found[0] and found[1] and found[0][0] != found[1][0]:
-                yield (
-                    f"{name}: the {scale.name()} of the {title} is {found[1][0]:.4g}, "
-                    f"was {found[0][0]:.4g}."
-                )
-
-
-def _versions(results: TaskResults) -> dict[tuple[str, str], set[str]]:
-    """The versions that each metric was scored with, by its name and backbone."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for scale in scales_of_kind(results, *KINDS):
-        found.setdefault((scale.metric, scale.backbone), set()).add(scale.version)
-    return found
-
-
-def _cells(results: TaskResults, variant: Variant) -> dict[int, Path]:
-    cells = results.cells[
-        (results.cells["variant"] == variant.key) & (results.cells["status"] == DONE)
-    ]
-    return {
-        int(seed): Path(str(folder))
-        for seed, folder in zip(cells["seed"], cells["folder"], strict=True)
-    }
-
-
-def _made_changes(
-    was: Mapping[int, Path], now: Mapping[int, Path]
-) -> Iterator[tuple[str, str, str]]:
-    """Settings and provenance that differ between the cells of one method, per seed."""
-    for seed in was.keys() & now.keys():
-        one, other = (_made(read_cell(CellFiles(side[seed]))) for side in (was, now))
-        for name in dict.fromkeys([*one, *other]):
-            if one.get(name) != other.get(name):
-                yield name, one.get(name, "-"), other.get(name, "-")
-
-
-def _made(record: CellRecord) -> dict[str, str]:
-    """All that a cell is and was made by, by dotted name; the content hash is short."""
-    provenance = record.provenance.model_dump(exclude={"form"})
-    return {"hash": record.hash[:8]} | leaves(record.cell.stored) | leaves(provenance)

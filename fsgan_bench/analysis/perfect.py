@@ -14,7 +14,7 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.features.kept import kept_pooled
 from fsgan_bench.metrics.frechet import FrechetReference
 from fsgan_bench.metrics.per_image import ProbeValues
-from fsgan_bench.metrics.scorer import Score
+from fsgan_bench.metrics.scored import Score
 from fsgan_bench.results.resampling import intra_lpips_draws, intra_lpips_values, resamples
 
 PARTITIONS = 20

@@ -59,9 +59,17 @@ def write_verdict(result: Verdict, out: Path | None = None) -> list[Path]:
     """Write ``verdict.md`` and ``verdict.json`` beside the figures, or into ``out``.
 
     Of several tasks they go into ``figures`` in the folder that these have in common.
+
+    Raises:
+        UserError: that is above the roots of their results.
     """
     folders = list(dict.fromkeys(each.results.folder for each in result.comparisons))
-    folder = out or Path(os.path.commonpath(folders)) / "figures"
+    common = Path(os.path.commonpath([folder.resolve() for folder in folders]))
+    roots = {folder.resolve().parents[1] for folder in folders}
+    if out is None and not roots <= {common, *common.parents}:
+        raise UserError("The runs are of several results roots; name a folder with --out.")
+    here = Path.cwd()
+    folder = out or (common.relative_to(here) if here in common.parents else common) / "figures"
     paths = [folder / "verdict.md", folder / "verdict.json"]
     write_text(paths[0], verdict_page(result))
     write_json(paths[1], to_json(result))

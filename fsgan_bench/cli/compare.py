@@ -36,9 +36,9 @@ STYLES = {"regressed": "bold red", "worse": "yellow", "better": "green", "differ
 def compare(before: Path, after: Path, margin: float, as_json: bool) -> None:
     """Say what changed from BEFORE to AFTER (result folders), and whether scores differ.
 
-    Cells are matched by task, method and seed. A score differs if the 95 % interval of the
-    difference, paired by seeds and by latents, leaves out zero. Exit code 1 if any score got worse
-    by more than that error and by more than the margin.
+    Cells are matched by task, method, settings and seed. A score differs if the 95 % interval of
+    the difference, paired by seeds and by latents, leaves out zero. Exit code 1 if any score got
+    worse by more than that error and by more than the margin, or is undefined now.
 
     \b
     Example: fsgan-bench compare results-before results
@@ -73,15 +73,13 @@ def _show(found: Changes, console: Console) -> None:
         pad_edge=False,
     )
     for change in found.scores:
-        error = change.difference.stderr
         words = (
             change.task,
             change.method,
             change.scale.heading,
             str(change.seeds),
             f"{change.before:.4g}",
-            f"{change.after:.4g}",
-            f"{change.difference.value:+.4g}" + (f" ± {error:.2g}" if math.isfinite(error) else ""),
+            *_after(change),
         )
         outcome = Text(change.outcome, style=STYLES.get(change.outcome, ""))
         table.add_row(*map(Text, words), outcome)
@@ -102,6 +100,14 @@ def _show(found: Changes, console: Console) -> None:
         if many
         else f"No score{known} got worse by more than its error and the margin."
     )
+
+
+def _after(change: ScoreChange) -> tuple[str, str]:
+    if math.isnan(change.after):
+        return "undefined", ""
+    error = change.difference.stderr
+    known = f" ± {error:.2g}" if math.isfinite(error) else ""
+    return f"{change.after:.4g}", f"{change.difference.value:+.4g}{known}"
 
 
 def _document(found: Changes) -> dict[str, Any]:

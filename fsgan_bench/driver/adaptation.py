@@ -19,7 +19,7 @@ from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
-from fsgan_bench.metrics.scorer import Scored
+from fsgan_bench.metrics.scored import Scored
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.keeping import Keep

@@ -43,17 +43,22 @@ def frechet_reference(
 
 
 def compared(
-    suite: Suite, reference: FrechetReference | None, generated: int, learnt_from: int
+    suite: Suite,
+    backbone: str,
+    reference: FrechetReference | None,
+    generated: int,
+    learnt_from: int,
 ) -> str:
     """How many images of which sets an FID compares, in one clause; empty on other networks.
 
     Args:
         suite: of the task.
+        backbone: name of the network.
         reference: what the distance is to.
         generated: generated images.
         learnt_from: real images that the classifier learns from, 0 without one.
     """
-    if suite.frechet_backbone not in INCEPTIONS or reference is None or reference.count is None:
+    if backbone not in INCEPTIONS or reference is None or reference.count is None:
         return ""
     made = f"compares {generated:,} generated images with"
     if suite.reference == "held-out":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def make_scorer(
     few_shot = lpips.features(splits.few_shot).lpips
     content = splits.reference_hash
     real = kept_pooled(frechet, reference, content) if len(reference) > 1 else None
-    also = _also(suite, images, splits, resolution, device) if real is not None else []
+    others = _also(suite, images, splits, resolution, device) if real is not None else []
     release(reference)
     statistics = images.statistics.found if images.statistics is not None else None
     known = frechet_reference(suite, images, frechet, real, statistics, resolution)
@@ -73,13 +74,25 @@ def make_scorer(
         no_reference=too_few(splits, "it takes two real images at least", NO_REFERENCE),
         reference=known,
         statistics=statistics.name if statistics else "",
-        compared=compared(suite, known, sampled, taught),
+        compared=compared(suite, frechet.name, known, sampled, taught),
         real=real,
         real_nearest=real_nearest if len(held_out) > 0 else None,
         source=source_images,
         ideal=None if ideal is None else lambda: ideal(source_images()),
         attributes=attribute_readers(images, resolution, lpips),
     )
+    also = [
+        (
+            other,
+            replace(
+                yardstick,
+                reference=theirs,
+                statistics="",
+                compared=compared(suite, other.name, theirs, sampled, taught),
+            ),
+        )
+        for other, theirs in others
+    ]
     return Scorer(lpips, frechet, yardstick, also)
 
 

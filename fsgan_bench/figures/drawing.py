@@ -69,7 +69,7 @@ def draw(
     written: list[Path] = []
     places = [results.files.figures for results in tasks] if out is None else _below(out, tasks)
     for results, folder in zip(tasks, places, strict=True):
-        # Nothing is written before everything has been read and drawn.
+        # Nothing of a task is written before all of it has been read and drawn.
         with canvas.style():
             if metrics:
                 figures, texts = _metrics(results, metrics), {}

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from fsgan_bench.data.avatars import Domain, draw
 from fsgan_bench.data.cache import cache_dir
 from fsgan_bench.features.lite0 import Lite0
 from fsgan_bench.metrics.retention import kept
+from fsgan_bench.system.archives import DAMAGED
 from fsgan_bench.system.files import write_atomic, write_json
 
 Readings: TypeAlias = NDArray[np.int64]
@@ -227,7 +227,7 @@ def _load(folder: Path) -> AttributeHeads | None:
             card = json.loads(str(file["card"]))
             names = tuple(card["attributes"])
             heads = tuple(_read_head(file, name) for name in names)
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         return None
     return AttributeHeads(names, heads, card)
 

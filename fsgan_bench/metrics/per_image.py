@@ -7,9 +7,8 @@ pair by pair. Loads no torch.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.system.archives import DAMAGED
 from fsgan_bench.system.files import write_atomic
 
 CDC2021_CLUSTER_LIMIT = 50
@@ -33,29 +33,24 @@ class ProbeValues:
 
     Attributes:
         cluster: index of the nearest few-shot image, int16 [N].
-        values: by metric, float16 [N]. ``realisticness`` is the probability of the target domain,
-            of which p_t is the mean. ``intra_lpips`` is the mean LPIPS to the other members of the
-            cluster, NaN for a single one; a cluster's mean over its pairs is their mean.
+        values: by metric, [N]; float16, or float32 where they are too large for that.
+            ``realisticness`` is the probability of the target domain, of which p_t is the mean.
+            ``intra_lpips`` is the mean LPIPS to the other members of the cluster, NaN for a single
+            one; a cluster's mean over its pairs is their mean.
             ``NEAREST`` is no metric: the LPIPS to the few-shot image that ``cluster`` names.
         versions: of these metrics, as their scores give them; of ``NEAREST`` its backbone's.
     """
 
     cluster: NDArray[np.int16]
-    values: Mapping[str, NDArray[np.float16]]
+    values: Mapping[str, NDArray[np.floating[Any]]]
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file, atomically: about 5 KB for 1,000 images."""
-        arrays: dict[str, Any] = {name: np.float16(each) for name, each in self.values.items()}
+        arrays: dict[str, Any] = {name: _small(each) for name, each in self.values.items()}
         arrays[_CLUSTER] = self.cluster.astype(np.int16)
         arrays[_VERSIONS] = np.array(json.dumps(dict(self.versions)))
         write_atomic(path, lambda temporary: np.savez_compressed(temporary, **arrays))
-
-    def add_to(self, path: Path) -> None:
-        """Save these beside the values of other metrics in the file at ``path``, if it is there."""
-        before = self.load(path) if path.exists() else self
-        values, versions = {**before.values, **self.values}, {**before.versions, **self.versions}
-        replace(self, values=values, versions=versions).save(path)
 
     @classmethod
     def load(cls, path: Path) -> ProbeValues:
@@ -68,11 +63,27 @@ class ProbeValues:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             cluster, versions = arrays.pop(_CLUSTER), json.loads(str(arrays.pop(_VERSIONS)))
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise UserError(f"{path} is not a file of per-image values: {error}.") from None
         if any(each.shape != cluster.shape for each in arrays.values()) or cluster.ndim != 1:
             raise UserError(f"{path} holds arrays of different lengths.")
         return cls(cluster, arrays, versions)
+
+
+def add_values(
+    path: Path, values: Mapping[str, NDArray[np.floating[Any]]], versions: Mapping[str, str]
+) -> None:
+    """Save values [N] of further metrics, with their versions, in the file of the same images."""
+    before = ProbeValues.load(path)
+    more = {**before.values, **values}, {**before.versions, **versions}
+    ProbeValues(before.cluster, *more).save(path)
+
+
+def _small(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    with np.errstate(over="ignore"):
+        half: NDArray[np.floating[Any]] = values.astype(np.float16)
+    kept = np.array_equal(np.isfinite(half), np.isfinite(values))
+    return half if kept else values.astype(np.float32)
 
 
 def choose(

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from fsgan_bench.metrics.metric import FeatureClassifier, Measured, Metric, Value, Yardstick
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsgan_bench.errors import UserError
+from fsgan_bench.metrics.metric import (
+    FeatureClassifier,
+    Measured,
+    Metric,
+    ScoringClassifier,
+    Value,
+    Yardstick,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fsgan_bench.data.images import Images
+
+ROUNDING = 1e-6
+"""By so much a probability may miss 0 or 1 in single precision."""
+
+LONGEST = 200
+"""Characters of what a classifier gives that a message quotes."""
 
 NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
 
@@ -26,9 +51,42 @@ class RealisticnessScore(Metric):
     def __call__(self, measured: Measured, yardstick: Yardstick) -> Value:
         classifier = yardstick.classifier
         assert classifier is not None
-        if isinstance(classifier, FeatureClassifier) and classifier.trunk in measured.pooled:
-            scores = classifier.scores_from_features(measured.pooled[classifier.trunk])
-        else:
-            scores = classifier.scores(measured.images)
+        scores = probabilities(classifier, measured.images, measured.pooled)
         stderr = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
         return Value(float(scores.mean()), len(scores), stderr, each=scores)
+
+
+def probabilities(
+    classifier: ScoringClassifier, images: Images, pooled: Mapping[str, Tensor]
+) -> NDArray[np.float64]:
+    """What a classifier says of images uint8 [N, H, W, 3]: [N] in [0, 1].
+
+    ``pooled`` has features [N, d] of them that are there already, by the version of the network.
+
+    Raises:
+        UserError: the classifier gives something else.
+    """
+    if isinstance(classifier, FeatureClassifier) and classifier.trunk in pooled:
+        given = classifier.scores_from_features(pooled[classifier.trunk])
+    else:
+        given = classifier.scores(images)
+    try:
+        return checked(given, len(images))
+    except ValueError as error:
+        name = classifier.card["name"]
+        raise UserError(f"The classifier '{name}' cannot be used: {error}.") from None
+
+
+def checked(given: object, count: int) -> NDArray[np.float64]:
+    """A classifier's scores of ``count`` images as an array; ValueError if they are none."""
+    try:
+        scores = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        scores = np.empty(0)
+    if scores.shape != (count,) or not (np.abs(scores - 0.5) <= 0.5 + ROUNDING).all():
+        shown = repr(given)
+        raise ValueError(
+            f"its scores of {count} images must be as many numbers between 0 and 1, not "
+            f"{shown if len(shown) <= LONGEST else shown[:LONGEST] + '...'}"
+        )
+    return scores.clip(0.0, 1.0)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,52 +16,15 @@ from torch import Tensor
 from fsgan_bench.data.images import Images
 from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.metrics.correspondence import EDGES, paired_lpips
-from fsgan_bench.metrics.description import SCORE_SCHEMA, MetricDescription
 from fsgan_bench.metrics.failures import failure
 from fsgan_bench.metrics.intra_lpips import Rows, held_rows, streamed_intra_lpips
-from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Reference, Role, Yardstick
-from fsgan_bench.metrics.per_image import NEAREST, ProbeValues
+from fsgan_bench.metrics.metric import PROTOCOL, Measured, Metric, Role, Yardstick
+from fsgan_bench.metrics.per_image import NEAREST
 from fsgan_bench.metrics.registry import EVERY_SNAPSHOT
+from fsgan_bench.metrics.scored import Score, Scored, finite, plain
 
 HELD_BYTES = 2**29
 """LPIPS features of this size at most are kept; larger ones are streamed, and made twice."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one set of images, as a line of ``scores.jsonl`` stores it.
-
-    ``seconds`` is the metric's own time, ``shared_seconds`` that of the passes over the images
-    which its features come from and which other metrics may have in common with it. ``about`` says
-    how the value is shown.
-    """
-
-    metric: str
-    value: float | None
-    stderr: float | None
-    n: int
-    backbone: str
-    version: str
-    seconds: float
-    shared_seconds: float
-    detail: dict[str, Any]
-    about: MetricDescription
-
-    def to_json(self, **position: Any) -> dict[str, Any]:
-        """The line, led by what was scored (``iteration=100`` or ``reference="source"``)."""
-        return {**position, **asdict(self), "schema": SCORE_SCHEMA}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a batch of images, and what they say of each of them, if it was clustered.
-
-    ``broken`` says of each metric of another package that failed where and how it did.
-    """
-
-    scores: list[Score]
-    probe: ProbeValues | None
-    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 class Scorer:
@@ -70,8 +32,8 @@ class Scorer:
 
     ``lpips`` and ``frechet`` may be one backbone; then one pass serves both, and the classifier
     too if it looks through the same. ``also`` has further backbones for the Frechet distance, each
-    with its reference, which share the pass over generated images. ``notes`` holds a sentence for
-    every metric that the task goes without and for every one whose values need care.
+    with the yardstick of its own, which share the pass over generated images. ``notes`` holds a
+    sentence for every metric that the task goes without and for every one whose values need care.
     """
 
     def __init__(
@@ -79,7 +41,7 @@ class Scorer:
         lpips: Backbone,
         frechet: Backbone,
         yardstick: Yardstick,
-        also: Sequence[tuple[Backbone, Reference]] = (),
+        also: Sequence[tuple[Backbone, Yardstick]] = (),
     ) -> None:
         self.lpips = lpips
         self.also = tuple(also)
@@ -115,21 +77,16 @@ class Scorer:
             UserError: a classifier of another package fails.
         """
         wanted = EVERY_SNAPSHOT.values() if metrics is None else metrics
-        possible = [
-            metric
-            for metric in wanted
-            if not metric.missing(self.yardstick)
-            and (paired or not metric.paired)
-            and len(images) >= metric.least
-        ]
+        possible = [m for m in wanted if self.unable(m, len(images), paired) is None]
         measured, seconds = self._measure(images, further, possible)
         scores = []
         each: dict[str, NDArray[Any]] = {}
+        versions: dict[str, str] = {}
         broken: dict[str, str] = {}
         for metric in possible:
             began = time.perf_counter()
             try:
-                value = metric(measured, self.yardstick)
+                value = plain(metric(measured, self.yardstick), len(images))
             except Exception as error:
                 broken[metric.name] = failure(metric, self.yardstick.classifier, error)
                 continue
@@ -138,44 +95,52 @@ class Scorer:
             scores.append(
                 Score(
                     metric=name,
-                    value=_finite(value.value),
-                    stderr=_finite(value.stderr),
+                    value=finite(value.value),
+                    stderr=finite(value.stderr),
                     n=value.n,
                     backbone=backbone,
                     version=version,
                     seconds=round(time.perf_counter() - began, 4),
                     shared_seconds=round(seconds.get(network, 0.0), 4),
-                    detail={key: _finite(item) for key, item in value.detail.items()},
+                    detail=dict(value.detail),
                     about=metric.describe(backbone),
                 )
             )
             if value.each is not None:
-                each[name] = value.each
+                each[name], versions[name] = value.each, version
             if metric.role == "frechet" and metric in EVERY_SNAPSHOT.values():
                 scores += self._on_others(metric, measured)
         if measured.clusters is None:
-            return Scored(scores, None, broken)
-        versions = {score.metric: score.version for score in scores if score.metric in each}
+            return Scored(scores, each, versions, None, broken)
         each[NEAREST], versions[NEAREST] = measured.clusters.nearest, self.lpips.version
-        probe = ProbeValues(measured.clusters.index.astype(np.int16), each, versions)
-        return Scored(scores, probe, broken)
+        return Scored(scores, each, versions, measured.clusters.index, broken)
+
+    def unable(self, metric: Metric, count: int, paired: bool = True) -> str | None:
+        """Why ``count`` images are not scored by a metric, in one clause; None if they are."""
+        if reason := metric.missing(self.yardstick):
+            return reason
+        if metric.paired and not paired:
+            return "it takes images of the probe batch, a latent each, in order"
+        if count < metric.least:
+            return f"it takes {metric.least} images at least, and there are {count}"
+        return None
 
     def _on_others(self, metric: Metric, measured: Measured) -> Iterator[Score]:
         """The Frechet distance on each of ``also``."""
-        for backbone, reference in self.also:
+        for backbone, yardstick in self.also:
             began = time.perf_counter()
             features = replace(measured, frechet=measured.also[backbone.version])
-            value = metric(features, replace(self.yardstick, reference=reference))
+            value = plain(metric(features, yardstick), len(measured.images))
             yield Score(
                 metric=metric.stored_as(backbone.name),
-                value=_finite(value.value),
-                stderr=_finite(value.stderr),
+                value=finite(value.value),
+                stderr=finite(value.stderr),
                 n=value.n,
                 backbone=backbone.name,
                 version=_version(metric, backbone.version),
                 seconds=round(time.perf_counter() - began, 4),
                 shared_seconds=0.0,
-                detail={key: _finite(item) for key, item in value.detail.items()},
+                detail=dict(value.detail),
                 about=metric.describe(backbone.name),
             )
 
@@ -188,7 +153,7 @@ class Scorer:
         """Those of all scores of a snapshot of ``count`` paired images."""
         found = set()
         for metric in EVERY_SNAPSHOT.values():
-            if metric.missing(self.yardstick) or count < metric.least:
+            if self.unable(metric, count):
                 continue
             found.add(self.identity(metric))
             if metric.role == "frechet":
@@ -206,8 +171,13 @@ class Scorer:
                 continue
             if reason := metric.missing(self.yardstick):
                 notes.append(f"{self.identity(metric)[0]} is left out: {reason}.")
-            elif warning := metric.warning(self.yardstick):
-                notes.append(f"{self.identity(metric)[0]} {warning}.")
+                continue
+            of = [(self.identity(metric)[0], self.yardstick)]
+            if metric.role == "frechet":
+                of += [(metric.stored_as(other.name), own) for other, own in self.also]
+            for name, yardstick in of:
+                if warning := metric.warning(yardstick):
+                    notes.append(f"{name} {warning}.")
         return notes
 
     def _measure(
@@ -286,7 +256,3 @@ class Scorer:
 
 def _version(metric: Metric, network: str) -> str:
     return f"protocol {PROTOCOL}, {metric.name} {metric.version}, {network}"
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

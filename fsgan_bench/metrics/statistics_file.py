@@ -7,13 +7,13 @@ pytorch-fid's to ``inception_legacy``.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.frechet import FeatureArray, FrechetReference, statistics
+from fsgan_bench.system.archives import DAMAGED
 from fsgan_bench.system.files import write_atomic
 
 KEYS = ("mu", "sigma")
@@ -49,7 +49,7 @@ def read_statistics(path: Path, dimensions: int) -> FrechetReference:
         raise UserError(f"There is no file of statistics {path}.") from None
     except ValueError as error:
         raise UserError(f"The statistics in {path} cannot be used: {error}.") from error
-    except (OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} cannot be read as a .npz of statistics: {error}.") from error
 
 

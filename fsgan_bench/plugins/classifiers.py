@@ -6,13 +6,13 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from fsgan_bench.errors import UserError, look_up, what_happened, where_raised
+from fsgan_bench.metrics.realisticness import checked
 from fsgan_bench.plugins import entry_points
 from fsgan_bench.plugins.entry_points import Plugin, PluginKind
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from fsgan_bench.features.weights import Weights
@@ -137,12 +137,7 @@ def _try(classifier: TrainedClassifier, images: Images) -> None:
             raise TypeError(f"what its factory returns has no '{member}'")
     if missing := [key for key in ("name", "backbone", "hash") if key not in classifier.card]:
         raise ValueError(f"its card lacks {', '.join(missing)}")
-    scores = np.asarray(classifier.scores(images))
-    if scores.shape != (len(images),) or not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError(
-            f"its scores of {len(images)} images must be as many numbers between 0 and 1, not "
-            f"{scores.tolist()}"
-        )
+    checked(classifier.scores(images), len(images))
 
 
 def classifier_weights(name: str) -> tuple[Weights, ...]:

@@ -28,7 +28,9 @@ def cards(results: TaskResults) -> list[dict[str, Any]]:
     found = [{"title": "Source generator", "facts": facts, "content": content}]
     if results.files.classifier.exists():
         card = read_json(results.files.classifier)
-        facts = _facts(card, "name", "backbone") | _facts(card.get("held_out") or {}, *_HELD_OUT)
+        held_out = card.get("held_out")
+        facts = _facts(card, "name", "backbone")
+        facts |= _facts(held_out, *_HELD_OUT) if isinstance(held_out, dict) else {}
         found.append({"title": "Realisticness classifier", "facts": facts, "content": card})
     return found
 

@@ -21,7 +21,7 @@ from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import DONE, UNFINISHED, TaskResults
 from fsgan_bench.results.references import REFERENCE_TITLES
 from fsgan_bench.results.scales import QUALITY, Scale, metric_scales, scales_of_kind
-from fsgan_bench.tables import literature, selection
+from fsgan_bench.tables import literature, retention, selection
 from fsgan_bench.tables.model import NONE, Table
 from fsgan_bench.tables.scores import tables as score_tables
 from fsgan_bench.training.look import SOLID, Look
@@ -67,6 +67,7 @@ def task_document(results: TaskResults, name: str) -> dict[str, Any]:
     looks = palette.variant_looks(shown, variants)
     finished = {variant.key: variant for variant in curves.variants(results)}
     on = metric_scales(results, QUALITY)
+    averaged = {variant.key: finished.get(variant.key, variant) for variant in variants}
     per_cell = {
         (variant.key, seed): cell
         for variant in variants
@@ -79,7 +80,7 @@ def task_document(results: TaskResults, name: str) -> dict[str, Any]:
         "shots": task.shots,
         "root": results.folder.parent.parent.name,
         "fewShot": min(task.shots, LATENTS),
-        "notes": _notes(results, variants),
+        "notes": _notes(results, list(averaged.values())),
         "attribution": task.attribution,
         "diversity": task.diversity,
         "scales": [_scale(scale) for scale in scales],
@@ -92,13 +93,17 @@ def task_document(results: TaskResults, name: str) -> dict[str, Any]:
                 else "",
                 "look": look(looks[variant.key]),
                 "seeds": list(variant.seeds),
+                "averaged": len(averaged[variant.key].seeds),
                 "running": _running(results, variant),
                 "imported": variant.imported,
                 "aligned": variant.aligned,
             }
             for variant in variants
         ],
-        "curves": {variant.key: _curves(shown, variant, scales) for variant in variants},
+        "curves": {
+            variant.key: _curves(shown, variant, scales, averaged[variant.key].seeds)
+            for variant in variants
+        },
         "references": [
             {
                 "name": reference,
@@ -192,13 +197,16 @@ def _running(results: TaskResults, variant: Variant) -> dict[str, list[int]]:
 
 
 def _curves(
-    results: TaskResults, variant: Variant, scales: Sequence[Scale]
+    results: TaskResults, variant: Variant, scales: Sequence[Scale], averaged: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
-    """By scale, the curves of each seed and of their mean."""
+    """By scale, the curves of each seed and of the mean of those that are ``averaged``.
+
+    A seed that is going would end the others' mean at the snapshot that it has come to.
+    """
     found: dict[str, dict[str, Any]] = {}
     for scale in scales:
         by_seed = curves.seed_curves(results, variant, scale)
-        mean = curves.mean_curve(by_seed)
+        mean = curves.mean_curve({seed: by_seed[seed] for seed in averaged if seed in by_seed})
         if mean is not None:
             found[scale.key] = {"mean": _curve(mean)}
             found[scale.key] |= {str(seed): _curve(curve) for seed, curve in by_seed.items()}
@@ -258,7 +266,11 @@ def _notes(results: TaskResults, variants: list[Variant]) -> list[str]:
 
 def _tables(results: TaskResults) -> list[dict[str, Any]]:
     shown = score_tables(results)
-    further = [*selection.tables(results), *literature.beside(results, shown)]
+    further = [
+        *selection.tables(results),
+        *retention.tables(results),
+        *literature.beside(results, shown),
+    ]
     return [_table(table) for table in [*shown, *further]]
 
 

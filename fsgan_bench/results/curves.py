@@ -121,12 +121,15 @@ def _curve(scores: pd.DataFrame, files: CellFiles, scale: Scale) -> Curve:
 
 
 def mean_curve(curves: dict[int, Curve]) -> Curve | None:
-    """The mean over the seeds, at the iterations that all of them have; None without curves."""
+    """The mean over the seeds, at the iterations that all of them have; None without curves.
+
+    It is not defined where that of a seed is not.
+    """
     if len(curves) < 2:
         return next(iter(curves.values()), None)
     frames = [pd.Series(curve.values, index=curve.iterations) for curve in curves.values()]
     table = pd.concat(frames, axis=1, join="inner")
-    spread = table.std(axis=1, ddof=1)
+    spread = table.std(axis=1, ddof=1, skipna=False)
     iterations = table.index.to_numpy(dtype=np.float64)
     draws = [
         curve.draws[:, np.isin(curve.iterations, iterations)]
@@ -135,7 +138,7 @@ def mean_curve(curves: dict[int, Curve]) -> Curve | None:
     ]
     return Curve(
         iterations=iterations,
-        values=_array(table.mean(axis=1)),
+        values=_array(table.mean(axis=1, skipna=False)),
         spread=_array(spread),
         stderr=_array(spread) / np.sqrt(len(curves)),
         seeds=len(curves),

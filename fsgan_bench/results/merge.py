@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fsgan_bench.errors import UserError, check_folder
+from fsgan_bench.results.commands import RUNS, commands_of
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles, task_folder
 from fsgan_bench.results.record import SCHEMA
@@ -56,6 +57,10 @@ def merge_runs(runs: Sequence[Path], out: Path, say: Say = lambda _: None) -> li
         merged = _Merged(temporary, say)
         for folder, cells in found:
             merged.add(TaskFiles(folder), [CellFiles(cell) for cell in cells])
+        roots = [folder.parent.parent for folder, _ in found]
+        hashes = {read_cell(files).hash for files in merged.cells.values()}
+        if lines := commands_of(roots, hashes):
+            write_lines(temporary / RUNS, lines)
         temporary.chmod(0o755)
         temporary.replace(out)
     except BaseException:
@@ -77,9 +82,12 @@ class _Merged:
         """Add a task and its finished cells."""
         task = read_task(theirs)
         place = task_folder(self.root, task.suite, task.target, task.shots)
-        first = self.tasks.setdefault(place, (theirs, task))
-        if first[0] == theirs:
+        if place not in self.tasks:
+            self.tasks[place] = theirs, task
             _copy_task(theirs, place)
+        first = self.tasks[place]
+        if first[0] == theirs:
+            pass
         elif other := _differing(first[1], task):
             self.conflicts.append(
                 f"{theirs.folder} is left out: it was made with another {' and '.join(other)} than "
@@ -99,6 +107,12 @@ class _Merged:
         record = read_cell(theirs)
         place = task / theirs.folder.parent.name / theirs.folder.name
         before = self.cells.get(place)
+        if record.cell.imported is not None and (other := self._of_seed(place)):
+            self.conflicts.append(
+                f"{theirs.folder} is left out: {other.folder} has its title and seed too, and "
+                "figures would take them for one."
+            )
+            return
         if before is None:
             self.cells[place] = theirs
             _copy_cell(theirs, place)
@@ -122,6 +136,15 @@ class _Merged:
                 f"{theirs.folder} has further scores than {before.folder}, and the other way "
                 "round; those of the second are left out, and fsgan-bench score makes them again."
             )
+
+    def _of_seed(self, place: Path) -> CellFiles | None:
+        """A cell beside ``place`` with the same seed."""
+        seed = place.name.partition("-")[0]
+        for other, files in self.cells.items():
+            same = other.parent == place.parent and other.name.partition("-")[0] == seed
+            if same and other != place:
+                return files
+        return None
 
     def _add_lines(self, place: Path, theirs: Path, first: Path) -> None:
         """Add reference lines of further metrics; say how many differ, and which most."""

@@ -38,7 +38,8 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
     Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
     name and a hash of all of the specification but its names and the seed, ``besides`` a hash of
     that without the method's settings. The label is the title, followed, if the method has several
-    variants here, by the settings in which they differ. What was not trained here is marked.
+    variants here, by the settings in which they differ, or by the hash where only long ones do.
+    What was not trained here is marked.
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
@@ -74,14 +75,20 @@ def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
     differing = [
         name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
     ]
-    settings = {**_DEFAULTS, **variants[variant]}
-    values = {name: _shown(settings.get(name, '"none"')) for name in differing}
-    if any(len(value) > _LONGEST_VALUE for value in values.values()):
+    shown = {
+        key: {name: _shown({**_DEFAULTS, **own}.get(name, '"none"')) for name in differing}
+        for key, own in variants.items()
+    }
+    short = [n for n in differing if all(len(own[n]) <= _LONGEST_VALUE for own in shown.values())]
+    labels = {
+        key: ", ".join(
+            f"{name.removeprefix('config.').removeprefix('recipe.')}={own[name]}" for name in short
+        )
+        for key, own in shown.items()
+    }
+    if list(labels.values()).count(labels[variant]) > 1:
         return variant.rpartition("-")[2]
-    return ", ".join(
-        f"{name.removeprefix('config.').removeprefix('recipe.')}={value}"
-        for name, value in values.items()
-    )
+    return labels[variant]
 
 
 _DEFAULTS = leaves(asdict(Numerics()) | {"recipe": asdict(Recipe())})

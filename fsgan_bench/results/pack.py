@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from fsgan_bench import __version__
 from fsgan_bench.errors import UserError
+from fsgan_bench.results.commands import RUNS, commands_of
 from fsgan_bench.results.folders import find_cells, read_cell, read_task
 from fsgan_bench.results.layout import CellFiles, TaskFiles, task_folder
 from fsgan_bench.results.merge import is_result, manifest_without
-from fsgan_bench.system.files import write_atomic
+from fsgan_bench.system.archives import DAMAGED
+from fsgan_bench.system.files import file_hash, write_atomic
+from fsgan_bench.system.json_files import read_json
 
 PACK = "pack.json"
 PACK_VERSION = 1
@@ -28,9 +32,9 @@ _README = """What a reader needs to check these results, written by fsgan-bench 
 
     fsgan-bench verify {name}
 
-checks every file against its checksum, and what it was made from against the suite and its
-images. Unzipped, the folder is a results root: `fsgan-bench figures`, `verdict`, `export` and
-`merge` take it.
+checks every file against its checksum in {about} or in the manifest.json beside it, and what
+it was made from against the suite and its images. Unzipped, the folder is a results root:
+`fsgan-bench figures`, `verdict`, `export` and `merge` take it.
 
 {weights}
 """
@@ -64,35 +68,67 @@ def pack_runs(
         raise UserError(f"--out {out}: a pack ends in .zip.")
     if out.exists():
         raise UserError(f"--out {out} exists already; name a new file.")
-    content: dict[str, bytes | Path] = {}
-    packed = []
-    for folder, cells in find_cells(runs, references=True).items():
+    content = _Content()
+    packed: dict[str, str] = {}
+    listed: set[str] = set()
+    found = find_cells(runs, references=True)
+    for folder, cells in found.items():
         shared = TaskFiles(folder)
         task = read_task(shared)
         root = task_folder(Path(), task.suite, task.target, task.shots).as_posix()
-        content |= {f"{root}/{name}": path for name, path in _shared(shared)}
+        content.add(root, _shared(shared))
         for files in map(CellFiles, cells):
             if not files.done.exists():
                 say(f"{files.folder} is not finished and was passed over.")
                 continue
             place = f"{root}/{files.folder.parent.name}/{files.folder.name}"
-            content |= {f"{place}/{name}": item for name, item in _cell(files, weights)}
-            packed.append(read_cell(files).hash)
+            content.add(place, _cell(files, weights))
+            packed[place] = read_cell(files).hash
+            manifest = files.read_manifest()
+            listed |= {f"{place}/{name}" for name in (manifest.sha256 if manifest else ())}
     if not packed:
         raise UserError(f"There is no finished run in {', '.join(map(str, runs))}.")
+    lines = commands_of((folder.parent.parent for folder in found), packed.values())
+    if lines:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        content.items[RUNS] = text.encode()
     about = {
         "pack": PACK_VERSION,
         "fsgan_bench": __version__,
         "weights": weights,
-        "cells": sorted(packed),
+        "cells": sorted(packed.values()),
+        "sha256": {
+            name: _hash(item) for name, item in sorted(content.items.items()) if name not in listed
+        },
     }
-    content[PACK] = (json.dumps(about, indent=2) + "\n").encode()
+    content.items[PACK] = (json.dumps(about, indent=2) + "\n").encode()
     text = _README.format(
-        version=__version__, name=out.name, weights=_WITH if weights else _WITHOUT
+        version=__version__, name=out.name, about=PACK, weights=_WITH if weights else _WITHOUT
     )
-    content["README.md"] = text.encode()
-    write_atomic(out, lambda path: _fill(path, content))
+    content.items["README.md"] = text.encode()
+    write_atomic(out, lambda path: _fill(path, content.items))
     return len(packed)
+
+
+def verify_pack(folder: Path) -> list[str]:
+    """What of an unpacked pack is not as it was packed, a clause each; [] of any other folder.
+
+    Raises:
+        UserError: its list of checksums cannot be read.
+    """
+    file = folder / PACK
+    sums = read_json(file).get("sha256") if file.exists() else {}
+    if sums is None:
+        return []
+    if not isinstance(sums, dict):
+        raise UserError(f"{file} must have a table of checksums as 'sha256'.")
+    missing = [f"{name} is missing" for name in sums if not (folder / name).is_file()]
+    changed = [
+        f"{name} has been changed: its checksum is another"
+        for name, expected in sums.items()
+        if (folder / name).is_file() and file_hash(folder / name) != expected
+    ]
+    return missing + changed
 
 
 @contextmanager
@@ -130,8 +166,35 @@ def _extract(path: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+    except UserError:
+        raise
+    except DAMAGED as error:
         raise UserError(f"{path} cannot be read as a pack: {error}.") from None
+
+
+class _Content:
+    """What goes into a pack, by its place there."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, bytes | Path] = {}
+
+    def add(self, place: str, found: Iterable[tuple[str, bytes | Path]]) -> None:
+        """Add files; raise UserError if others are at their place already."""
+        for name, item in found:
+            before = self.items.setdefault(f"{place}/{name}", item)
+            if before != item and _bytes(before) != _bytes(item):
+                raise UserError(
+                    f"{place}/{name} is not the same in all of these folders; fsgan-bench merge "
+                    "makes one root of them, which can be packed."
+                )
+
+
+def _hash(item: bytes | Path) -> str:
+    return hashlib.sha256(item).hexdigest() if isinstance(item, bytes) else file_hash(item)
+
+
+def _bytes(item: bytes | Path) -> bytes:
+    return item if isinstance(item, bytes) else item.read_bytes()
 
 
 def _shared(files: TaskFiles) -> Iterator[tuple[str, Path]]:

@@ -28,8 +28,9 @@ def resamples(count: int, replicates: int = REPLICATES) -> NDArray[np.float32]:
     """
     generator = np.random.default_rng([_SEED, count])
     draws = generator.multinomial(count, np.full(count, 1 / count), size=replicates)
-    draws.setflags(write=False)
-    return draws.astype(np.float32)
+    counts = draws.astype(np.float32)
+    counts.setflags(write=False)
+    return counts
 
 
 def mean_draws(values: NDArray[Any], counts: NDArray[np.float32]) -> Floats:

@@ -19,7 +19,7 @@ from fsgan_bench.driver.preparation import reference_images
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.features.networks import load_backbone
-from fsgan_bench.metrics.metric import FeatureClassifier
+from fsgan_bench.metrics.realisticness import probabilities
 from fsgan_bench.plugins.classifiers import make_classifier
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles, TaskFiles
@@ -223,12 +223,9 @@ def _lines(task: Task, classifiers: Mapping[str, Any], images: Images) -> Iterat
     pooled: dict[str, Any] = {}
     trunk = load_backbone(task.suite.frechet_backbone, task.request.device)
     for key, classifier in classifiers.items():
-        if isinstance(classifier, FeatureClassifier) and classifier.trunk == trunk.version:
-            if trunk.version not in pooled:
-                pooled[trunk.version] = trunk.pooled(images)
-            scores = classifier.scores_from_features(pooled[trunk.version])
-        else:
-            scores = classifier.scores(images)
+        if getattr(classifier, "trunk", "") == trunk.version and not pooled:
+            pooled[trunk.version] = trunk.pooled(images)
+        scores = probabilities(classifier, images, pooled)
         yield {
             "judge": key,
             "classifier_hash": str(classifier.hash),

@@ -13,6 +13,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CELL, CellFiles
 from fsgan_bench.snapshots.restore import stored_sampler, stored_task
+from fsgan_bench.snapshots.samplers import stored_iterations
 from fsgan_bench.stylegan2.checkpoint import (
     check_target,
     generator_of,
@@ -65,7 +66,7 @@ def export_network(
     assert folder is not None
     record = read_cell(CellFiles(folder))
     cell = record.cell
-    snapshot = _snapshot(CellFiles(folder), iteration) if path == folder else path
+    snapshot = exported_snapshot(CellFiles(folder), iteration) if path == folder else path
     if cell.imported is None:
         _check_plain(cell.method, plugins)
     try:
@@ -86,19 +87,19 @@ def export_network(
     return at
 
 
-def _snapshot(files: CellFiles, iteration: int | None) -> Path:
-    kept = sorted(files.snapshot(0).parent.glob("[0-9]*.safetensors"))
-    if not kept:
-        raise UserError(f"{files.folder} keeps no snapshots, so there is no generator to write.")
-    if iteration is None:
-        return kept[-1]
-    wanted = files.snapshot(iteration)
-    if wanted not in kept:
-        stored = ", ".join(str(int(path.stem)) for path in kept)
+def exported_snapshot(files: CellFiles, iteration: int | None) -> Path:
+    """The snapshot of an iteration, by default of the last.
+
+    Raises:
+        UserError: it is not stored.
+    """
+    stored = stored_iterations(files)
+    if iteration is not None and iteration not in stored:
         raise UserError(
-            f"{files.folder} keeps no snapshot of iteration {iteration}; it has {stored}."
+            f"{files.folder} keeps no snapshot of iteration {iteration}; it has "
+            f"{', '.join(map(str, stored))}."
         )
-    return wanted
+    return files.snapshot(stored[-1] if iteration is None else iteration)
 
 
 def _check_plain(name: str, plugins: Sequence[Path]) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from fsgan_bench.data.images import Images, content_hash
 from fsgan_bench.errors import UserError, check_folder
+from fsgan_bench.system.archives import DAMAGED
 from fsgan_bench.system.files import write_atomic
 
 MANIFEST = "manifest.json"
@@ -94,7 +95,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         document: Any = json.loads(text)
     except KeyError:
         return None
-    except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, RecursionError) as error:
+    except DAMAGED as error:
         raise UserError(f"The {MANIFEST} in {path} cannot be read: {error}.") from None
     return document if isinstance(document, dict) else None
 

@@ -20,7 +20,7 @@ from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.metrics.metric import PROTOCOL
-from fsgan_bench.metrics.scorer import Scored
+from fsgan_bench.metrics.scored import Scored
 from fsgan_bench.results.cell import cell_hash
 from fsgan_bench.results.layout import IMPORTED, CellFiles
 from fsgan_bench.results.record import SCHEMA

@@ -115,13 +115,14 @@ def _score_cell(
         say(f"{files.folder}: passed over, made with another source or few-shot set")
         return 0
     added = 0
+    left_out: dict[str, str] = {}
     try:
         with owned(files.folder):
             manifest = files.read_manifest()
             try:
                 for iteration in snapshots:
                     added += _score_snapshot(
-                        task, files, cell, iteration, metrics, plugins, additions
+                        task, files, cell, iteration, metrics, plugins, additions, left_out
                     )
             finally:
                 # Also of scores that an earlier, interrupted call has added.
@@ -132,6 +133,8 @@ def _score_cell(
         say(f"{files.folder}: passed over, {taken}")
     except UserError as error:
         raise UserError(f"{files.folder}: {error}") from None
+    for name, reason in left_out.items():
+        say(f"{files.folder}: {name} is left out: {reason}")
     say(f"{files.folder}: {added} score(s) added at {len(snapshots)} snapshot(s)")
     return added
 
@@ -144,17 +147,21 @@ def _score_snapshot(
     metrics: Sequence[Metric],
     plugins: Sequence[Path],
     additions: Additions,
+    left_out: dict[str, str],
 ) -> int:
+    """Add a snapshot's scores; how many. ``left_out`` receives why a metric is not among them."""
     stored = read_lines(files.scores)
     known = [line for line in stored if line["iteration"] == iteration]
     wanted = _unscored(task, additions.left(metrics), known)
+    if cell.imported is None:
+        wanted = _able(task, wanted, len(task.probe), True, left_out)
     if not wanted:
         return 0
     seen = look_again(task, cell, files.snapshot(iteration), plugins)
+    wanted = _able(task, wanted, len(seen.images), seen.paired, left_out)
     scored = task.scorer.score(seen.images, seen.further, wanted, paired=seen.paired)
     additions.broken.update(scored.broken)
-    if scored.probe is not None:
-        scored.probe.add_to(files.probe(iteration))
+    scored.add_to(files.probe(iteration))
     lines = [*stored, *(score.to_json(iteration=iteration) for score in scored.scores)]
     write_lines(files.scores, sorted(lines, key=lambda line: int(line["iteration"])))
     return len(scored.scores)
@@ -173,13 +180,25 @@ def _score_references(task: Task, metrics: Sequence[Metric], additions: Addition
             continue
         scored = task.scorer.score(images, further, wanted)
         additions.broken.update(scored.broken)
-        if scored.probe is not None:
-            scored.probe.add_to(files.probe(name))
+        scored.add_to(files.probe(name))
         stamp = {"stamp": known[0]["stamp"]}
         lines += [score.to_json(reference=name) | stamp for score in scored.scores]
     if len(lines) > len(stored):
         write_lines(files.references, lines)
     return len(lines) - len(stored)
+
+
+def _able(
+    task: Task, metrics: Sequence[Metric], count: int, paired: bool, left_out: dict[str, str]
+) -> list[Metric]:
+    """The metrics that so many images can be scored by."""
+    able = []
+    for metric in metrics:
+        if reason := task.scorer.unable(metric, count, paired):
+            left_out[task.scorer.identity(metric)[0]] = reason
+        else:
+            able.append(metric)
+    return able
 
 
 def _unscored(

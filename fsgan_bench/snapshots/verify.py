@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fsgan_bench.driver.preparation import task_record
+from fsgan_bench.driver.preparation import reference_images, task_record
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
+from fsgan_bench.metrics.registry import scored_always
+from fsgan_bench.metrics.scored import Score
 from fsgan_bench.results.folders import (
     find_cells,
     read_references,
@@ -21,8 +23,9 @@ from fsgan_bench.results.folders import (
     read_task,
 )
 from fsgan_bench.results.layout import CellFiles, TaskFiles
-from fsgan_bench.results.pack import unpacked
+from fsgan_bench.results.pack import unpacked, verify_pack
 from fsgan_bench.results.records import CellFields, CellRecord
+from fsgan_bench.results.score_records import ReferenceScore, SnapshotScore
 from fsgan_bench.snapshots.restore import look_again, stored_task
 from fsgan_bench.snapshots.verify_files import Checked, verify_files
 from fsgan_bench.system import machine
@@ -76,7 +79,8 @@ def verify_runs(
     seed: int = 0,
     plugins: Sequence[Path] = (),
 ) -> Checked:
-    """Check every finished cell below ``runs`` and, for each task, the scores of one snapshot.
+    """Check every finished cell below ``runs``, and score each task's reference images and one
+    snapshot again.
 
     Args:
         runs: folders of results, searched recursively, or packs of them.
@@ -91,7 +95,7 @@ def verify_runs(
     checked, options = Checked(), Options(suite, data, seed, plugins)
     for run in runs:
         with unpacked(run) as place:
-            here = Checked()
+            here = Checked(problems=[f"{place}: {what}" for what in verify_pack(place)])
             for folder, cells in find_cells(place).items():
                 _verify_task(folder, cells, here, options)
         checked.cells += here.cells
@@ -127,6 +131,7 @@ def _verify_task(
         checked.problems.append(f"{folder}: what it was made from cannot be read: {error}")
         return
     _verify_inputs(folder, finished, now, checked)
+    _rescore_references(folder, task, checked)
     choices = [
         Choice(cell, iteration)
         for cell in finished
@@ -206,19 +211,42 @@ def _rescore(task: Task, choice: Choice, plugins: Sequence[Path], checked: Check
     here = {**machine.description(), "device": "cpu"}
     exact = all(provenance.get(key) == value for key, value in here.items() if key != "cores")
     scored = task.scorer.score(seen.images, seen.further, paired=seen.paired)
-    again = {(score.metric, score.version): score.value for score in scored.scores}
-    names = {name for name, _ in again}
     checked.rescored += 1
-    for stored in read_scores(files):
-        if stored.iteration != iteration:
-            continue
-        name, value = stored.metric, stored.value
-        key = (name, stored.version)
+    stored = [score for score in read_scores(files) if score.iteration == iteration]
+    _compare(where, stored, scored.scores, 0.0 if exact else TOLERANCE, checked)
+
+
+def _rescore_references(folder: Path, task: Task, checked: Checked) -> None:
+    """Score the task's reference images again; on which machine they were scored is not stored."""
+    files = TaskFiles(folder)
+    try:
+        stored = [line for line in read_references(files) if scored_always(line.version)]
+    except UserError:
+        return
+    for name, (images, more) in reference_images(task).items():
+        lines = [line for line in stored if line.reference == name]
+        if lines:
+            scored = task.scorer.score(images, more, paired=name != "real")
+            _compare(f"{files.references}, {name}", lines, scored.scores, TOLERANCE, checked)
+
+
+def _compare(
+    where: str,
+    stored: Iterable[SnapshotScore | ReferenceScore],
+    scored: Iterable[Score],
+    tolerance: float,
+    checked: Checked,
+) -> None:
+    again = {(score.metric, score.version): score.value for score in scored}
+    names = {name for name, _ in again}
+    for line in stored:
+        name, value = line.metric, line.value
+        key = (name, line.version)
         if name not in names:
             checked.notes.append(f"{where}: {name} is not scored in a run and was not compared")
         elif key not in again:
             checked.notes.append(f"{where}: {name} was made by another version and not compared")
-        elif not _agree(value, again[key], 0.0 if exact else TOLERANCE):
+        elif not _agree(value, again[key], tolerance):
             checked.problems.append(f"{where}: {name} is {again[key]} made again, {value} stored")
 
 

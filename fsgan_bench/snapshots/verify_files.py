@@ -93,8 +93,8 @@ def _verify_scores(files: CellFiles, cell: CellFields, problem: Callable[[str], 
 def _verify_log(files: CellFiles, cell: CellFields, problem: Callable[[str], None]) -> None:
     """Check that the losses lead to a cell's last iteration."""
     try:
-        logged = [line["iteration"] for line in read_lines(files.log)]
-    except (UserError, KeyError) as error:
+        logged = [int(line["iteration"]) for line in read_lines(files.log)]
+    except (UserError, KeyError, TypeError, ValueError) as error:
         problem(f"{files.log.name} is damaged: {error}")
         return
     if logged[-1:] != [cell.iterations] or logged != sorted(set(logged)):

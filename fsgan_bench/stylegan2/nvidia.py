@@ -56,7 +56,9 @@ def _storage(content: bytes) -> Any:
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_rest: object) -> Tensor:
-    if math.prod(size) * storage.dtype.itemsize > storage._untyped_storage.nbytes():
+    last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
+    there = storage._untyped_storage.nbytes() // storage.dtype.itemsize
+    if min([offset, *size, *stride]) < 0 or max(math.prod(size), last + 1) > there:
         raise pickle.UnpicklingError("a tensor is larger than its storage")
     rebuild: Callable[..., Tensor] = torch._utils._rebuild_tensor_v2
     return rebuild(storage, offset, size, stride, False, OrderedDict())

@@ -159,6 +159,11 @@ def score_at(picks: Picks, by_seed: Mapping[int, Curve]) -> TableEntry:
     return replace(entry, draws=np.mean(draws, axis=0)) if len(draws) == len(picked) else entry
 
 
+def fewer_seeds(with_score: int, seeds: int) -> str:
+    """How many seeds a mean is over, if some have no such score."""
+    return f" (seeds: {with_score})" if 0 < with_score < seeds else ""
+
+
 def scored(picks: Picks, by_seed: Mapping[int, Curve]) -> dict[int, int]:
     """Those of ``picks`` at which these curves have a score."""
     return {
@@ -203,8 +208,8 @@ def mark_best(rows: list[Row], column: Column) -> None:
         row
         for row in rows
         if row.seeds > 0
-        and row.entries[column.key].eligible
-        and math.isfinite(row.entries[column.key].value)
+        and (entry := row.entries.get(column.key, TableEntry())).eligible
+        and math.isfinite(entry.value)
     ]
     if not candidates:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from fsgan_bench.tables.model import (
     Row,
     Table,
     TableEntry,
+    fewer_seeds,
     iterations,
     legend,
     mark_best,
@@ -126,7 +126,7 @@ def _method_row(
                 reached = {}
             early = score_at(reached, by_seed)
             at = scored(reached, by_seed)
-            early = replace(early, note=early.note + _fewer_seeds(at, variant))
+            early = replace(early, note=early.note + fewer_seeds(len(at), len(variant.seeds)))
             entries[f"{scale.key}_at_90"] = with_eligibility(early, real, converged)
             entries[f"{scale.key}_at_90_iteration"] = iterations(at)
     entries["converged"] = TableEntry(text=converged)
@@ -156,7 +156,7 @@ def _final(
     """The score of the last snapshot; where more than real images have is no merit."""
     by_seed = curves.seed_curves(results, variant, scale)
     entry = score_at(selection.final(by_seed), by_seed)
-    note = _fewer_seeds(by_seed, variant) + _fewer_images(results, variant, scale)
+    note = fewer_seeds(len(by_seed), len(variant.seeds)) + _fewer_images(results, variant, scale)
     entry = replace(entry, note=entry.note + note)
     if not scale.about.capped:
         return entry
@@ -166,11 +166,6 @@ def _final(
 def _snapshots(results: TaskResults, variant: Variant) -> int:
     scores = results.scores
     return int(scores[scores["variant"] == variant.key]["iteration"].nunique())
-
-
-def _fewer_seeds(scored: Collection[int], variant: Variant) -> str:
-    """How many seeds a mean is over, if some have no such score."""
-    return f" (seeds: {len(scored)})" if 0 < len(scored) < len(variant.seeds) else ""
 
 
 def _fewer_images(results: TaskResults, variant: Variant, scale: Scale) -> str:

@@ -7,6 +7,7 @@ said, and no table takes the best in silence (Gulrajani and Lopez-Paz 2021, Sec.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +23,12 @@ from fsgan_bench.tables.model import (
     Row,
     Table,
     TableEntry,
+    fewer_seeds,
     iterations,
     legend,
     score_at,
     score_column,
+    scored,
     table_name,
     variants_on,
     with_eligibility,
@@ -129,6 +132,8 @@ def _rows(
         entries = {"snapshot": rule, "iteration": iterations(picks)}
         for scale in shown:
             entry = score_at(picks, scores[scale])
+            count = fewer_seeds(len(scored(picks, scores[scale])), len(variant.seeds))
+            entry = replace(entry, note=entry.note + count)
             if scale.about.capped:
                 entry = with_eligibility(entry, curves.reference(results, "real", scale), converged)
             entries[scale.key] = entry

@@ -18,6 +18,7 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.data.images import Images, save_png
 from fsgan_bench.driver.task import TaskRequest, load_task
 from fsgan_bench.errors import UserError
+from fsgan_bench.results.cell import cell_hash
 from fsgan_bench.results.curves import variants
 from fsgan_bench.results.folders import read_cell, read_scores
 from fsgan_bench.results.layout import CellFiles
@@ -269,3 +270,23 @@ real = "real"
 """
     (folder / "dots.toml").write_text(text)
     return folder / "dots.toml"
+
+
+def test_two_imports_of_one_title_and_seed_do_not_become_one_root(
+    imported: CellFiles, tmp_path: Path
+) -> None:
+    """Figures would take them for one."""
+    task = imported.folder.parent.parent
+    roots = [tmp_path / name for name in ("one", "two")]
+    for root in roots:
+        place = root / task.parent.name / task.name
+        shutil.copytree(task, place, ignore=shutil.ignore_patterns("cdc", "figures"))
+    other = only(roots[1] / task.parent.name / task.name, "imported-their-cdc")
+    document = json.loads(other.cell.read_text())
+    document["cell"]["imported"]["files"]["000002.pt"] = "0" * 64
+    document["hash"] = cell_hash(document["cell"])
+    other.cell.write_text(json.dumps(document))
+    other.folder.rename(other.folder.with_name(f"seed0-{document['hash'][:8]}"))
+    done = command("merge", *roots, "--out", tmp_path / "merged")
+    assert done.exit_code == 1 and "has its title and seed too" in done.output
+    assert len(list((tmp_path / "merged").rglob("imported-their-cdc/*/cell.json"))) == 1

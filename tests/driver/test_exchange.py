@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsgan_bench.cli.main import main
+from fsgan_bench.results.commands import commands, record_command
 from fsgan_bench.results.export import COLUMNS, EXPORT_VERSION
+from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load
 from fsgan_bench.system.json_files import read_lines
@@ -219,5 +221,72 @@ def test_a_pack_cannot_write_outside_of_itself(tmp_path: Path, name: str) -> Non
 
 def test_a_zip_that_is_no_pack_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "run.zip").write_bytes(b"PK no zip")
+    done = command("verify", tmp_path / "run.zip")
+    assert done.exit_code == 2 and "cannot be read as a pack" in done.output
+
+
+def test_a_root_named_twice_changes_nothing(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    more = roots[1] / "tiny" / adapted.name / "references.jsonl"
+    line = read_lines(more)[0] | {"metric": "further", "version": "protocol 1, further 1, x"}
+    with more.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    done = command("merge", *roots, roots[0], "--out", tmp_path / "merged")
+    assert done.exit_code == 0, done.output
+    merged = read_lines(tmp_path / "merged" / "tiny" / adapted.name / "references.jsonl")
+    assert line in merged and len(merged) == len(read_lines(more))
+
+
+def test_commands_go_with_the_cells_that_they_made(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    task = roots[1] / "tiny" / adapted.name
+    hashes = {name: read_cell(only(task, name)).hash for name in ("cdc", "minegan")}
+    record_command(roots[0], "the first", [hashes["cdc"], "deleted"])
+    record_command(roots[1], "the second", [hashes["minegan"]])
+    expected = {hashes["cdc"]: "the first", hashes["minegan"]: "the second"}
+    assert command("merge", *roots, "--out", tmp_path / "merged").exit_code == 0
+    assert commands(tmp_path / "merged") == expected
+    assert command("pack", tmp_path / "merged", "--out", tmp_path / "run.zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        archive.extractall(tmp_path / "unzipped")
+    assert commands(tmp_path / "unzipped") == expected
+    (roots[0] / "runs.jsonl").write_text('{"cells": 5, "command": "x"}\n')
+    damaged = command("merge", *roots, "--out", tmp_path / "other")
+    assert damaged.exit_code == 2 and "line 1, must have a list of hashes" in damaged.output
+
+
+def test_roots_that_differ_are_not_packed_into_one(
+    roots: list[Path], adapted: Path, tmp_path: Path
+) -> None:
+    same = command("pack", *roots, "--out", tmp_path / "same.zip")
+    assert same.exit_code == 0 and "2 cell(s)" in same.output, same.output
+    edit_scores(only(roots[1] / "tiny" / adapted.name, "cdc"), "value", 1e-9)
+    done = command("pack", *roots, "--out", tmp_path / "run.zip")
+    assert done.exit_code == 2 and "scores.jsonl is not the same in all" in done.output
+    assert not (tmp_path / "run.zip").exists()
+
+
+def test_reference_lines_changed_in_a_pack_are_found(
+    adapted: Path, suite: Path, tmp_path: Path
+) -> None:
+    assert command("pack", adapted, "--out", tmp_path / "run.zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (n for n in content if n.endswith("/probe/source.npz") and n.count("/") == 3)
+    content[name] = content[name.replace("source", "real")]
+    with zipfile.ZipFile(tmp_path / "changed.zip", "w") as archive:
+        for each, item in content.items():
+            archive.writestr(each, item)
+    verified = command("verify", tmp_path / "changed.zip", "--suite", suite)
+    assert verified.exit_code == 1 and f"{name} has been changed" in verified.output
+
+
+def test_a_pack_with_damaged_bytes_is_a_sentence(adapted: Path, tmp_path: Path) -> None:
+    assert command("pack", adapted, "--out", tmp_path / "run.zip").exit_code == 0
+    content = bytearray((tmp_path / "run.zip").read_bytes())
+    content[200:240] = bytes(40)
+    (tmp_path / "run.zip").write_bytes(bytes(content))
     done = command("verify", tmp_path / "run.zip")
     assert done.exit_code == 2 and "cannot be read as a pack" in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from click.testing import CliRunner, Result
 from fsgan_bench.cli.main import main
 from fsgan_bench.driver.adaptation import Adaptation
 from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.folders import read_cell
 from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.snapshots.export import exported_snapshot
 from fsgan_bench.snapshots.restore import stored_sampler
 from fsgan_bench.stylegan2.checkpoint import load_source
 
@@ -76,3 +79,16 @@ def test_what_is_no_plain_generator_is_refused(cells: dict[str, CellFiles], tmp_
     assert refused.exit_code == 2
     assert "MineGAN does not sample with a plain generator" in refused.output
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_the_last_snapshot_is_that_of_the_highest_iteration(
+    cells: dict[str, CellFiles], tmp_path: Path
+) -> None:
+    """Not that whose name comes last: from a million on, names have more digits."""
+    files = CellFiles(tmp_path / "tgan" / cells["tgan"].folder.name)
+    shutil.copytree(cells["tgan"].folder, files.folder)
+    for at in (900_000, 1_000_000):
+        shutil.copy(files.snapshot(0), files.snapshot(at))
+    assert exported_snapshot(files, None) == files.snapshot(1_000_000)
+    with pytest.raises(UserError, match="it has 0, 1, 2, 900000, 1000000"):
+        exported_snapshot(files, 5)

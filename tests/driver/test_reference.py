@@ -75,12 +75,14 @@ def test_the_distance_is_to_the_whole_set_in_the_paper_suites(
     assert few is not None and few.count == 3
     assert frechet_reference(held_out, target, backbone, None, None, 32) is None
 
-    assert compared(PAPER, found, 5000, 500) == (
+    assert compared(PAPER, PAPER.frechet_backbone, found, 5000, 500) == (
         "compares 5,000 generated images with all 7 real ones, mirrored at random, among them 500 "
         "that taught the classifier, and what is also in the few-shot set"
     )
-    assert "among them what is also in the few-shot set" in compared(PAPER, found, 5000, 0)
-    assert compared(held_out, few, 40, 9) == (
+    assert "among them what is also in the few-shot set" in compared(
+        PAPER, PAPER.frechet_backbone, found, 5000, 0
+    )
+    assert compared(held_out, held_out.frechet_backbone, few, 40, 9) == (
         "compares 40 generated images with 3 held-out real ones"
     )
-    assert compared(replace(PAPER, frechet_backbone="lite0"), found, 40, 9) == ""
+    assert compared(PAPER, "lite0", found, 40, 9) == ""

@@ -184,3 +184,17 @@ def test_no_runs(tmp_path: Path) -> None:
         verify_runs([tmp_path])
     with pytest.raises(UserError, match="does not exist"):
         verify_runs([tmp_path / "none"])
+
+
+def test_reference_lines_that_do_not_come_out_again_are_found(
+    files: CellFiles, own_suite: Path
+) -> None:
+    """Relative diversity, the limit of artefact and the verdict rest on them."""
+    path = files.folder.parent.parent / "references.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if (line["reference"], line["metric"]) == ("source", "intra_lpips"):
+            line["value"] *= 2
+    with changed(path, lambda c: "".join(json.dumps(e) + "\n" for e in lines).encode()):
+        (problem,) = verify(files, own_suite).problems
+    assert "references.jsonl, source: intra_lpips is" in problem and "made again" in problem

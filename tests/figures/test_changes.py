@@ -148,3 +148,51 @@ def test_roots_without_a_cell_in_common(writer: Any, tmp_path: Path, task_writer
     code, text = compare(writer.folder, other.folder)
     assert code == 2
     assert "no finished and scored run in common" in text and "only in the first" in text
+
+
+def test_what_is_lost_is_said_and_a_score_that_is_undefined_now_is_a_regression(
+    roots: tuple[Path, Path],
+) -> None:
+    before, after = roots
+    task = after / "avatars" / "sketches-10shot"
+    shutil.rmtree(next((task / "cdc").glob("seed2-*")))
+    for file in task.rglob("scores.jsonl"):
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        lines = [line for line in lines if line["metric"] != "fd_lite0"]
+        if "tgan/seed1" in str(file):
+            (last,) = [line for line in lines if line["iteration"] == 1000 and "p_t" in str(line)]
+            last["value"] = None
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, text = compare(before, after)
+    assert code == 1 and "1 score got worse" in text and "undefined" in text
+    code, document = scores(before, after)
+    (change,) = (one for one in document["scores"] if one["judgement"] == "regressed")
+    assert (change["method"], change["seeds"], change["after"]) == ("TGAN", 1, None)
+    same = [one["seeds"] for one in document["scores"] if one["judgement"] == "same"]
+    assert sorted(same) == [2, 2, 2, 3]
+    said = " ".join(document["notes"])
+    assert "seed 2 of CDC finished only in the first." in said
+    assert "scored only in the first: fd_lite0 (lite0)." in said
+
+
+def test_cells_are_matched_by_their_settings_whatever_lies_beside_them(
+    writer: Any, tmp_path: Path
+) -> None:
+    """Their labels change with what else is there."""
+    writer.task()
+    writer.cell("ewc", config={"weight": 1})
+    after = writer.folder.parent.parent
+    before = Path(shutil.copytree(after, tmp_path / "before"))
+    for weight in (2, 3):
+        writer.cell("ewc", config={"weight": weight})
+    code, document = scores(before, after)
+    assert code == 0 and {one["method"] for one in document["scores"]} == {"EWC"}
+    (note,) = document["notes"]
+    assert note.endswith("EWC (weight=2), EWC (weight=3) only in the second.")
+
+
+def test_a_task_that_is_there_twice_is_a_sentence(roots: tuple[Path, Path]) -> None:
+    before, after = roots
+    shutil.copytree(after, after / "more")
+    code, text = compare(before, after)
+    assert code == 2 and "are one task" in text

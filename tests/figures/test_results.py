@@ -238,3 +238,17 @@ def test_what_a_specification_leaves_out_is_its_default(writer: Any) -> None:
         "TGAN (precision=fp32, train_noise=true)",
         "TGAN (precision=bf16, train_noise=false)",
     }
+
+
+def test_a_longer_run_is_told_apart_by_its_iterations(writer: Any) -> None:
+    """Its many snapshots would be too long for a label."""
+    writer.task()
+    writer.cell("tgan", snapshots=[0, 100, 300, 600])
+    writer.cell("tgan", snapshots=[0, 200, 600, 1200])
+    [results] = load(writer.folder)
+    assert sorted(results.cells["label"]) == ["TGAN (iterations=1200)", "TGAN (iterations=600)"]
+    writer.cell("tgan", snapshots=[0, 100, 400, 600])
+    [results] = load(writer.folder)
+    labels = sorted(results.cells["label"])
+    assert labels[2] == "TGAN (iterations=1200)"
+    assert all(len(label) == len("TGAN (12345678)") for label in labels[:2])

@@ -6,11 +6,14 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from fsgan_bench.results import curves
 from fsgan_bench.results.reader import load
-from fsgan_bench.tables.model import Table
+from fsgan_bench.results.scales import metric_scales
+from fsgan_bench.tables.model import Column, Row, Table, TableEntry, mark_best
 from fsgan_bench.tables.rendering import csv_text, markdown_text, plain_lines, print_tables
 from fsgan_bench.tables.scores import tables
 
@@ -228,3 +231,31 @@ def test_a_mean_over_fewer_seeds_says_so(filled: Any) -> None:
     tgan, bsa = (row.entries for row in only(filled).rows[:2])
     assert tgan[EARLY].note == " (seeds: 1)" and tgan[P_T].note == ""
     assert bsa[DIVERSITY].note == " (seeds: 1)" and bsa[P_T].note == ""
+
+
+def test_a_mean_is_undefined_where_one_seed_is(writer: Any) -> None:
+    """As in the table, so that a figure draws nothing that this does not show."""
+    writer.task()
+    for seed in range(3):
+        writer.cell("tgan", seed, snapshots=STEPS, scores=scores_of(0.92, 0.30))
+    (file,) = writer.folder.glob("tgan/seed1-*/scores.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        if line["metric"] == "realisticness" and line["iteration"] == STEPS[-1]:
+            line["value"] = None
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    results = load(writer.folder)[0]
+    (variant,), (scale,) = curves.variants(results), metric_scales(results, "realisticness")
+    mean = curves.mean_curve(curves.seed_curves(results, variant, scale))
+    assert mean is not None and np.isfinite(mean.values).tolist() == [True] * 10 + [False]
+    assert only(writer).rows[0].entries[P_T].show(2) == "-"
+
+
+def test_an_attribute_that_one_method_lacks_is_no_obstacle(filled: Any) -> None:
+    column = Column("hat", "hat", "hat", higher_is_better=True, scored=True)
+    rows = [
+        Row("a", "A", "", 2, {"hat": TableEntry(0.5, stderr=0.1)}),
+        Row("b", "B", "", 2, {}),
+    ]
+    mark_best(rows, column)
+    assert rows[0].entries["hat"].best and rows[1].entries == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -300,3 +301,19 @@ def test_what_carries_an_order_and_what_still_changes_is_said(writer: Any) -> No
     assert re.search(r"two-sided p 0\.\d+, and 0\.\d+ without \w+", page)
     assert re.search(r"\| maple \| no \|.* ± \d+ † \|", page)
     assert not re.search(r"\| alder \| yes \|.*†", page)
+
+
+def test_of_several_roots_it_goes_where_it_is_told(writer: Any, tmp_path: Path) -> None:
+    """Not into the folder that happens to hold them, which may be anybody's."""
+    judged(writer, shaped(), seeds=1, methods=METHODS[:2])
+    root = writer.folder.parent.parent
+    other = Path(shutil.copytree(root, tmp_path / "elsewhere" / "other"))
+    moved = other / writer.folder.parent.name
+    (moved / writer.folder.name).rename(moved / "ink-10shot")
+    task = json.loads((moved / "ink-10shot" / "task.json").read_text())
+    (moved / "ink-10shot" / "task.json").write_text(json.dumps(task | {"target": "ink"}))
+    runner = CliRunner()
+    refused = runner.invoke(main, ["verdict", str(root), str(other)])
+    assert refused.exit_code == 2 and "name a folder with --out" in refused.output
+    said = runner.invoke(main, ["verdict", str(root), str(other), "--out", str(tmp_path / "here")])
+    assert said.exit_code == 0 and (tmp_path / "here" / "verdict.md").exists(), said.output

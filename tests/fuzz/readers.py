@@ -23,6 +23,9 @@ from fsgan_bench.data.decoding import square
 from fsgan_bench.data.entries import Unusable
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.grids import read_strip
+from fsgan_bench.metrics.per_image import ProbeValues
+from fsgan_bench.metrics.statistics_file import read_statistics
+from fsgan_bench.results.pack import unpacked, verify_pack
 from fsgan_bench.stylegan2.checkpoint import load_networks
 from fsgan_bench.suites.file import parse_suite
 
@@ -87,9 +90,39 @@ def suite(data: bytes) -> None:
         parse_suite(data.decode("utf-8", "replace"), Path("suite.toml"))
 
 
+def per_image(data: bytes) -> None:
+    """A snapshot's file of per-image values."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "000000.npz"
+        path.write_bytes(data)
+        with contextlib.suppress(UserError):
+            ProbeValues.load(path)
+
+
+def statistics(data: bytes) -> None:
+    """Statistics of the Frechet distance."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "statistics.npz"
+        path.write_bytes(data)
+        with contextlib.suppress(UserError):
+            read_statistics(path, 2)
+
+
+def pack(data: bytes) -> None:
+    """A pack of results."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zip"
+        path.write_bytes(data)
+        with contextlib.suppress(UserError), unpacked(path) as place:
+            verify_pack(place)
+
+
 READERS: Mapping[str, Callable[[bytes], None]] = {
     reader.__name__: reader
-    for reader in (torch_file, nvidia_pickle, safetensors, image, image_zip, strip, suite)
+    for reader in (
+        *(torch_file, nvidia_pickle, safetensors, image, image_zip, strip, suite),
+        *(per_image, statistics, pack),
+    )
 }
 
 
@@ -125,6 +158,16 @@ def seeds() -> dict[str, list[bytes]]:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a/0.png", pictures[0])
         file.writestr("dataset.json", "{}")
+    arrays = {
+        "per_image": {"cluster": np.zeros(2, np.int16), "x": np.zeros(2), "versions": "{}"},
+        "statistics": {"mu": np.zeros(2), "sigma": np.eye(2)},
+    }
+    packed = {name: io.BytesIO() for name in ("pack", *arrays)}
+    for name, content in arrays.items():
+        np.savez_compressed(packed[name], **content)  # type: ignore[arg-type]
+    with zipfile.ZipFile(packed["pack"], "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("pack.json", json.dumps({"sha256": {"README.md": "0"}}))
+        file.writestr("README.md", "packed" * 20)
     return {
         "torch_file": [buffer.getvalue()],
         "nvidia_pickle": [_nvidia_seed()],
@@ -132,6 +175,7 @@ def seeds() -> dict[str, list[bytes]]:
         "image": pictures,
         "image_zip": [archive.getvalue()],
         "strip": [pictures[0]],
+        **{name: [file.getvalue()] for name, file in packed.items()},
         "suite": [b'name = "s"\nsource = "s.pt"\ntargets = ["ink"]\n[recipe]\nbatch = 2\n'],
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fsgan_bench.errors import UserError
-from fsgan_bench.metrics.per_image import ProbeValues, choose
+from fsgan_bench.metrics.per_image import ProbeValues, add_values, choose
 
 
 def made_up(count: int = 1000) -> ProbeValues:
@@ -55,3 +56,27 @@ def test_at_most_so_many_of_a_cluster_are_chosen() -> None:
     kept = choose(index, 3, 50, seed=1)
     assert (kept[:120].sum(), kept[120:].sum()) == (50, 30)
     assert not np.array_equal(choose(index, 3, 50, seed=2), kept)
+
+
+@pytest.mark.parametrize("where", range(60, 400, 20))
+def test_bytes_changed_in_the_middle_are_a_sentence(tmp_path: Path, where: int) -> None:
+    path = tmp_path / "probe.npz"
+    made_up().save(path)
+    content = bytearray(path.read_bytes())
+    content[where : where + 8] = bytes(8)
+    path.write_bytes(bytes(content))
+    with contextlib.suppress(UserError):
+        ProbeValues.load(path)
+
+
+def test_further_values_lie_beside_those_of_the_same_images(tmp_path: Path) -> None:
+    path = tmp_path / "probe.npz"
+    before = made_up()
+    before.save(path)
+    large = np.linspace(0, 1e6, len(before.cluster))
+    add_values(path, {"large": large}, {"large": "1"})
+    probe = ProbeValues.load(path)
+    assert np.array_equal(probe.cluster, before.cluster)
+    assert probe.values.keys() == {*before.values, "large"}
+    assert probe.values["large"] == pytest.approx(large, rel=1e-6)
+    assert probe.versions["large"] == "1"

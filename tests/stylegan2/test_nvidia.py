@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fsgan_bench.errors import UserError
+from fsgan_bench.stylegan2 import nvidia
 from fsgan_bench.stylegan2.checkpoint import load_source
 
 State = dict[str, Tensor]
@@ -301,3 +302,24 @@ def test_other_bytes(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"other\.pkl"):
         load_source(path)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [
+        (10**6, (2,), (1,)),
+        (0, (2,), (10**6,)),
+        (-1, (2,), (1,)),
+        (0, (5,), (1,)),
+        (0, (2, 2), (2, 2)),
+    ],
+)
+def test_a_tensor_that_reaches_beyond_its_storage_is_refused(
+    offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> None:
+    """Torch would make the storage larger, with whatever lies in memory there."""
+    bytes_ = torch.zeros(4).untyped_storage()
+    storage = torch.storage.TypedStorage(wrap_storage=bytes_, dtype=torch.float32, _internal=True)
+    with pytest.raises(pickle.UnpicklingError, match="larger than its storage"):
+        nvidia._tensor(storage, offset, size, stride)
+    assert bytes_.nbytes() == 16

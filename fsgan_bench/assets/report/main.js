@@ -55,7 +55,8 @@ function drawTask() {
   options(byId("quality"), entries, state.quality);
   options(byId("diversity"), entries, state.diversity);
   const seeds = [...new Set(variants.flatMap((variant) => variant.seeds))].sort((a, b) => a - b);
-  const mean = seeds.length > 1 ? `mean of ${seeds.length}` : "all";
+  const counts = new Set(variants.map((variant) => variant.averaged));
+  const mean = seeds.length === 1 ? "all" : counts.size === 1 ? `mean of ${[...counts][0]}` : "mean";
   options(byId("seed"), [["mean", mean], ...seeds.map((seed) => [String(seed), String(seed)])], state.seed);
   byId("axis").value = state.linear ? "linear" : "root";
   fill(byId("curve-notes"), [...marks(variants), ...task().notes].map((note) => make("li", {}, note)));
@@ -205,6 +206,16 @@ function start() {
   onPaper.addEventListener("change", (event) => {
     document.querySelectorAll("#tables details, #verdict details, #troubles details").forEach((each) => { if (event.matches) each.open = true; });
     draw();
+  });
+  // A link to a section leaves the address to the state.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link) return;
+    event.preventDefault();
+    const section = byId(link.getAttribute("href").slice(1));
+    section.tabIndex = -1;
+    section.focus();
+    section.scrollIntoView();
   });
   window.addEventListener("hashchange", () => { if (location.hash.includes("task=")) { fromAddress(); drawTask(); } });
   drawVerdict();

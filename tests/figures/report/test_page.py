@@ -209,3 +209,30 @@ def test_images_from_elsewhere_have_no_noise_and_one_score_at_every_iteration(
     page.locator("#rows button.tile").first.click()
     assert "mine" not in page.inner_text("#latent")
     assert "TGAN" in page.inner_text("#latent")
+
+
+def test_a_seed_that_is_going_does_not_end_the_mean_of_the_others(
+    writer: Any, open_page: Any, tmp_path: Path
+) -> None:
+    writer.task()
+    for seed in (0, 1):
+        writer.cell("tgan", seed, snapshots=(0, 25, 50))
+    folder = writer.cell("tgan", 2, status="", snapshots=(0, 25, 50))
+    first = [line for line in (folder / "scores.jsonl").read_text().splitlines() if '": 0,' in line]
+    (folder / "scores.jsonl").write_text("\n".join(first) + "\n")
+    page = open_page(report.write_page(load(writer.folder), tmp_path / "one.html")).page
+    (curve,) = page.evaluate(
+        "page.tasks[0].variants.map((v) => page.tasks[0].curves[v.key].realisticness_lite0.mean.x)"
+    )
+    assert curve == [0, 25, 50]
+    assert "Means over 2 seeds" in page.inner_text("#curve-notes")
+    assert page.locator("#seed option").first.inner_text() == "mean of 2"
+
+
+def test_a_link_to_a_section_keeps_the_address(made_page: Path, open_page: Any) -> None:
+    page = open_page(made_page).page
+    before = page.evaluate("location.hash")
+    assert "task=" in before
+    page.click('nav.sections a[href="#tables"]')
+    assert page.evaluate("location.hash") == before
+    page.wait_for_function("document.getElementById('tables').getBoundingClientRect().top < 900")
