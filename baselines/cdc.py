@@ -41,7 +41,8 @@ def distance_consistency(
 
     Image ``i`` is compared with the others by the cosine similarity of their features at layer
     ``layer_of_anchor[i]``; a softmax makes the similarities a distribution. Reduced as published:
-    the mean over all N (N - 1) entries of the KL divergence of target from source.
+    the mean over all N (N - 1) entries of ``KL(source || target)``, where Eq. 2 has the sum over an
+    image's entries of ``KL(target || source)``.
 
     Args:
         source, target: features of every layer for the same N latents, [N, C_l, H_l, W_l].

@@ -57,7 +57,8 @@ class MineGAN(Method):
         return {"miner": Miner(session.architecture.style_dim)}
 
     def generator_parameters(self, session: Session) -> Iterable[nn.Parameter]:
-        if session.iteration < self.config.mining_fraction * session.iterations:
+        fraction = self.config.mining_fraction
+        if fraction and session.iteration < fraction * session.iterations:
             return session.generator_side["miner"].parameters()
         return session.generator_side.parameters()
 

@@ -163,7 +163,7 @@ def _results(out: Path) -> str:
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
     roots = (REFERENCE, REFERENCE.parent / "recipe")
     drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
-    for figure in (file for file in drawn if file.suffix == ".png"):
+    for figure in (file for file in drawn if file.suffix in (".png", ".webp")):
         relative = figure.relative_to(REFERENCE.parent)
         place = out / relative
         place.parent.mkdir(parents=True, exist_ok=True)

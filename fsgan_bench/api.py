@@ -63,9 +63,9 @@ def run(
     targets: str | Sequence[str],
     *,
     suite: str | os.PathLike[str] = "avatars",
-    seeds: Sequence[int] = (0,),
-    settings: Sequence[str] = (),
-    plugins: Sequence[str | os.PathLike[str]] = (),
+    seeds: int | Sequence[int] = (0,),
+    settings: str | Sequence[str] = (),
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     out: str | os.PathLike[str] = "results",
     say: Callable[[str], None] | None = None,
     **options: Any,
@@ -81,8 +81,8 @@ def run(
         targets: of the suite, in the same forms.
         suite: its name, or its TOML file.
         seeds: a cell each.
-        settings: ``METHOD.KEY=VALUE`` as of ``--set``.
-        plugins: files with methods.
+        settings: one or several ``METHOD.KEY=VALUE`` as of ``--set``.
+        plugins: one or several files with methods.
         out: root of all results.
         say: receives a line whenever a cell begins and ends.
         options: any other field of ``fsgan_bench.driver.plan.RunRequest``: budget, shots,
@@ -100,9 +100,9 @@ def run(
         methods=methods if isinstance(methods, str) else ",".join(methods),
         targets=tuple(names_in(targets if isinstance(targets, str) else ",".join(targets))),
         suite=os.fspath(suite),
-        seeds=tuple(seeds),
-        settings=tuple(settings),
-        plugins=tuple(map(Path, plugins)),
+        seeds=(seeds,) if isinstance(seeds, int) else tuple(seeds),
+        settings=(settings,) if isinstance(settings, str) else tuple(settings),
+        plugins=tuple(map(Path, [plugins] if isinstance(plugins, str | os.PathLike) else plugins)),
         out=Path(out),
         **options,
     )
@@ -118,8 +118,9 @@ def run(
             prepare(task)
     failures = {**plan.broken}
     if plan.to_run:
-        call = f"fsgan_bench.run({request.methods!r}, {request.targets!r}, suite={request.suite!r})"
-        record_command(plan.request.out, call, [cell.hash for _, cell in plan.to_run])
+        record_command(
+            plan.request.out, recorded_call(request), [cell.hash for _, cell in plan.to_run]
+        )
         try:
             failures |= run_plan(plan, _Teller(say))
         except Signalled as signalled:
@@ -128,6 +129,23 @@ def run(
     begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
     shown = begun or tuple(task.folder for task in plan.tasks)
     return Run(long_table(load(shown)), failures, folders)
+
+
+def recorded_call(request: RunRequest) -> str:
+    """The call that asks for the same, with all that is not as it is by default."""
+    plain = RunRequest(request.methods, request.targets)
+    given = [repr(request.methods), repr(list(request.targets))]
+    for field in fields(RunRequest):
+        value = getattr(request, field.name)
+        if value != getattr(plain, field.name):
+            given.append(f"{field.name}={_plain(value)!r}")
+    return f"fsgan_bench.run({', '.join(given)})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(map(_plain, value))
+    return os.fspath(value) if isinstance(value, Path) else value
 
 
 def score_images(

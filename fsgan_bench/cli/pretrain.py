@@ -82,7 +82,11 @@ def _lengths(
     click.option("--learning-rate", type=float, default=0.002, show_default=True),
     click.option("--r1-gamma", type=float, default=1.0, show_default=True),
     click.option(
-        "--ema-half-life", type=float, default=300.0, show_default=True, help="In iterations."
+        "--ema-half-life",
+        type=float,
+        default=300.0,
+        show_default=True,
+        help="In steps of the generator.",
     ),
     click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, show_default=True),
     click.option(
@@ -105,9 +109,7 @@ def _lengths(
     click.option(
         "--evaluate-every",
         type=click.IntRange(1),
-        default=500,
-        show_default=True,
-        help="Iterations between evaluations.",
+        help="Iterations between evaluations; each stage has ten.  [default: 500]",
     ),
     click.option(
         "--threads", type=click.IntRange(1), help="Processor threads.  [default: all cores]"

@@ -108,16 +108,22 @@ def find_shorter(cell: Cell, task_folder: Path) -> Shorter | None:
 def continued(cell: Cell, task_folder: Path) -> tuple[Cell, int, str]:
     """``cell`` as it can go on, the iteration that it goes on at, and a clause on that.
 
-    One that is begun goes on from its state, at what its log says, another from a finished shorter
-    one. Else it stays as it is and begins at 0; if there are only shorter ones that nothing can go
-    on from, the clause says why.
+    One that is begun goes on from its state, at what its log says, also if it went on from a
+    shorter one itself; another from a finished shorter one. Else it stays as it is and begins at 0;
+    if there are only shorter ones that nothing can go on from, the clause says why.
     """
     files = CellFiles(cell.folder(task_folder))
     if files.cell.exists():
         start = _stopped_at(files)
         return cell, start, f"continues at {start} of {cell.iterations}" if start else ""
     why = ""
-    for shorter in _shorter(cell, task_folder):
+    known = list(_shorter(cell, task_folder))
+    for longer in (shorter.longer(cell) for shorter in known):
+        files = CellFiles(longer.folder(task_folder))
+        if files.cell.exists():
+            start = _stopped_at(files)
+            return longer, start, f"continues at {start} of {cell.iterations}" if start else ""
+    for shorter in known:
         name = shorter.files.folder.name
         if shorter.obstacle is None:
             start = shorter.iterations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -36,14 +37,19 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
     """Set ``variant``, ``besides`` and ``label`` of the cell rows of one task.
 
     Each row holds ``method``, ``title`` and its specification ``cell``. A variant is the method's
-    name and a hash of all of the specification but its names and the seed, ``besides`` a hash of
-    that without the method's settings. The label is the title, followed, if the method has several
-    variants here, by the settings in which they differ, or by the hash where only long ones do.
-    What was not trained here is marked.
+    name and a hash of all of the specification but its names, the seed and, unless two cells of the
+    method differ in nothing else, its snapshots: a cell that went on from a shorter one has that
+    one's besides. ``besides`` is a hash of that without the method's settings. The label is the
+    title, followed, if the method has several variants here, by the settings in which they differ,
+    or by the hash where only long ones do. What was not trained here is marked.
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
+    alike = Counter(map(_place, rows))
+    several = {method for (method, *_), count in alike.items() if count > 1}
     for row in rows:
-        settings = leaves(row["cell"], without=_NAMES)
+        settings = _settings(row)
+        if row["method"] in several:
+            settings = leaves(row["cell"], without=_NAMES)
         digest = json_hash(settings)[:8]
         row["variant"] = f"{row['method']}-{digest}"
         shared = {key: value for key, value in settings.items() if not key.startswith("config.")}
@@ -53,6 +59,14 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
         label = _difference(row["variant"], methods[row["method"]])
         title = f"{row['title']} (elsewhere)" if row["cell"].get("imported") else row["title"]
         row["label"] = f"{title} ({label})" if label else title
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, Any, str]:
+    return row["method"], row["cell"].get("seed"), json_hash(_settings(row))
+
+
+def _settings(row: Mapping[str, Any]) -> dict[str, str]:
+    return leaves(row["cell"], without=(*_NAMES, "snapshots"))
 
 
 def leaves(

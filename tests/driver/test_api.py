@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import fsgan_bench as fb
+from fsgan_bench.api import recorded_call
+from fsgan_bench.driver.plan import RunRequest
 
 
 def test_an_unknown_option_of_a_run_is_one_sentence() -> None:
@@ -55,3 +58,26 @@ def test_every_name_is_there() -> None:
 def test_a_folder_of_data_may_be_text(tmp_path: Path) -> None:
     with pytest.raises(fb.UserError, match="nowhere"):
         fb.run("tgan", "babies", suite="ffhq", data=str(tmp_path / "nowhere"), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"settings": "tgan.x=1"}, "tgan has no settings|no setting 'x'"),
+        ({"plugins": "mine.py"}, r"There is no plugin file mine\.py"),
+        ({"plugins": Path("mine.py")}, r"There is no plugin file mine\.py"),
+    ],
+)
+def test_one_of_several_needs_no_list(given: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(fb.UserError, match=says):
+        fb.run("tgan", "sketches", out=tmp_path, **given)
+
+
+def test_the_recorded_call_asks_for_the_same(tmp_path: Path) -> None:
+    request = RunRequest(
+        "dcl", ("ink",), seeds=(0, 1), settings=("dcl.lambda2=0",), iterations=600, out=tmp_path
+    )
+    assert recorded_call(request) == (
+        "fsgan_bench.run('dcl', ['ink'], seeds=[0, 1], iterations=600, settings=['dcl.lambda2=0'], "
+        f"out={str(tmp_path)!r})"
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.naming import add_variants
 from fsgan_bench.snapshots.verify import verify_runs
 from fsgan_bench.stylegan2.reading import read_tensors
 
@@ -139,3 +142,31 @@ def test_a_changed_file_is_not_built_upon(suite: Path, tmp_path: Path) -> None:
     short.scores.write_text("")
     with pytest.raises(Exception, match=r"scores\.jsonl has changed, so nothing can go on from it"):
         carry_out(plan(suite, tmp_path, 6))
+
+
+def test_a_longer_cell_is_found_again_when_another_shorter_one_came_later(
+    suite: Path, tmp_path: Path
+) -> None:
+    carry_out(plan(suite, tmp_path, 2))
+    longest = carry_out(plan(suite, tmp_path, 6))
+    carry_out(plan(suite, tmp_path, 4))
+    again = plan(suite, tmp_path, 6)
+    [(task, cell)] = again.cells
+    assert not again.to_run and cell.folder(task.folder) == longest.folder
+
+
+def test_seeds_of_which_some_went_on_are_one_method(suite: Path, tmp_path: Path) -> None:
+    """Those that went on have the snapshots of the shorter cell besides."""
+    carry_out(plan(suite, tmp_path, 3))
+    made = make_plan(replace(plan(suite, tmp_path, 6).request, seeds=(0, 1)))
+    schedules = [cell.snapshots for _, cell in made.cells]
+    assert schedules == [(0, 1, 3, 6), (0, 2, 6)]
+    rows: list[dict[str, Any]] = [
+        {"method": "tgan", "title": "TGAN", "cell": cell.to_json()} for _, cell in made.cells
+    ]
+    add_variants(rows)
+    assert len({str(row["variant"]) for row in rows}) == 1
+    assert [row["label"] for row in rows] == ["TGAN", "TGAN"]
+    rows.append({**rows[0], "cell": {**rows[0]["cell"], "snapshots": [0, 6]}})
+    add_variants(rows)
+    assert len({str(row["variant"]) for row in rows}) == 3

@@ -94,7 +94,8 @@ class GenDA(Method):
         return session.discriminator_side["classifier"].parameters()
 
     def generator_groups(self, session: Session) -> Iterable[Mapping[str, Any]]:
-        rate, _ = session.recipe.adam(session.recipe.path_length_every)
+        recipe = session.recipe
+        rate, _ = recipe.adam(recipe.path_length_every, recipe.generator_rate)
         return [
             {"params": session.generator.parameters()},
             {

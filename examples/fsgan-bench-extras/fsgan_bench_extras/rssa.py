@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.relaxed_realism import RelaxedRealism, RelaxedRealismConfig
-from fsgan_bench import Architecture, Generator, Latents, Losses, Session, Synthesis
+from fsgan_bench import Architecture, Generator, Latents, Losses, Session, Synthesis, UserError
 
 Layers = list[Tensor]
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -267,8 +267,20 @@ class RSSA(RelaxedRealism):
     shortened = {"inversion_steps": 1}
 
     def generator_modules(self, session: Session) -> dict[str, nn.Module]:
-        shares, shots = self.config.compression, len(session.images)
+        config, smallest = self.config, self.smallest_map(session)
+        if config.self_correlation_weight and config.self_correlation_up_to < smallest:
+            raise UserError(
+                f"rssa.self_correlation_up_to={config.self_correlation_up_to} leaves no feature "
+                f"map: coarsest_self_correlation={config.coarsest_self_correlation} passes over "
+                f"those below {smallest:g} pixels."
+            )
+        shares, shots = config.compression, len(session.images)
         return {"compression": Compression(session.architecture, shares, shots)}
+
+    def smallest_map(self, session: Session) -> float:
+        """Side of the smallest maps that the self-correlation looks at."""
+        coarsest: int = self.config.coarsest_self_correlation
+        return session.architecture.resolution / coarsest
 
     def setup(self, session: Session) -> None:
         super().setup(session)
@@ -290,7 +302,7 @@ class RSSA(RelaxedRealism):
         shape = (config.consistency_batch, session.architecture.style_dim)
         if config.self_correlation_weight:
             z = session.normal("self_correlation", *shape)
-            smallest = session.architecture.resolution / config.coarsest_self_correlation
+            smallest = self.smallest_map(session)
             source, target = (
                 [layer for layer in layers if layer.shape[-1] >= smallest]
                 for layers in self.features(session, z, config.self_correlation_up_to)

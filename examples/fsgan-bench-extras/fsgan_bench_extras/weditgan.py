@@ -152,6 +152,8 @@ class WeditGAN(Method):
 
     def moves_offset(self, session: Session) -> bool:
         """Whether this is an iteration of the first stage."""
+        if self.config.intensity_fraction == 0:
+            return True
         first = 1 - self.config.intensity_fraction
         return bool(session.iteration < first * session.iterations)
 
@@ -165,7 +167,8 @@ class WeditGAN(Method):
         intensities = list(self.offsets(session).intensities.parameters())
         slow = {id(parameter) for parameter in intensities}
         others = [p for p in session.generator_side.parameters() if id(p) not in slow]
-        rate, _ = session.recipe.adam(session.recipe.path_length_every)
+        recipe = session.recipe
+        rate, _ = recipe.adam(recipe.path_length_every, recipe.generator_rate)
         return [
             {"params": others},
             {"params": intensities, "lr": self.config.intensity_rate * rate},

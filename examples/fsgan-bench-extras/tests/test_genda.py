@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from fsgan_bench import Streams, UserError
-from fsgan_bench.contract import Bench, check_method, train
+from fsgan_bench.contract import RECIPE, Bench, check_method, train
 from fsgan_bench.training.session import Session
 from fsgan_bench_extras.genda import Adaptor, GenDA
 
@@ -90,3 +91,12 @@ def test_the_modules_have_their_own_rates() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(UserError):
         start(**settings)
+
+
+def test_a_slower_generator_slows_the_adaptor() -> None:
+    slow = Bench(GenDA).start(recipe=replace(RECIPE, generator_rate=RECIPE.generator_rate / 10))
+    rates = [
+        {group["lr"] for group in each.generator_optimizer.param_groups}
+        for each in (start(**GenDA.tiny), slow)
+    ]
+    assert sorted(rates[1]) == pytest.approx([rate / 10 for rate in sorted(rates[0])])

@@ -514,3 +514,8 @@ def test_it_runs_on_the_shipped_source() -> None:
     z = torch.randn(2, source.generator.architecture.style_dim, device=session.device)
     images = session.method.sample(dict(session.averaged.items()), z)
     assert images.shape == (2, 3, 64, 64)
+
+
+def test_settings_that_leave_no_feature_map_are_a_sentence() -> None:
+    with pytest.raises(UserError, match=r"self_correlation_up_to=4 leaves no feature map"):
+        start(coarsest_self_correlation=2, self_correlation_up_to=4)

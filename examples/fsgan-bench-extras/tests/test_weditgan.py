@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsgan_bench.contract import Bench, check_method, train
+from fsgan_bench.contract import RECIPE, Bench, check_method, train
 from fsgan_bench.data.images import to_uint8
 from fsgan_bench.snapshots.latents import seeded
 from fsgan_bench.snapshots.samplers import Sampler
@@ -182,3 +183,19 @@ def test_it_draws_with_truncation_and_fresh_noise() -> None:
     assert np.array_equal(plain, sampled)
     assert (mean == mean[:1]).all() and not np.array_equal(again, plain)
     assert not np.array_equal(fresh, plain)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5])
+def test_the_length_matters_to_the_second_stage_alone(fraction: float) -> None:
+    session = start(intensity_fraction=fraction)
+    train(session, 1)
+    assert session.length_matters == (fraction > 0)
+
+
+def test_a_slower_generator_slows_the_intensities() -> None:
+    slow = Bench(WeditGAN).start(recipe=replace(RECIPE, generator_rate=RECIPE.generator_rate / 10))
+    rates = [
+        sorted(group["lr"] for group in each.generator_optimizer.param_groups)
+        for each in (start(**WeditGAN.tiny), slow)
+    ]
+    assert rates[1] == pytest.approx([rate / 10 for rate in rates[0]])

@@ -51,7 +51,7 @@ def pretrain_from_options(
     learning_rate: float,
     r1_gamma: float,
     ema_half_life: float,
-    evaluate_every: int,
+    evaluate_every: int | None,
     seed: int,
     init: Path | None,
     adversarial: bool,
@@ -96,6 +96,10 @@ def pretrain_from_options(
         raise UserError(f"--{field.replace('_', '-')} {rest}.") from None
     from_files = data not in DOMAINS and (exists(data) or Path(data).name != data)
     staged = not (from_files or adversarial or start) and has_attributes(get_domain(data))
+    if staged and evaluate_every:
+        raise UserError(
+            "--evaluate-every is for adversarial training alone; each stage is evaluated ten times."
+        )
     if staged:
         return _in_stages(
             data,
@@ -122,7 +126,12 @@ def pretrain_from_options(
         training = draw(data, 0, n_images, resolution)
         kept = draw(data, PRETRAINING_HELD_OUT_START, held_out, resolution)
     config = PretrainConfig(
-        architecture, recipe, iterations, seed, evaluate_every, init=start.hash if start else None
+        architecture,
+        recipe,
+        iterations,
+        seed,
+        evaluate_every or 500,
+        init=start.hash if start else None,
     )
     return pretrain(training, kept, config, out, init=start, device=device, say=say)
 
