@@ -103,6 +103,12 @@ def evaluate(
         raise UserError("--name names what --images or --generator bring.")
     wanted = _wanted(images, iteration or 0, generators, title, seed)
     task = _task(target, options)
+    if wanted and not task.suite.source.candidates:
+        raise UserError(
+            f"The suite '{task.suite.name}' names no source model; what is imported is held "
+            "against what that draws, so the suite needs a 'source'."
+        )
+    task.check_resolution()
     if wanted:
         _import(task, wanted, as_json)
     else:

@@ -64,7 +64,10 @@ def needed_by(suite: Suite) -> dict[str, Sequence[Weights]]:
 
     return {
         "intra_lpips": backbone_weights([suite.lpips_backbone]),
-        frechet_name(suite.frechet_backbone): backbone_weights([suite.frechet_backbone]),
+        **{
+            frechet_name(name): backbone_weights([name])
+            for name in (suite.frechet_backbone, *suite.frechet_also)
+        },
         "realisticness": classifier_weights(suite.classifier),
     }
 

@@ -207,7 +207,7 @@ def _zip_contents(path: Path, stack: contextlib.ExitStack) -> Contents:
         name = info.filename.replace("\\", "/")
         if name.endswith("/"):
             continue
-        if problem := _zip_problem(name, info):
+        if not hidden_part(name) and (problem := _zip_problem(name, info)):
             if named_as_image(name):
                 sorter.entries.append(Entry(name, refusing(problem)))
             continue

@@ -147,8 +147,29 @@ def _few_shot(
             f"{shots} shots were asked for, but {pool.path} holds {images(len(first))}."
         )
     indices = [first[key] for key in first]
-    drawn = [indices[i] for i in few_shot_order(list(first), seed)[:shots]]
-    return drawn, len(first), pool.fingerprints(drawn) if is_real else whole, notes
+    order = [indices[i] for i in few_shot_order(list(first), seed)]
+    if not is_real:
+        return order[:shots], len(first), whole, notes
+    # Files that differ may hold one picture, encoded anew; the next in the order takes its place.
+    seen = shots
+    while True:
+        known = pool.fingerprints(order[:seen])
+        distinct = first_of_each(known.thumbnails)
+        if len(distinct) >= shots or seen >= len(order):
+            break
+        seen += shots - len(distinct)
+    if len(distinct) < shots:
+        raise UserError(
+            f"{shots} shots were asked for, but {pool.path} holds {images(len(distinct))}, others "
+            "nearly equal to one of them."
+        )
+    if again := seen - len(distinct):
+        notes.append(
+            f"{pool.path}: {images(again)} nearly equal{'s' * (again == 1)} a few-shot image, and "
+            "the next in the seeded order stands in its place."
+        )
+    drawn = [order[i] for i in distinct[:shots]]
+    return drawn, len(first), pool.fingerprints(drawn), notes
 
 
 def _shares(available: int, asked: Sequence[int]) -> list[slice]:

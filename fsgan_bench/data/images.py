@@ -6,9 +6,11 @@ is float32 [N, 3, H, W] in [-1, 1].
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -87,7 +89,12 @@ def to_uint8(tensor: torch.Tensor) -> Images:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow image as 8-bit RGB: upright after its EXIF tag, 16-bit scaled, alpha on white."""
-    upright = ImageOps.exif_transpose(image)
+    upright = image
+    # What a damaged tag says is not known, and the pixels are there.
+    with contextlib.suppress(SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        upright = ImageOps.exif_transpose(image)
+    if upright.mode == "I" and image.format == "TIFF":
+        raise UserError("signed and 32-bit integers are not supported; save it as 8 or 16 bit")
     if upright.mode.startswith("I"):
         grey = np.asarray(upright).astype(np.float64) / 257.0
         upright = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))

@@ -230,7 +230,9 @@ class FileImages:
             if greyed < LEAST_TO_LEARN_FROM:
                 images[name] = loaded
             else:
-                images |= {name: loaded[:-greyed], "grey source": grey(loaded[-greyed:])}
+                # Of images in the order of their names the last would be of the last folders alone.
+                chosen = np.random.default_rng(0).permutation(len(loaded)) < greyed
+                images |= {name: loaded[~chosen], "grey source": grey(loaded[chosen])}
         return Rejected(images, tuple(notes))
 
     def _draw(

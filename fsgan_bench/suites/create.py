@@ -14,7 +14,7 @@ from fsgan_bench.data.targets import SplitSizes
 from fsgan_bench.errors import UserError, check_folder, check_name, look_up
 from fsgan_bench.stylegan2.checkpoint import load_raw, load_source
 from fsgan_bench.suites.file import parse_suite
-from fsgan_bench.suites.model import PAPER
+from fsgan_bench.suites.model import PAPER, Target
 from fsgan_bench.suites.status import describe_model, missing_files, missing_weights
 from fsgan_bench.system.files import write_text
 from fsgan_bench.system.paths import exists, meant, same_place
@@ -75,15 +75,24 @@ def write_suite(
     lines = [described, *lacking]
     if load_raw(source) is None:
         text += "\n[recipe]\nstart_from_average = true  # the source holds no raw generator\n"
+    asked = PAPER.classifier_size, PAPER.reference_size, PAPER.probe_size
+
+    def split(target: Target, shots: int) -> FileSplits:
+        splits = target.images.splits(SplitSizes(shots, *asked), PAPER.few_shot_seed, resolution)
+        assert isinstance(splits, FileSplits)
+        return splits
+
     shots = PAPER.default_shots
-    sizes = SplitSizes(1, PAPER.classifier_size, PAPER.reference_size, PAPER.probe_size)
+    for name, target in suite.targets.items():
+        pool = split(target, 1).pool_size
+        shared = name in real and same_place(few_shot[name], real[name])
+        # Of one set for both, the other half stays real.
+        shots = min(shots, max(1, pool // 2) if shared else pool)
     if source_images is not None:
         first = next(iter(suite.targets.values())).images
-        lines += first.non_target(sizes.classifier, resolution).notes
+        lines += first.non_target(PAPER.classifier_size, resolution).notes
     for name, target in suite.targets.items():
-        splits = target.images.splits(sizes, PAPER.few_shot_seed, resolution)
-        assert isinstance(splits, FileSplits)
-        shots = min(shots, splits.pool_size)
+        splits = split(target, shots)
         lines.append(f"{name}: {splits.pool_size} few-shot, {splits.real_size} real images")
         lines += [*splits.notes, *_too_few(name, splits)]
     if shots < PAPER.default_shots:
@@ -145,7 +154,9 @@ def _toml(
     source_images: Path | None,
 ) -> str:
     def quoted(path: Path) -> str:
-        relative = path if path.is_absolute() else Path(os.path.relpath(path, file.parent))
+        # The system follows links before "..", so that the way leads from where the file lies.
+        way = os.path.relpath(path.absolute(), file.parent.resolve())
+        relative = path if path.is_absolute() else Path(way)
         if not relative.as_posix().isprintable():
             raise UserError(f"{path}: no suite file can hold this name; rename it.")
         return _quoted(relative.as_posix())

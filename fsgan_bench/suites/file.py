@@ -175,6 +175,11 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
                     f"{owner} has no setting '{key}', as budgets have it: write it below "
                     f"[budgets.NAME], or for this target alone [{'.'.join(parents)}.budgets.NAME]."
                 ) from None
+            if parents and key in _SuiteFile.model_fields:
+                raise UserError(
+                    f"{owner} has no setting '{key}', as the whole suite has it: write it above "
+                    "the first [table] of the file."
+                ) from None
             check_keys(owner, [key], (_Target if parents else _SuiteFile).model_fields)
         if first["type"] == "missing":
             raise UserError(f"The suite file {path} lacks {'.'.join(location)}.") from None

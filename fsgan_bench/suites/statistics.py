@@ -30,11 +30,15 @@ def make_statistics(images: Path, file: Path, backbone: str, size: int, device: 
     if file.exists():
         raise UserError(f"{file} exists already; name a new file.")
     check_folder(str(file), file.parent)
+    network = load_backbone(backbone, device)
+    if size < network.min_size:
+        raise UserError(
+            f"--size {size}: {backbone} needs images of at least {network.min_size} pixels a side."
+        )
     files = find_images(images, size)
     chosen = others(files, Fingerprints.none())
     if len(chosen) < 2:
         raise UserError(f"{images} holds {counted(len(chosen))}, and statistics take two at least.")
-    network = load_backbone(backbone, device)
     write_statistics(file, network.pooled(files.images(chosen)))
     notes = [f"{images}: {note}" for note in files.notes]
     return [*notes, f"{file}: {backbone} statistics of {counted(len(chosen))} at {size}x{size}"]

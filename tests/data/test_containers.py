@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fsgan_bench.data.containers import open_entries
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.sources import load_images, read_images
 from fsgan_bench.errors import UserError
@@ -221,3 +223,15 @@ def test_nothing_to_read(tmp_path: Path, make_zip: Make) -> None:
             load_images(tmp_path / name, 8)
     with pytest.raises(UserError, match="does not exist"):
         load_images(tmp_path / "none.zip", 8)
+
+
+def test_a_hidden_entry_in_another_compression_refuses_nothing(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, format="PNG")
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", picture.getvalue())
+        archive.writestr("__MACOSX/._a.png", b"x" * 50, compress_type=zipfile.ZIP_BZIP2)
+    with open_entries(path, 8) as contents:
+        (entry,) = contents.entries
+        assert entry.read() == picture.getvalue()

@@ -251,3 +251,21 @@ def check_disjoint_of(splits: FileSplits) -> None:
 def test_images_are_mapped_and_cannot_be_written_to(pool: Path) -> None:
     images = file_splits(pool, 5, 0, size=8).few_shot
     assert not images.flags.writeable and not images.flags.owndata
+
+
+def test_a_picture_encoded_anew_is_not_drawn_twice(tmp_path: Path) -> None:
+    """Where the few-shot images come from the real ones, of which files that differ may be one."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    for number, image in enumerate(pixels.repeat(4, axis=1).repeat(4, axis=2)):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        Image.fromarray(image).save(tmp_path / f"{number}.bmp")
+        Image.fromarray(image[:, ::-1]).save(tmp_path / f"{number}.tiff")
+    said = ""
+    for seed in range(4):
+        splits = file_splits(tmp_path, 8, seed, 2, 2, 0, 32, real=tmp_path)
+        drawn = [name.partition(".")[0] for name in splits.few_shot_names]
+        assert len(set(drawn)) == len(drawn) == 8
+        said += " ".join(splits.notes)
+    assert "and the next in the seeded order stands in its place" in said
+    with pytest.raises(UserError, match=r"13 shots were asked for, but .* holds 12 images"):
+        file_splits(tmp_path, 13, 0, 2, 2, 0, 32, real=tmp_path)

@@ -17,9 +17,11 @@ from fsgan_bench.data.images import (
     grid,
     save_grid,
     set_hash,
+    to_rgb,
     to_tensor,
     to_uint8,
 )
+from fsgan_bench.errors import UserError
 
 
 def random_images(count: int, height: int = 8, width: int = 8) -> Images:
@@ -109,3 +111,17 @@ def test_grid_rejects_nonsense(columns: int) -> None:
 def test_grid_shows_every_image(count: int, columns: int, padding: int) -> None:
     images = np.zeros((count, 2, 2, 3), dtype=np.uint8)
     assert (grid(images, columns, padding) == 0).sum() == images.size
+
+
+def test_32_bit_integers_are_refused(tmp_path: Path) -> None:
+    """Nobody can tell what their white is."""
+    path = tmp_path / "image.tiff"
+    Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8) * 4).save(path)
+    with pytest.raises(UserError, match="32-bit integers are not supported"):
+        to_rgb(Image.open(path))
+
+
+def test_a_damaged_exif_tag_costs_no_image(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 8), "red")
+    image.save(tmp_path / "image.png", exif=b"Exif\0\0garbage that is no tag")
+    assert to_rgb(Image.open(tmp_path / "image.png")).getpixel((0, 0)) == (255, 0, 0)

@@ -115,3 +115,14 @@ def test_a_domain_is_drawn(image_cache: Path) -> None:
     assert [len(each) for each in sizes] == [3, 4, 5, 6]
     assert {n: len(i) for n, i in images.non_target(8, 16).images.items()} == {"faces": 8, "ink": 2}
     assert images.ideal is DOMAINS["sketches"].ideal and images.parts == ()
+
+
+def test_the_greyed_images_are_of_every_folder(tmp_path: Path) -> None:
+    """Where all are taken, in the order of their names, the last of them are of one class."""
+    for seed, kind in enumerate("az"):
+        write(tmp_path / "source" / kind, 30, seed)
+    source = Location((tmp_path / "source",))
+    got = FileImages(write(tmp_path / "few", 5, 9), None, {"source": source}).non_target(60, 16)
+    last = {*content_hashes(load_images(tmp_path / "source" / "z", 16))}
+    assert [len(each) for each in got.images.values()] == [48, 12]
+    assert 10 < len(last & {*content_hashes(got.images["source"])}) < 30

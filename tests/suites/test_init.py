@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,28 @@ def test_what_cannot_be_run_is_one_sentence_and_no_file(
     assert sentence in result.output and "Traceback" not in result.output
     assert sorted(home.iterdir()) == before
     assert (home / "there.toml").read_text() == "kept"
+
+
+def test_real_images_are_counted_at_the_shots_of_the_suite(home: Path) -> None:
+    """Where few-shot and real images are one set, each shot is one real image less."""
+    both = "babies=download/ffhq/babies/real"
+    result = init("mine.toml", *SOURCE, "--target", both, "--real", both)
+    assert result.exit_code == 0, result.output
+    pool = int(re.findall(r"babies: (\d+) few-shot", result.output)[0])
+    assert f"babies: {pool} few-shot, {pool - 10} real images" in result.output
+
+
+def test_a_suite_behind_a_linked_folder_finds_its_files(home: Path) -> None:
+    (home / "elsewhere" / "deep").mkdir(parents=True)
+    (home / "linked").symlink_to(home / "elsewhere" / "deep")
+    result = init("linked/mine.toml", *SOURCE, *SKETCHES)
+    assert result.exit_code == 0, result.output
+    assert get_suite("linked/mine.toml").source.found is not None
+
+
+def test_weights_of_further_distances_are_listed(home: Path) -> None:
+    assert init("mine.toml", *SOURCE, *SKETCHES).exit_code == 0
+    file = home / "mine.toml"
+    file.write_text('frechet_also = ["inception"]\n' + file.read_text())
+    listed = CliRunner().invoke(main, ["weights", "--suite", "mine.toml"])
+    assert listed.exit_code == 0 and re.search(r"^\s*inception ", listed.output, re.MULTILINE)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import AvatarImages, FileImages
 from fsgan_bench.errors import UserError
-from fsgan_bench.suites.file import get_suite
+from fsgan_bench.suites.file import get_suite, parse_suite
 from fsgan_bench.suites.model import Budget, Suite
 from fsgan_bench.training.recipe import Recipe
 
@@ -184,3 +184,10 @@ def test_lists_of_names() -> None:
     targets = CliRunner().invoke(main, ["list", "targets", "--suite", "ffhq"])
     assert targets.exit_code == 0, targets.output
     assert "afhq-wild" in targets.output and "Otto Dix" in targets.output
+
+
+def test_a_key_of_the_suite_below_a_table_is_told_where_it_belongs(tmp_path: Path) -> None:
+    text = 'name = "mine"\nsource = "s.pt"\n[targets.manga]\nfew_shot = "few"\n'
+    text += 'source_images = "faces"\n'
+    with pytest.raises(UserError, match=r"'source_images', as the whole suite has it: write it"):
+        parse_suite(text, tmp_path / "mine.toml")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from fsgan_bench.driver.pretraining.runs import Say
 from fsgan_bench.driver.pretraining.stage import Lesson
 from fsgan_bench.driver.pretraining.staged import StagedConfig, pretrain_in_stages
 from fsgan_bench.errors import UserError
+from fsgan_bench.features.backbone import Backbone
 from fsgan_bench.stylegan2.architecture import Architecture
 from fsgan_bench.stylegan2.checkpoint import load_source
 from fsgan_bench.system import machine
+from fsgan_bench.system.locks import Taken, owned
 from fsgan_bench.system.paths import exists
 from fsgan_bench.training.recipe import Recipe
 
@@ -63,7 +66,7 @@ def pretrain_from_options(
     """:func:`pretrain` as the command line asks for it.
 
     Raises:
-        UserError: an option does not fit, or the images cannot be had.
+        UserError: an option does not fit, the images cannot be had, or ``out`` is in use.
     """
     machine.prepare(threads or machine.cores(), device)
     try:
@@ -74,6 +77,11 @@ def pretrain_from_options(
         )
     except ValueError as error:
         raise UserError(f"--resolution {resolution} with --channels {channels}: {error}.") from None
+    if resolution < Backbone.min_size:
+        raise UserError(
+            f"--resolution {resolution}: sources are judged through lite0, which needs images of "
+            f"at least {Backbone.min_size} pixels a side."
+        )
     start = None if init is None else load_source(init)
     if start is not None and start.pair[0].architecture != architecture:
         raise UserError(
@@ -101,19 +109,20 @@ def pretrain_from_options(
             "--evaluate-every is for adversarial training alone; each stage is evaluated ten times."
         )
     if staged:
-        return _in_stages(
-            data,
-            n_images,
-            held_out,
-            architecture,
-            recipe,
-            iterations,
-            lengths,
-            seed,
-            out,
-            device,
-            say,
-        )
+        with _alone(out):
+            return _in_stages(
+                data,
+                n_images,
+                held_out,
+                architecture,
+                recipe,
+                iterations,
+                lengths,
+                seed,
+                out,
+                device,
+                say,
+            )
     if lengths:
         raise UserError(
             f"--stage {next(iter(lengths))} is for a domain whose attributes are known, trained in "
@@ -133,7 +142,18 @@ def pretrain_from_options(
         evaluate_every or 500,
         init=start.hash if start else None,
     )
-    return pretrain(training, kept, config, out, init=start, device=device, say=say)
+    with _alone(out):
+        return pretrain(training, kept, config, out, init=start, device=device, say=say)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Raise UserError if another process trains into the folder."""
+    try:
+        with owned(out):
+            yield
+    except Taken as taken:
+        raise UserError(f"--out {out} is in use by {taken}; name another folder.") from None
 
 
 def divided(path: Path, resolution: int, held_out: int, say: Say) -> tuple[Images, Images]:
