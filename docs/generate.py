@@ -31,7 +31,6 @@ TABLES = {
         "retention_coarse": "coarse",
         "retention_middle": "middle",
         "retention_fine": "fine",
-        "retention": "all attributes",
     },
 }
 """The columns of each table in the page of the reference results, by the name in its marks."""
@@ -92,7 +91,6 @@ def _trained_noise() -> dict[str, str]:
     judged = TRAINED_NOISE / "retention" / "avatars" / "watercolours-10shot" / "figures"
     judges = (judged / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
     return {
-        "final": _table(compared(_kept("avatars")), TABLES["final"]),
         "ablation": _settings(_kept("ablation")),
         "judges": "\n".join([*(line for line in judges if line[:1] == "|"), ""]),
         "extras": _settings(pd.concat([_kept("extras"), _kept("retention")])),

@@ -20,9 +20,7 @@ from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.training.method import Method
 
-REFERENCE_RUN = (
-    Path(__file__).parents[2] / "results/reference/trained-noise/avatars/sunglasses-10shot"
-)
+REFERENCE_RUN = Path(__file__).parents[2] / "results/reference/avatars/sunglasses-10shot"
 
 
 def lines(path: Path) -> list[dict[str, object]]:
