@@ -19,6 +19,7 @@ from fsgan_bench.results.reader import load_results
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
+ABLATION = REFERENCE.parent / "ablation"
 TRAINED_NOISE = REFERENCE.parent / "trained-noise"
 SHOTS = 10
 TARGETS = ("sketches", "watercolours", "sunglasses", "ink")
@@ -77,8 +78,11 @@ def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
     quoted = {
         REFERENCE.parent / "README.md": {
-            name: _table(compared(load_results(REFERENCE)), columns)
-            for name, columns in TABLES.items()
+            **{
+                name: _table(compared(load_results(REFERENCE)), columns)
+                for name, columns in TABLES.items()
+            },
+            "ablation": _settings(load_results(ABLATION)),
         },
         TRAINED_NOISE / "README.md": _trained_noise(),
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
@@ -91,7 +95,6 @@ def _trained_noise() -> dict[str, str]:
     judged = TRAINED_NOISE / "retention" / "avatars" / "watercolours-10shot" / "figures"
     judges = (judged / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
     return {
-        "ablation": _settings(_kept("ablation")),
         "judges": "\n".join([*(line for line in judges if line[:1] == "|"), ""]),
         "extras": _settings(pd.concat([_kept("extras"), _kept("retention")])),
     }
@@ -159,7 +162,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    roots = (REFERENCE, REFERENCE.parent / "recipe")
+    roots = (REFERENCE, ABLATION, REFERENCE.parent / "recipe")
     drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix in (".png", ".webp")):
         relative = figure.relative_to(REFERENCE.parent)
