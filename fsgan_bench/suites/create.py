@@ -82,15 +82,15 @@ def write_suite(
         assert isinstance(splits, FileSplits)
         return splits
 
+    if source_images is not None:
+        first = next(iter(suite.targets.values())).images
+        lines += first.non_target(PAPER.classifier_size, resolution).notes
     shots = PAPER.default_shots
     for name, target in suite.targets.items():
         pool = split(target, 1).pool_size
         shared = name in real and same_place(few_shot[name], real[name])
         # Of one set for both, the other half stays real.
         shots = min(shots, max(1, pool // 2) if shared else pool)
-    if source_images is not None:
-        first = next(iter(suite.targets.values())).images
-        lines += first.non_target(PAPER.classifier_size, resolution).notes
     for name, target in suite.targets.items():
         splits = split(target, shots)
         lines.append(f"{name}: {splits.pool_size} few-shot, {splits.real_size} real images")

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 
 DAMAGED: tuple[type[Exception], ...] = (
-    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, MemoryError),
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, MemoryError),
     *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error),
 )
 """Names, sizes, encodings and encryption may all be damaged, and each has an error of its own."""

@@ -186,15 +186,28 @@ def test_no_runs(tmp_path: Path) -> None:
         verify_runs([tmp_path / "none"])
 
 
+@pytest.mark.parametrize(
+    ("metric", "factor", "found"),
+    [
+        ("intra_lpips", 2.0, True),
+        ("intra_lpips", 1.01, True),
+        ("intra_lpips_cdc2021", 1.01, False),
+        ("intra_lpips_cdc2021", 1.1, True),
+    ],
+)
 def test_reference_lines_that_do_not_come_out_again_are_found(
-    files: CellFiles, own_suite: Path
+    files: CellFiles, own_suite: Path, metric: str, factor: float, found: bool
 ) -> None:
-    """Relative diversity, the limit of artefact and the verdict rest on them."""
+    """Relative diversity, the limit of artefact and the verdict rest on them.
+
+    Which images of a large cluster count may hang on rounding, by which one of them changes places.
+    """
     path = files.folder.parent.parent / "references.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
-        if (line["reference"], line["metric"]) == ("source", "intra_lpips"):
-            line["value"] *= 2
+        if (line["reference"], line["metric"]) == ("source", metric):
+            line["value"] *= factor
     with changed(path, lambda c: "".join(json.dumps(e) + "\n" for e in lines).encode()):
-        (problem,) = verify(files, own_suite).problems
-    assert "references.jsonl, source: intra_lpips is" in problem and "made again" in problem
+        problems = verify(files, own_suite).problems
+    assert len(problems) == found
+    assert all(f"references.jsonl, source: {metric} is" in problem for problem in problems)

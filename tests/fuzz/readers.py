@@ -166,8 +166,8 @@ def seeds() -> dict[str, list[bytes]]:
     for name, content in arrays.items():
         np.savez_compressed(packed[name], **content)  # type: ignore[arg-type]
     with zipfile.ZipFile(packed["pack"], "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("pack.json", json.dumps({"sha256": {"README.md": "0"}}))
-        file.writestr("README.md", "packed" * 20)
+        file.writestr(zipfile.ZipInfo("pack.json"), json.dumps({"sha256": {"README.md": "0"}}))
+        file.writestr(zipfile.ZipInfo("README.md"), "packed" * 20)
     return {
         "torch_file": [buffer.getvalue()],
         "nvidia_pickle": [_nvidia_seed()],

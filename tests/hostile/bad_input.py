@@ -203,7 +203,7 @@ INVOCATIONS: Mapping[str, str] = {
     "convert W/loop out.pt": "loop",
     "convert W/models/bomb.pt out.safetensors": "was refused and nothing in it was run",
     "convert W/models/bomb.pkl out.safetensors": "was refused and nothing in it was run",
-    "convert W/results/good/s/t-4shot/tgan/seed0-00000000 out.pt": "keeps no snapshots",
+    "convert W/results/good/s/t-4shot/tgan/seed0-00000000 out.pt": "stores no snapshots",
     "convert W/results/good/s/t-4shot/tgan/seed0-00000000 out.pkl": "not ours to write",
     "convert W/results/cell-text/s/t-4shot/tgan/seed0-00000000 out.pt": "is not valid JSON",
     "convert W/good.safetensors out.pt --iteration 3": "is no folder of a cell",
