@@ -19,7 +19,7 @@ from fsgan_bench.results.reader import load_results
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
-ABLATION = REFERENCE.parent / "ablation"
+ABLATION = REFERENCE.parent / "ablation" / "avatars"
 TRAINED_NOISE = REFERENCE.parent / "trained-noise"
 SHOTS = 10
 TARGETS = ("sketches", "watercolours", "sunglasses", "ink")
@@ -83,6 +83,7 @@ def quoting_pages() -> dict[Path, str]:
                 for name, columns in TABLES.items()
             },
             "ablation": _settings(load_results(ABLATION)),
+            "judges": _judges(),
         },
         TRAINED_NOISE / "README.md": _trained_noise(),
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
@@ -92,12 +93,16 @@ def quoting_pages() -> dict[Path, str]:
 
 def _trained_noise() -> dict[str, str]:
     """The tables of the results with noise strengths that train."""
-    judged = TRAINED_NOISE / "retention" / "avatars" / "watercolours-10shot" / "figures"
-    judges = (judged / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
     return {
-        "judges": "\n".join([*(line for line in judges if line[:1] == "|"), ""]),
         "extras": _settings(pd.concat([_kept("extras"), _kept("retention")])),
     }
+
+
+def _judges() -> str:
+    """The classifier ablation's table."""
+    figures = ABLATION / "watercolours-10shot" / "figures"
+    lines = (figures / "classifier_ablation.md").read_text(encoding="utf-8").splitlines()
+    return "\n".join([*(line for line in lines if line[:1] == "|"), ""])
 
 
 def _kept(name: str) -> pd.DataFrame:
