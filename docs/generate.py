@@ -76,26 +76,19 @@ def compared(scores: pd.DataFrame) -> pd.DataFrame:
 
 def quoting_pages() -> dict[Path, str]:
     """The pages that quote tables, with these made again."""
+    scores = compared(load_results(REFERENCE))
     quoted = {
         REFERENCE.parent / "README.md": {
-            **{
-                name: _table(compared(load_results(REFERENCE)), columns)
-                for name, columns in TABLES.items()
-            },
+            **{name: _table(scores, columns) for name, columns in TABLES.items()},
             "ablation": _settings(load_results(ABLATION)),
             "judges": _judges(),
         },
-        TRAINED_NOISE / "README.md": _trained_noise(),
+        TRAINED_NOISE / "README.md": {
+            "extras": _settings(pd.concat([_kept("extras"), _kept("retention")]))
+        },
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
     }
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
-
-
-def _trained_noise() -> dict[str, str]:
-    """The tables of the results with noise strengths that train."""
-    return {
-        "extras": _settings(pd.concat([_kept("extras"), _kept("retention")])),
-    }
 
 
 def _judges() -> str:

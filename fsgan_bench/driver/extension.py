@@ -112,17 +112,13 @@ def continued(cell: Cell, task_folder: Path) -> tuple[Cell, int, str]:
     shorter one itself; another from a finished shorter one. Else it stays as it is and begins at 0;
     if there are only shorter ones that nothing can go on from, the clause says why.
     """
-    files = CellFiles(cell.folder(task_folder))
-    if files.cell.exists():
-        start = _stopped_at(files)
-        return cell, start, f"continues at {start} of {cell.iterations}" if start else ""
-    why = ""
+    if begun := _begun(cell, task_folder):
+        return begun
     known = list(_shorter(cell, task_folder))
-    for longer in (shorter.longer(cell) for shorter in known):
-        files = CellFiles(longer.folder(task_folder))
-        if files.cell.exists():
-            start = _stopped_at(files)
-            return longer, start, f"continues at {start} of {cell.iterations}" if start else ""
+    for shorter in known:
+        if begun := _begun(shorter.longer(cell), task_folder):
+            return begun
+    why = ""
     for shorter in known:
         name = shorter.files.folder.name
         if shorter.obstacle is None:
@@ -130,6 +126,15 @@ def continued(cell: Cell, task_folder: Path) -> tuple[Cell, int, str]:
             return shorter.longer(cell), start, f"continues {name} from iteration {start}"
         why = why or f"starts anew beside {name}: {shorter.obstacle}"
     return cell, 0, why
+
+
+def _begun(cell: Cell, task_folder: Path) -> tuple[Cell, int, str] | None:
+    """What :func:`continued` gives for a cell that is begun or finished; None for another."""
+    files = CellFiles(cell.folder(task_folder))
+    if not files.cell.exists():
+        return None
+    start = _stopped_at(files)
+    return cell, start, f"continues at {start} of {cell.iterations}" if start else ""
 
 
 def _stopped_at(files: CellFiles) -> int:

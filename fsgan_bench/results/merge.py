@@ -82,19 +82,16 @@ class _Merged:
         """Add a task and its finished cells."""
         task = read_task(theirs)
         place = task_folder(self.root, task.suite, task.target, task.shots)
-        if place not in self.tasks:
-            self.tasks[place] = theirs, task
+        first = self.tasks.setdefault(place, (theirs, task))
+        if not place.exists():
             _copy_task(theirs, place)
-        first = self.tasks[place]
-        if first[0] == theirs:
-            pass
         elif other := _differing(first[1], task):
             self.conflicts.append(
                 f"{theirs.folder} is left out: it was made with another {' and '.join(other)} than "
                 f"{first[0].folder}."
             )
             return
-        else:
+        elif first[0] != theirs:
             self._add_lines(TaskFiles(place).references, theirs.references, first[0].references)
             self._add_ablation(TaskFiles(place), theirs, first[0])
         for files in cells:

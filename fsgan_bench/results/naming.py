@@ -55,8 +55,9 @@ def add_variants(rows: Sequence[dict[str, Any]]) -> None:
         shared = {key: value for key, value in settings.items() if not key.startswith("config.")}
         row["besides"] = json_hash(shared)[:8]
         methods.setdefault(row["method"], {})[row["variant"]] = settings
+    labels = {method: _labels(variants) for method, variants in methods.items()}
     for row in rows:
-        label = _difference(row["variant"], methods[row["method"]])
+        label = labels[row["method"]][row["variant"]]
         title = f"{row['title']} (elsewhere)" if row["cell"].get("imported") else row["title"]
         row["label"] = f"{title} ({label})" if label else title
 
@@ -84,7 +85,8 @@ def leaves(
     return found
 
 
-def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
+def _labels(variants: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What tells each variant from the others: settings, or its hash; empty for one alone."""
     names = sorted({name for settings in variants.values() for name in settings})
     differing = [
         name for name in names if len({settings.get(name) for settings in variants.values()}) > 1
@@ -100,9 +102,10 @@ def _difference(variant: str, variants: Mapping[str, Mapping[str, str]]) -> str:
         )
         for key, own in shown.items()
     }
-    if list(labels.values()).count(labels[variant]) > 1:
-        return variant.rpartition("-")[2]
-    return labels[variant]
+    times = Counter(labels.values())
+    return {
+        key: label if times[label] == 1 else key.rpartition("-")[2] for key, label in labels.items()
+    }
 
 
 _DEFAULTS = leaves(asdict(Numerics()) | {"recipe": asdict(Recipe())})

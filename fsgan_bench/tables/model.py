@@ -135,11 +135,11 @@ def variants_on(results: TaskResults, quality: Scale | None) -> list[Variant]:
     ]
 
 
-def score_at(picks: Picks, by_seed: Mapping[int, Curve]) -> TableEntry:
+def score_at(picks: Picks, by_seed: Mapping[int, Curve], seeds: int) -> TableEntry:
     """A score at one snapshot of each seed: the mean over the seeds that have it.
 
     Its spread is the sample standard deviation over the seeds, of a single seed the score's own
-    standard error.
+    standard error. A note says how many they are, if they are not all of the method's ``seeds``.
     """
     picked = [
         (by_seed[seed], _index(by_seed[seed], iteration))
@@ -155,13 +155,10 @@ def score_at(picks: Picks, by_seed: Mapping[int, Curve]) -> TableEntry:
         spread = float(np.std(values, ddof=1))
         error = spread / math.sqrt(len(values))
         entry = TableEntry(float(np.mean(values)), spread, error, seed_error=error)
+    if len(picked) < seeds:
+        entry = replace(entry, note=f" (seeds: {len(picked)})")
     draws = [curve.draws[:, index] for curve, index in picked if curve.draws is not None]
     return replace(entry, draws=np.mean(draws, axis=0)) if len(draws) == len(picked) else entry
-
-
-def fewer_seeds(with_score: int, seeds: int) -> str:
-    """How many seeds a mean is over, if some have no such score."""
-    return f" (seeds: {with_score})" if 0 < with_score < seeds else ""
 
 
 def scored(picks: Picks, by_seed: Mapping[int, Curve]) -> dict[int, int]:

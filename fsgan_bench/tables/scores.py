@@ -21,7 +21,6 @@ from fsgan_bench.tables.model import (
     Row,
     Table,
     TableEntry,
-    fewer_seeds,
     iterations,
     legend,
     mark_best,
@@ -124,11 +123,9 @@ def _method_row(
             reached = selection.matched(curves.seed_curves(results, variant, quality))
             if variant.imported and _snapshots(results, variant) == 1:
                 reached = {}
-            early = score_at(reached, by_seed)
-            at = scored(reached, by_seed)
-            early = replace(early, note=early.note + fewer_seeds(len(at), len(variant.seeds)))
+            early = score_at(reached, by_seed, len(variant.seeds))
             entries[f"{scale.key}_at_90"] = with_eligibility(early, real, converged)
-            entries[f"{scale.key}_at_90_iteration"] = iterations(at)
+            entries[f"{scale.key}_at_90_iteration"] = iterations(scored(reached, by_seed))
     entries["converged"] = TableEntry(text=converged)
     timed = _timed(results, variant)
     mean = math.nan if _on_several(timed) else timed["training_seconds"].mean()
@@ -155,9 +152,8 @@ def _final(
 ) -> TableEntry:
     """The score of the last snapshot; where more than real images have is no merit."""
     by_seed = curves.seed_curves(results, variant, scale)
-    entry = score_at(selection.final(by_seed), by_seed)
-    note = fewer_seeds(len(by_seed), len(variant.seeds)) + _fewer_images(results, variant, scale)
-    entry = replace(entry, note=entry.note + note)
+    entry = score_at(selection.final(by_seed), by_seed, len(variant.seeds))
+    entry = replace(entry, note=entry.note + _fewer_images(results, variant, scale))
     if not scale.about.capped:
         return entry
     return with_eligibility(entry, curves.reference(results, "real", scale), converged)

@@ -7,7 +7,6 @@ said, and no table takes the best in silence (Gulrajani and Lopez-Paz 2021, Sec.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -23,12 +22,10 @@ from fsgan_bench.tables.model import (
     Row,
     Table,
     TableEntry,
-    fewer_seeds,
     iterations,
     legend,
     score_at,
     score_column,
-    scored,
     table_name,
     variants_on,
     with_eligibility,
@@ -131,9 +128,7 @@ def _rows(
     for rule, picks in selected:
         entries = {"snapshot": rule, "iteration": iterations(picks)}
         for scale in shown:
-            entry = score_at(picks, scores[scale])
-            count = fewer_seeds(len(scored(picks, scores[scale])), len(variant.seeds))
-            entry = replace(entry, note=entry.note + count)
+            entry = score_at(picks, scores[scale], len(variant.seeds))
             if scale.about.capped:
                 entry = with_eligibility(entry, curves.reference(results, "real", scale), converged)
             entries[scale.key] = entry

@@ -13,7 +13,7 @@ import pickle
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -32,13 +32,20 @@ from fsgan_bench.suites.file import parse_suite
 MAX_BYTES = 2**16
 
 
-def _checkpoint(suffix: str, data: bytes) -> None:
+@contextlib.contextmanager
+def _file(name: str, data: bytes) -> Iterator[Path]:
+    """A file of these bytes, in a folder of its own, that may be refused."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model{suffix}"
+        path = Path(folder) / name
         path.write_bytes(data)
         with contextlib.suppress(UserError):
-            load_networks(path)
-        assert [file.name for file in Path(folder).iterdir()] == [path.name]
+            yield path
+        assert [file.name for file in path.parent.iterdir()] == [name]
+
+
+def _checkpoint(suffix: str, data: bytes) -> None:
+    with _file(f"model{suffix}", data) as path:
+        load_networks(path)
 
 
 def torch_file(data: bytes) -> None:
@@ -66,22 +73,16 @@ def image(data: bytes) -> None:
 
 def image_zip(data: bytes) -> None:
     """A zip of images."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "images.zip"
-        path.write_bytes(data)
-        with contextlib.suppress(UserError), open_entries(path, 8) as contents:
-            for entry in contents.entries:
-                with contextlib.suppress(Unusable):
-                    entry.read()
+    with _file("images.zip", data) as path, open_entries(path, 8) as contents:
+        for entry in contents.entries:
+            with contextlib.suppress(Unusable):
+                entry.read()
 
 
 def strip(data: bytes) -> None:
     """The image strip of a snapshot."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "000000.png"
-        path.write_bytes(data)
-        with contextlib.suppress(UserError):
-            read_strip(path, 1)
+    with _file("000000.png", data) as path:
+        read_strip(path, 1)
 
 
 def suite(data: bytes) -> None:
@@ -92,29 +93,20 @@ def suite(data: bytes) -> None:
 
 def per_image(data: bytes) -> None:
     """A snapshot's file of per-image values."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "000000.npz"
-        path.write_bytes(data)
-        with contextlib.suppress(UserError):
-            ProbeValues.load(path)
+    with _file("000000.npz", data) as path:
+        ProbeValues.load(path)
 
 
 def statistics(data: bytes) -> None:
     """Statistics of the Frechet distance."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "statistics.npz"
-        path.write_bytes(data)
-        with contextlib.suppress(UserError):
-            read_statistics(path, 2)
+    with _file("statistics.npz", data) as path:
+        read_statistics(path, 2)
 
 
 def pack(data: bytes) -> None:
     """A pack of results."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.zip"
-        path.write_bytes(data)
-        with contextlib.suppress(UserError), unpacked(path) as place:
-            verify_pack(place)
+    with _file("run.zip", data) as path, unpacked(path) as place:
+        verify_pack(place)
 
 
 READERS: Mapping[str, Callable[[bytes], None]] = {
