@@ -19,17 +19,14 @@ from fsgan_bench.data.images import Images, check_images
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.driver.placing import Signalled
 from fsgan_bench.driver.plan import RunRequest, make_plan
-from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
-from fsgan_bench.results.commands import record_command
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.reader import load, long_table
 from fsgan_bench.snapshots.imports import score_image_set
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system.files import check_writable
-from fsgan_bench.system.locks import owned
 from fsgan_bench.system.machine import check_device
 from fsgan_bench.system.names import names_in
 
@@ -113,18 +110,10 @@ def run(
         start_over(plan)
     if plan.to_prepare:
         check_writable(plan.request.out)
-    for task in plan.to_prepare if plan.executor.here else ():
-        with owned(task.folder, patience=-1):
-            prepare(task)
-    failures = {**plan.broken}
-    if plan.to_run:
-        record_command(
-            plan.request.out, recorded_call(request), [cell.hash for _, cell in plan.to_run]
-        )
-        try:
-            failures |= run_plan(plan, _Teller(say))
-        except Signalled as signalled:
-            raise KeyboardInterrupt(str(signalled)) from None
+    try:
+        failures = {**plan.broken} | run_plan(plan, _Teller(say), recorded_call(request))
+    except Signalled as signalled:
+        raise KeyboardInterrupt(str(signalled)) from None
     folders = tuple(cell.folder(task.folder) for task, cell in plan.cells)
     begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
     shown = begun or tuple(task.folder for task in plan.tasks)

@@ -48,6 +48,12 @@ def show_plan(plan: Plan, time_left: str, console: Console) -> None:
         f"{plan.tasks[0].suite.probe_size} images; {time_left}.",
         soft_wrap=True,
     )
+    if plan.unused:
+        console.print(
+            f"Not installed, so without effect in the suite: {', '.join(plan.unused)}.",
+            soft_wrap=True,
+            markup=False,
+        )
     for line in plan.describe():
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     _show_micro_batches(plan, console)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fsgan_bench.driver.plan import Plan
+    from fsgan_bench.driver.task import Task
     from fsgan_bench.trackers.tracker import Tracker
 
 
@@ -210,18 +212,19 @@ def carry_out(
     from fsgan_bench.driver.placing import Signalled
     from fsgan_bench.driver.run import run_plan
     from fsgan_bench.report.live import LiveReport
-    from fsgan_bench.results.commands import record_command
     from fsgan_bench.trackers.following import LiveTracking
 
-    if plan.executor.here:
-        prepare_here(plan, console)
-    if not plan.to_run and not plan.preparations:
-        return {}
-    record_command(plan.request.out, given_command(), [cell.hash for _, cell in plan.to_run])
     folders = {cell.hash: cell.folder(task.folder) for task, cell in plan.cells}
 
     def say(line: str) -> None:
         click.echo(line, err=True)
+
+    @contextmanager
+    def preparation(task: Task) -> Iterator[None]:
+        with preparing(console, task.target.name):
+            yield
+        for note in task.notes:
+            say(f"{task.target.name}: {note}")
 
     followers: list[Listener] = [
         Display(console),
@@ -232,7 +235,7 @@ def carry_out(
         ),
     ]
     try:
-        failures = run_plan(plan, Together(*followers))
+        failures = run_plan(plan, Together(*followers), given_command(), preparation)
     except Signalled as signal:
         if plan.executor.outlives_run:
             click.echo(f"Left. {JOINS}", err=True)
@@ -244,18 +247,6 @@ def carry_out(
     if plan.request.detach:
         click.echo(f"Submitted. {JOINS}", err=True)
     return failures
-
-
-def prepare_here(plan: Plan, console: Console) -> None:
-    """Prepare the tasks in this process."""
-    from fsgan_bench.driver.preparation import prepare
-    from fsgan_bench.system.locks import owned
-
-    for task in plan.to_prepare:
-        with preparing(console, task.target.name), owned(task.folder, patience=-1):
-            prepare(task)
-        for note in task.notes:
-            click.echo(f"{task.target.name}: {note}", err=True)
 
 
 def show_failures(plan: Plan, failures: dict[str, str]) -> None:

@@ -91,7 +91,7 @@ class Plan:
     Without methods there are tasks alone, of which the source is scored. ``broken`` holds what of
     the request is left out, as somebody else's method is broken, and why. By a cell's hash
     ``starts`` has the iteration that it goes on at, if not 0, and ``remarks`` says that it goes on,
-    or why it cannot.
+    or why it cannot. ``unused`` are the suite's settings of methods that are not installed.
     """
 
     request: RunRequest
@@ -101,6 +101,7 @@ class Plan:
     broken: Mapping[str, str] = field(default_factory=dict)
     starts: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
     cached: set[str] = field(default_factory=set)
 
     @property
@@ -200,6 +201,7 @@ def make_plan(request: RunRequest) -> Plan:
     methods = load_methods(names, entries, broken) if names else {}
     settings = parse_settings(request.settings, names)
     usual = parse_settings((s for s in suite.settings if s.partition(".")[0] in names), names)
+    unused = tuple(s for s in suite.settings if s.partition(".")[0] not in entries)
     check_numerics(request, suite, methods.values())
     if len(set(request.seeds)) != len(request.seeds):
         raise UserError("--seeds names a seed twice.")
@@ -222,7 +224,7 @@ def make_plan(request: RunRequest) -> Plan:
                         starts |= {cell.hash: start} if start else {}
                         remarks |= {cell.hash: remark} if remark else {}
                     cells.append((task, cell))
-    plan = Plan(request, tasks, cells, methods, broken, starts, remarks)
+    plan = Plan(request, tasks, cells, methods, broken, starts, remarks, unused)
     if not request.fresh:
         plan.cached = {
             cell.hash for task, cell in cells if CellFiles(cell.folder(task.folder)).done.exists()

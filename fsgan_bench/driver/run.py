@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from fsgan_bench.driver.events import Done, Event, Failed
 from fsgan_bench.driver.listener import Listener
 from fsgan_bench.driver.placing import run_jobs
 from fsgan_bench.driver.plan import Plan
+from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell
+from fsgan_bench.results.commands import record_command
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.results.naming import add_variants
 from fsgan_bench.system.locks import LOCK, Taken, owned, owner_of
@@ -50,8 +53,18 @@ def _empty(folder: Path) -> None:
         raise UserError(f"--fresh: {folder} is in use by {taken}; stop that run first.") from None
 
 
-def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
-    """Carry out what is not done yet.
+def run_plan(
+    plan: Plan,
+    listener: Listener,
+    command: str,
+    preparing: Callable[[Task], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> dict[str, str]:
+    """Prepare the tasks and carry out what is not done yet.
+
+    Args:
+        listener: follows the cells, if there are any to run.
+        command: what asked for it, to be recorded in the root.
+        preparing: surrounds the preparation of a task in this process.
 
     Returns:
         Reason by label of the cells that failed.
@@ -59,8 +72,14 @@ def run_plan(plan: Plan, listener: Listener) -> dict[str, str]:
     Raises:
         Signalled: the user interrupted; the same request continues.
     """
-    labels = _labels(plan.cells)
+    for task in plan.to_prepare if plan.executor.here else ():
+        with preparing(task), owned(task.folder, patience=-1):
+            prepare(task)
     jobs, preparations = plan.jobs, plan.preparations
+    if not jobs and not preparations:
+        return {}
+    record_command(plan.request.out, command, [job.cell.hash for job in jobs])
+    labels = _labels(plan.cells)
     labels |= {str(each.folder): f"preparing {each.request.target}" for each in preparations}
     for task, cell in plan.cells:
         if cell.hash in plan.cached:

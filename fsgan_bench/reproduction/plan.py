@@ -263,6 +263,7 @@ class _Plans:
             _union(plan.broken for plan in self.parts),
             _union(plan.starts for plan in self.parts),
             _union(plan.remarks for plan in self.parts),
+            tuple(dict.fromkeys(setting for plan in self.parts for setting in plan.unused)),
             {digest for plan in self.parts for digest in plan.cached},
         )
 

@@ -66,11 +66,11 @@ def test_packed_cells_have_the_bytes_of_the_local_run(
     _, array = map(told, there.describe())
     assert "3 cell(s) in 2 job(s): sbatch --array=0-1%2 " in array
     heard = Heard()
-    assert run_plan(there, heard) == {}
+    assert run_plan(there, heard, "there") == {}
     assert [line for line in heard if line.startswith("preparing")][-1] == "preparing ink: done"
     assert set(states().values()) == {"COMPLETED"}
     assert not list((tmp_path / "slurm" / ".submissions").glob("*"))
-    assert run_plan(plan("local", jobs=cores()), Heard()) == {}
+    assert run_plan(plan("local", jobs=cores()), Heard(), "here") == {}
     done, here = cells(tmp_path / "slurm"), cells(tmp_path / "local")
     assert done.keys() == here.keys() and len(here) == 3
     for name in here:

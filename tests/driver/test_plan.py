@@ -217,6 +217,8 @@ def test_a_suites_settings_hold_unless_the_run_says_otherwise(suite: Path, tmp_p
     )
     asked = RunRequest("tgan,ewc,dcl", ("sketches",), suite=str(own), out=tmp_path / "results")
     asked = replace(asked, settings=("dcl.tau=0.2",))
-    configs = {cell.method: cell.config for _, cell in make_plan(asked).cells}
+    plan = make_plan(asked)
+    configs = {cell.method: cell.config for _, cell in plan.cells}
     assert configs["ewc"]["strength"] == 7
     assert configs["dcl"]["tau"] == 0.2
+    assert plan.unused == ("elsewhere.x=1",)
