@@ -18,7 +18,8 @@ import pandas as pd
 from fsgan_bench.data.images import Images, check_images
 from fsgan_bench.data.sources import load_images
 from fsgan_bench.driver.placing import Signalled
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.run import run_plan, start_over
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError, check_keys
@@ -103,8 +104,6 @@ def run(
         out=Path(out),
         **options,
     )
-    if request.here:
-        check_device(request.device)
     plan = make_plan(request)
     if plan.request.fresh:
         start_over(plan)
@@ -116,8 +115,10 @@ def run(
         raise KeyboardInterrupt(str(signalled)) from None
     folders = tuple(cell.folder(task.folder) for task, cell in plan.cells)
     begun = tuple(folder for folder in folders if CellFiles(folder).cell.exists())
-    shown = begun or tuple(task.folder for task in plan.tasks)
-    return Run(long_table(load(shown)), failures, folders)
+    scores = long_table(load(begun or tuple(task.folder for task in plan.tasks)))
+    if not begun:
+        scores = scores[scores["kind"] == "reference"]
+    return Run(scores, failures, folders)
 
 
 def recorded_call(request: RunRequest) -> str:

@@ -34,8 +34,9 @@ from rich.table import Table
 # Imported here for the forked processes.
 from fsgan_bench.driver.adaptation import Adaptation  # noqa: F401
 from fsgan_bench.driver.events import Failed
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
 from fsgan_bench.driver.preparation import prepare
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles

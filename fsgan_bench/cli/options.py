@@ -13,6 +13,7 @@ import click
 import cloup
 
 from fsgan_bench.errors import UserError, one_line
+from fsgan_bench.system.bounds import BOUNDS
 from fsgan_bench.system.names import names_in
 
 PATH = click.Path(path_type=Path)
@@ -82,14 +83,14 @@ ENGINE = cloup.option_group(
     click.option("--address", help="Of a running Ray.  [default: one is started for the run]"),
     click.option(
         "--pack",
-        type=click.IntRange(1, 1000),
+        type=click.IntRange(*BOUNDS["pack"]),
         default=1,
         show_default=True,
         help="Cells a job of SLURM or Ray, one after another.",
     ),
     click.option(
         "--retries",
-        type=click.IntRange(0, 100),
+        type=click.IntRange(*BOUNDS["retries"]),
         default=2,
         show_default=True,
         help="Further tries of a cell whose job the engine lost.",
@@ -100,24 +101,6 @@ ENGINE = cloup.option_group(
         help="Leave the jobs once they are submitted; the same command without it joins them.",
     ),
 )
-
-
-def check_engine(executor: str, device: str, detach: bool) -> None:
-    """Refuse a device that is not there, where it has to be here, and what cannot be left.
-
-    Raises:
-        UserError: what is wrong with the options.
-    """
-    from fsgan_bench.driver.executors.engines import load_engine
-    from fsgan_bench.system.machine import check_device, check_device_name
-
-    engine = load_engine(executor)
-    if detach and not engine.outlives_run:
-        raise UserError(f"--detach: the cells of --executor {engine.name} end with the run.")
-    if engine.here:
-        check_device(device)
-    else:
-        check_device_name(device)
 
 
 DRY_RUN = click.option(

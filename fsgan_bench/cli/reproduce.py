@@ -18,14 +18,13 @@ from fsgan_bench.cli.options import (
     PATH,
     PLUGIN,
     TRACK,
-    check_engine,
     seed_list,
     show_broken,
     target_list,
 )
 from fsgan_bench.cli.run import carry_out, check_root, show_failures
 from fsgan_bench.errors import check_folder, look_up
-from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SNAPSHOTS
+from fsgan_bench.system.bounds import BOUNDS
 
 ALL = "all"
 
@@ -57,11 +56,11 @@ def _seeds(
     "How long",
     click.option("--budget", default="quick", show_default=True, help="quick, standard or full."),
     click.option(
-        "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+        "--iterations", type=click.IntRange(*BOUNDS["iterations"]), help="In place of the budget's."
     ),
     click.option(
         "--snapshots",
-        type=click.IntRange(2, MAX_SNAPSHOTS),
+        type=click.IntRange(*BOUNDS["snapshots"]),
         help="How many, in place of the budget's.",
     ),
 )
@@ -83,7 +82,7 @@ def _seeds(
     DEVICE,
     click.option(
         "--jobs",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(*BOUNDS["jobs"]),
         help="Cells at a time, the cores shared out among them.  [default: one a core]",
     ),
 )
@@ -111,7 +110,7 @@ def reproduce(
     """
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
-    from fsgan_bench.driver.plan import RunRequest
+    from fsgan_bench.driver.request import RunRequest
     from fsgan_bench.reproduction.plan import (
         SCOPES,
         ReproduceRequest,
@@ -125,7 +124,6 @@ def reproduce(
     for part in parts:
         look_up("part", part, dict.fromkeys((*known, ALL)))
     look_up("budget", budget, SCOPES)
-    check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
     dashboards = {name: find_tracker(name) for name in trackers}
     everything = not parts or ALL in parts

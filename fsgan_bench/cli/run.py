@@ -21,7 +21,6 @@ from fsgan_bench.cli.options import (
     PLUGIN,
     TRACK,
     Number,
-    check_engine,
     given_command,
     seed_list,
     show_broken,
@@ -29,13 +28,14 @@ from fsgan_bench.cli.options import (
 )
 from fsgan_bench.errors import UserError, check_folder, one_line
 from fsgan_bench.results.keeping import KEEPS
-from fsgan_bench.system.bounds import MAX_ITERATIONS, MAX_SHOTS, MAX_SNAPSHOTS
+from fsgan_bench.system.bounds import BOUNDS
 from fsgan_bench.system.files import check_writable
 from fsgan_bench.training.numerics import PRECISIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fsgan_bench.driver.placing import Signalled
     from fsgan_bench.driver.plan import Plan
     from fsgan_bench.driver.task import Task
     from fsgan_bench.trackers.tracker import Tracker
@@ -60,7 +60,7 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     DATA,
     click.option(
         "--shots",
-        type=click.IntRange(1, MAX_SHOTS),
+        type=click.IntRange(*BOUNDS["shots"]),
         help="Few-shot images.  [default: the suite's]",
     ),
     click.option(
@@ -81,11 +81,11 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     "How long",
     click.option("--budget", help="Budget of the suite.  [default: its first]"),
     click.option(
-        "--iterations", type=click.IntRange(1, MAX_ITERATIONS), help="In place of the budget's."
+        "--iterations", type=click.IntRange(*BOUNDS["iterations"]), help="In place of the budget's."
     ),
     click.option(
         "--snapshots",
-        type=click.IntRange(2, MAX_SNAPSHOTS),
+        type=click.IntRange(*BOUNDS["snapshots"]),
         help="How many, in place of the budget's.",
     ),
 )
@@ -116,7 +116,7 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     DEVICE,
     click.option(
         "--jobs",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(*BOUNDS["jobs"]),
         help="Cells at a time, the cores shared out among them.  [default: one a core]",
     ),
     click.option(
@@ -128,7 +128,7 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     ),
     click.option(
         "--accumulate",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(*BOUNDS["accumulate"]),
         default=1,
         show_default=True,
         help="Micro-batches that a batch is computed in, to save memory.",
@@ -150,12 +150,12 @@ def run(targets: str, dry_run: bool, trackers: tuple[str, ...], **options: Any) 
     """
     from fsgan_bench.cli import printing
     from fsgan_bench.cli.report import write_report
-    from fsgan_bench.driver.plan import RunRequest, make_plan
+    from fsgan_bench.driver.plan import make_plan
+    from fsgan_bench.driver.request import RunRequest
     from fsgan_bench.driver.run import start_over
     from fsgan_bench.trackers.tracker import find_tracker
 
     names = target_list(targets)
-    check_engine(options["executor"], options["device"], options["detach"])
     check_folder("--out", options["out"])
     dashboards = {name: find_tracker(name) for name in trackers}
     console = make_console()
@@ -240,13 +240,20 @@ def carry_out(
         if plan.executor.outlives_run:
             click.echo(f"Left. {JOINS}", err=True)
         else:
-            click.echo(
-                "Stopped. Every cell's state is saved; the same command continues.", err=True
-            )
+            show_failures(plan, signal.failures)
+            click.echo(_stopped(signal), err=True)
         sys.exit(128 + signal.number)
     if plan.request.detach:
         click.echo(f"Submitted. {JOINS}", err=True)
     return failures
+
+
+def _stopped(signal: Signalled) -> str:
+    """How what was stopped goes on."""
+    if signal.at_once:
+        return "Stopped at once. The same command continues from the last states that were saved."
+    whose = "The state of every other cell" if signal.failures else "Every cell's state"
+    return f"Stopped. {whose} is saved; the same command continues."
 
 
 def show_failures(plan: Plan, failures: dict[str, str]) -> None:

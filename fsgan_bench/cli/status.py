@@ -109,9 +109,8 @@ def _unprepared(submission: Submission) -> Iterator[Text]:
     from fsgan_bench.results.layout import CellFiles
 
     for folder in [submission.root / name for names in submission.jobs.values() for name in names]:
-        failed = CellFiles(folder).failed
-        if not _is_cell(folder) and failed.exists():
-            reason = failed.read_text(encoding="utf-8").partition("\n")[0]
+        reason = CellFiles(folder).failure
+        if not _is_cell(folder) and reason is not None:
             yield Text(f"{folder.name} could not be prepared: {reason}")
 
 

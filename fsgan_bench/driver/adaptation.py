@@ -91,9 +91,10 @@ class Adaptation:
         report: Report,
         stop: Callable[[], bool] = lambda: False,
         keep: Keep = "scored",
+        fresh: bool = False,
     ) -> None:
         self.cell, self.task, self.method = cell, task, method
-        self.report, self.stop, self.keep = report, stop, keep
+        self.report, self.stop, self.keep, self.fresh = report, stop, keep, fresh
         self.files = CellFiles(cell.folder(task.folder))
         self.seconds = {"setup": 0.0, "training": 0.0, "scoring": 0.0}
         self.pending: list[dict[str, Any]] = []
@@ -165,7 +166,7 @@ class Adaptation:
         )
         notes: list[str] = []
         begun = self.files
-        shorter = find_shorter(self.cell, self.task.folder)
+        shorter = None if self.fresh else find_shorter(self.cell, self.task.folder)
         if shorter is not None and not self.files.has_state:
             shorter.hand_over(self.files, self.cell, self.task.classifier_hash)
             begun = shorter.files

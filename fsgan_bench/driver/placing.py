@@ -22,12 +22,15 @@ LOOK_SECONDS = 1.0
 class Signalled(Exception):
     """The run was asked to stop by signal ``number``.
 
-    Every cell's state is on disk; or the jobs go on, where their engine outlives the run.
+    The state of every cell that has not failed is on disk, unless it was stopped ``at_once``; or
+    the jobs go on, where their engine outlives the run. Cells that had ``failures`` by then are
+    named with the reasons.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, at_once: bool = False) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
+        self.number, self.at_once = number, at_once
+        self.failures: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def run_jobs(
     with caught_signals() as caught:
         try:
             placing.adopt()
-            while placing.running or (placing.waiting.jobs and not caught):
+            while placing.running or (placing.unplaced and not caught):
                 if not caught:
                     placing.submit()
                 if terms.detach or (caught and executor.outlives_run):
@@ -103,7 +106,7 @@ def run_jobs(
         finally:
             executor.close()
     if caught:
-        raise Signalled(caught[0])
+        raise Signalled(caught[0], at_once=len(caught) > 1)
 
 
 @dataclass
@@ -118,12 +121,22 @@ class _Placing:
     running: dict[Handle, dict[str, Job | Preparation]] = field(default_factory=dict)
     prepared: dict[str, list[Handle]] = field(default_factory=dict)
     """By task, the job that its cells wait for; none once it is over."""
+    behind: dict[str, list[Job]] = field(default_factory=dict)
+    """By task, cells that the engine has dropped as it lost the job that they waited for."""
+    unprepared: set[str] = field(default_factory=set)
+    """The tasks that could not be prepared: their cells are not tried again."""
     tries: Counter[str] = field(default_factory=Counter)
     waits_for: str = ""
     cancelled: bool = False
 
     def __post_init__(self) -> None:
         self.waiting = _Waiting(self.jobs, self.on_event)
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether anything has not been submitted yet."""
+        tasks = [] if self.jobs else [str(each.folder) for each in self.preparations]
+        return bool(self.waiting.jobs) or not self.prepared.keys() >= set(tasks)
 
     def adopt(self) -> None:
         """Join the jobs that an earlier run has left."""
@@ -185,19 +198,48 @@ class _Placing:
             return
         work = works.pop(event.cell)
         if isinstance(work, Preparation):
-            # What is submitted later need not wait for it, and cannot wait for one that failed.
-            self.prepared[event.cell] = []
-        elif isinstance(event, Elsewhere):
+            self._end_preparation(event)
+            return
+        task = str(work.folder.parent.parent)
+        if isinstance(event, Elsewhere):
             self.waiting.give_back(work)
-        elif isinstance(event, Failed) and event.again:
-            self.tries[event.cell] += 1
-            if (tried := self.tries[event.cell]) <= self.terms.retries:
-                note = f"{event.reason}; retry {tried} of {self.terms.retries}"
-                event = Noted(event.cell, 0, note)
+        elif isinstance(event, Failed) and event.again and task not in self.unprepared:
+            if self.prepared.get(task):
+                self.behind.setdefault(task, []).append(work)
+                return
+            if note := self._another_try(event):
+                event = note
                 self.waiting.jobs.append(work)
         elif isinstance(event, Stopped) and not self.cancelled:
             event = Failed(event.cell, "its worker was stopped from outside; its state is saved")
         self.on_event(event)
+
+    def _end_preparation(self, event: Event) -> None:
+        """Take in the end of a preparation; a lost one comes again with the cells that need it."""
+        task = event.cell
+        cells = self.behind.pop(task, [])
+        # What is submitted later need not wait for it, and cannot wait for one that failed.
+        self.prepared[task] = []
+        if isinstance(event, Failed):
+            if event.again and (note := self._another_try(event)):
+                del self.prepared[task]
+                event = note
+            else:
+                self.unprepared.add(task)
+        self.on_event(event)
+        if task in self.unprepared:
+            for job in cells:
+                self.on_event(Failed(job.cell.hash, "its task could not be prepared"))
+        else:
+            self.waiting.jobs += cells
+
+    def _another_try(self, failed: Failed) -> Noted | None:
+        """A note of the next try of what the engine lost; None if there is none left."""
+        self.tries[failed.cell] += 1
+        tried = self.tries[failed.cell]
+        if tried > self.terms.retries:
+            return None
+        return Noted(failed.cell, 0, f"{failed.reason}; retry {tried} of {self.terms.retries}")
 
 
 class _Waiting:
@@ -207,6 +249,8 @@ class _Waiting:
         self.jobs = list(jobs)
         self.on_event = on_event
         self.elsewhere: dict[str, float] = {}
+        self.earlier: dict[str, str | None] = {}
+        """What had failed before another run took the cell."""
 
     def next(self) -> Job | None:
         """Take the first job that is free, reporting those that others have taken or ended."""
@@ -219,13 +263,13 @@ class _Waiting:
             if owner is not None:
                 self.elsewhere[name] = time.monotonic()
                 if seen is None:
+                    self.earlier[name] = files.failure
                     self.on_event(Elsewhere(name, owner))
                 continue
             self.jobs.remove(job)
             if files.done.exists():
                 self.on_event(Cached(name))
-            elif seen is not None and files.failed.exists():
-                reason = files.failed.read_text(encoding="utf-8").partition("\n")[0]
+            elif seen is not None and (reason := files.failure) not in (None, self.earlier[name]):
                 self.on_event(Failed(name, f"{reason} (in another run)"))
             else:
                 return job
@@ -240,3 +284,4 @@ class _Waiting:
         """Keep a job that somebody else was faster to take."""
         self.jobs.append(job)
         self.elsewhere[job.cell.hash] = time.monotonic()
+        self.earlier.setdefault(job.cell.hash, CellFiles(job.folder).failure)

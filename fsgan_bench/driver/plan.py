@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fsgan_bench.driver.executors.engines import load_engine, open_executor
+from fsgan_bench.driver.executors.engines import open_executor
 from fsgan_bench.driver.executors.interface import Executor
 from fsgan_bench.driver.executors.placement import Preparation
 from fsgan_bench.driver.extension import continued
 from fsgan_bench.driver.placing import Terms, pack_by_task
 from fsgan_bench.driver.preparation import check_yardstick
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.driver.worker import Job
 from fsgan_bench.errors import UserError
@@ -22,66 +23,10 @@ from fsgan_bench.plugins.classifiers import classifier_weights
 from fsgan_bench.plugins.methods import MethodEntry, find_methods, load_methods, method_names
 from fsgan_bench.plugins.settings import build_configs, parse_settings
 from fsgan_bench.results.cell import Cell, snapshot_schedule
-from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.suites.file import get_suite
 from fsgan_bench.suites.model import Suite
-from fsgan_bench.system.machine import default_device
 from fsgan_bench.training.method import Method
-from fsgan_bench.training.numerics import Numerics
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What the user asked for; see ``fsgan-bench run --help`` for each field."""
-
-    methods: str
-    targets: tuple[str, ...]
-    suite: str = "avatars"
-    data: Path | None = None
-    budget: str | None = None
-    shots: int | None = None
-    seeds: tuple[int, ...] = (0,)
-    iterations: int | None = None
-    snapshots: int | None = None
-    settings: tuple[str, ...] = ()
-    plugins: tuple[Path, ...] = ()
-    out: Path = Path("results")
-    fresh: bool = False
-    device: str = field(default_factory=default_device)
-    jobs: int | None = None
-    allow_weak_classifier: bool = False
-    keep: Keep = "scored"
-    cell_timeout: float | None = None
-    precision: str = "fp32"
-    accumulate: int = 1
-    compile: bool = False
-    executor: str = "local"
-    address: str | None = None
-    pack: int = 1
-    retries: int = 2
-    detach: bool = False
-
-    @property
-    def numerics(self) -> Numerics:
-        return Numerics(self.precision, self.accumulate, self.compile)
-
-    @property
-    def here(self) -> bool:
-        """Whether cells run on this machine; elsewhere they may have devices that it lacks."""
-        return load_engine(self.executor).here
-
-    def task(self, target: str, shots: int) -> TaskRequest:
-        """The request of a target's task."""
-        return TaskRequest(
-            suite=self.suite,
-            target=target,
-            shots=shots,
-            root=self.out.resolve(),
-            data=self.data,
-            device=self.device if self.here else "cpu",
-            allow_weak_classifier=self.allow_weak_classifier,
-        )
 
 
 @dataclass
@@ -163,6 +108,7 @@ class Plan:
                 tuple(path.resolve() for path in self.request.plugins),
                 self.threads,
                 self.request.keep,
+                self.request.fresh,
             )
             for task, cell in self.to_run
         ]
@@ -194,6 +140,7 @@ def make_plan(request: RunRequest) -> Plan:
     Raises:
         UserError: anything in the request that cannot be carried out.
     """
+    request.check()
     suite = get_suite(request.suite, request.data)
     classifier = classifier_weights(suite.classifier)
     entries, broken = find_methods(request.plugins)
@@ -203,8 +150,6 @@ def make_plan(request: RunRequest) -> Plan:
     usual = parse_settings((s for s in suite.settings if s.partition(".")[0] in names), names)
     unused = tuple(s for s in suite.settings if s.partition(".")[0] not in entries)
     check_numerics(request, suite, methods.values())
-    if len(set(request.seeds)) != len(request.seeds):
-        raise UserError("--seeds names a seed twice.")
     shots = request.shots if request.shots is not None else suite.default_shots
     tasks, cells = [], []
     starts: dict[str, int] = {}

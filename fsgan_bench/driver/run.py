@@ -12,7 +12,7 @@ from typing import Any
 from fsgan_bench.driver import pace
 from fsgan_bench.driver.events import Done, Event, Failed
 from fsgan_bench.driver.listener import Listener
-from fsgan_bench.driver.placing import run_jobs
+from fsgan_bench.driver.placing import Signalled, run_jobs
 from fsgan_bench.driver.plan import Plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.task import Task
@@ -99,7 +99,11 @@ def run_plan(
     with listener:
         totals = {labels[str(each.folder)]: 1 for each in preparations}
         listener.begin(totals | {labels[job.cell.hash]: job.cell.iterations for job in jobs})
-        run_jobs(plan.executor, jobs, on_event, preparations, plan.terms)
+        try:
+            run_jobs(plan.executor, jobs, on_event, preparations, plan.terms)
+        except Signalled as signalled:
+            signalled.failures = failures
+            raise
     return failures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Job:
         plugins: plugin files to load first.
         threads: processor threads of the worker.
         keep: which snapshots stay.
+        fresh: begin at iteration 0, although a shorter cell could be gone on from.
     """
 
     cell: Cell
@@ -47,12 +49,19 @@ class Job:
     plugins: tuple[Path, ...]
     threads: int
     keep: Keep = "scored"
+    fresh: bool = False
 
 
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of dying of them."""
+    """Collect SIGINT and SIGTERM in a list instead of dying of them.
+
+    Outside the main thread, which alone hears of signals, nothing is caught.
+    """
     caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
 
     def catch(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
@@ -118,7 +127,9 @@ def _adapt(job: Job, tell: Callable[[Event], None], stop: Callable[[], bool]) ->
     method = entry.load()
     try:
         made = method(build_config(method, cell.config))
-        adaptation = Adaptation(cell, task, made, report=tell, stop=stop, keep=job.keep)
+        adaptation = Adaptation(
+            cell, task, made, report=tell, stop=stop, keep=job.keep, fresh=job.fresh
+        )
         adaptation.run()
     except Interrupted:
         return Stopped(name)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fsgan_bench.analysis import verdict as report
-from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
+from fsgan_bench.driver.plan import Plan, make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import Task, TaskRequest, load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.figures.drawing import KINDS, draw

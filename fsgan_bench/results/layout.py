@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fsgan_bench.errors import UserError
 from fsgan_bench.results.keeping import Keep
 from fsgan_bench.results.record import SCHEMA
 from fsgan_bench.results.records import ManifestRecord
@@ -144,6 +145,14 @@ class CellFiles:
     def failed(self) -> Path:
         return self.folder / "FAILED"
 
+    @property
+    def failure(self) -> str | None:
+        """Why its last try failed, in a sentence; None if it did not."""
+        try:
+            return self.failed.read_text(encoding="utf-8").partition("\n")[0]
+        except FileNotFoundError:
+            return None
+
     def snapshot(self, iteration: int) -> Path:
         """A sampler, or the images themselves where nothing else was imported."""
         sampler = self.folder / "snapshots" / f"{iteration:06d}.safetensors"
@@ -212,8 +221,14 @@ class CellFiles:
         return self.state.exists() or previous_state(self.state).exists()
 
     def drop_states(self) -> None:
-        """Delete the training states of a finished cell, but for one that is to stay."""
-        manifest = self.read_manifest()
+        """Delete the training states of a finished cell, but for one that is to stay.
+
+        A manifest that is damaged does not say which, so that all stay; verify says so.
+        """
+        try:
+            manifest = self.read_manifest()
+        except UserError:
+            return
         kept = manifest.sha256 if manifest else {}
         previous_state(self.state).unlink(missing_ok=True)
         if self.state.name not in kept:

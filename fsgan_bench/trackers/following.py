@@ -98,7 +98,7 @@ def send_all(
             follower = Follower(kind(folder, tracked_cell(files)), files)
             follower.send()
             follower.tracker.finish(files.done.exists())
-        except Exception as problem:  # of whatever kind: the tracker is not ours
+        except (Exception, SystemExit) as problem:  # of whatever kind: the tracker is not ours
             say(f"{cell}: not sent: {what_happened(problem)}")
             failed += 1
     return failed
@@ -156,7 +156,7 @@ class LiveTracking:
                 continue
             try:
                 self._follow(event)
-            except Exception as problem:  # of whatever kind: the tracker is not ours
+            except (Exception, SystemExit) as problem:  # of whatever kind: the tracker is not ours
                 self.followers[event.cell] = None
                 self.say(
                     f"The tracker '{self.name}' failed, and the cell goes on without it: "

@@ -28,11 +28,12 @@ class MLflow:
         self.client = MlflowClient(uri)
         name = f"fsgan-bench/{cell.group}"
         known = self.client.get_experiment_by_name(name)
-        where = (folder / "mlflow-artifacts").resolve().as_uri() if "://" in uri else None
-        local = uri.startswith("sqlite:")
+        beside = (folder / "mlflow-artifacts").resolve().as_uri()
         experiment = known.experiment_id if known else None
         if experiment is None:
-            experiment = self.client.create_experiment(name, where if local else None)
+            experiment = self.client.create_experiment(
+                name, beside if uri.startswith("sqlite:") else None
+            )
         for old in self.client.search_runs([experiment], f"tags.`{_TAG}` = '{cell.hash}'"):
             self.client.delete_run(old.info.run_id)
         run = self.client.create_run(experiment, run_name=cell.name, tags={_TAG: cell.hash})

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fsgan_bench.driver.events import Event
-from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
+from fsgan_bench.driver.plan import Plan, make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.run import run_plan
 from fsgan_bench.system.machine import cores
 

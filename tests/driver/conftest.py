@@ -60,8 +60,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapted(suite: Path, image_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The task folder of finished cells of CDC and MineGAN; not to be written to."""
     from fsgan_bench.driver.adaptation import Adaptation
-    from fsgan_bench.driver.plan import RunRequest, make_plan
+    from fsgan_bench.driver.plan import make_plan
     from fsgan_bench.driver.preparation import prepare
+    from fsgan_bench.driver.request import RunRequest
 
     out = tmp_path_factory.mktemp("adapted")
     request = RunRequest(

@@ -20,9 +20,10 @@ from fsgan_bench.data.images import Images
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.disk import snapshot_bytes, state_bytes, stored_bytes
 from fsgan_bench.driver.events import Event, Noted, SnapshotScored
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
 from fsgan_bench.driver.preparation import prepare
 from fsgan_bench.driver.probe import Probe
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import Task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.cell import Cell, snapshot_schedule
@@ -220,6 +221,9 @@ def test_what_is_kept_of_a_finished_cell(
     }
     files.drop_states()
     assert files.state.exists() == (keep == "all")
+    files.manifest.write_text('{"keep":')
+    files.drop_states()
+    assert files.state.exists() == (keep == "all"), "what a damaged manifest may name stays"
 
 
 @pytest.mark.parametrize("keep", ["none", "last"])

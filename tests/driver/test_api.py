@@ -11,7 +11,7 @@ from PIL import Image
 
 import fsgan_bench as fb
 from fsgan_bench.api import recorded_call
-from fsgan_bench.driver.plan import RunRequest
+from fsgan_bench.driver.request import RunRequest
 
 
 def test_an_unknown_option_of_a_run_is_one_sentence() -> None:
@@ -71,6 +71,28 @@ def test_a_folder_of_data_may_be_text(tmp_path: Path) -> None:
 def test_one_of_several_needs_no_list(given: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(fb.UserError, match=says):
         fb.run("tgan", "sketches", out=tmp_path, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"seeds": -1}, "--seeds must be 0 to 999,999,999, not -1"),
+        ({"seeds": (1, 1)}, "--seeds names a seed twice"),
+        ({"iterations": 0}, "--iterations must be 1 to 10,000,000, not 0"),
+        ({"accumulate": 0}, "--accumulate must be 1 to 1,024, not 0"),
+        ({"jobs": 1.5}, "--jobs must be 1 to 1,024, not 1.5"),
+        ({"keep": "everything"}, "must be one of none, last, scored, all, not everything"),
+        ({"precision": "fp8"}, "must be one of fp32, .*, not fp8"),
+        ({"cell_timeout": float("nan")}, "must be at least 1 second, not nan"),
+        ({"detach": True}, "the cells of --executor local end with the run"),
+    ],
+)
+def test_what_no_run_can_have_is_one_sentence(
+    given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(fb.UserError, match=says):
+        fb.run("tgan", "sketches", out=tmp_path, **given)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_recorded_call_asks_for_the_same(tmp_path: Path) -> None:

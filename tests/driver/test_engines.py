@@ -1,4 +1,4 @@
-"""Engines without a cluster: profiles, what SLURM says, GPUs, and which cells are placed when."""
+"""Engines without a cluster: profiles, what SLURM says, and GPUs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,21 +13,20 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from fsgan_bench.driver.events import Done, Event, Failed, Noted, Stopped
 from fsgan_bench.driver.executors import local
 from fsgan_bench.driver.executors.engines import open_executor
-from fsgan_bench.driver.executors.interface import Executor, Handle, RunSetting
-from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
+from fsgan_bench.driver.executors.placement import Pack, Preparation
 from fsgan_bench.driver.executors.profile import find_profile, read_profile, to_bytes, to_minutes
 from fsgan_bench.driver.executors.slurm import SlurmProfile
 from fsgan_bench.driver.executors.slurm_node import PREPARING_RESTARTS, WARNING, OnNode
 from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
-from fsgan_bench.driver.placing import Terms, run_jobs
 from fsgan_bench.driver.task import TaskRequest
 from fsgan_bench.driver.worker import Job
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.gpus import Gpu, GpuShare, visible_gpus
+
+from .scripted import job
 
 
 @pytest.mark.parametrize(
@@ -40,6 +38,7 @@ from fsgan_bench.system.gpus import Gpu, GpuShare, visible_gpus
         ('time = "0:00"', "time: no time is left to a job of 0 minutes"),
         ("time = [", "cannot be read"),
         ('setup = ["a\\nb"]', "setup, 0: String should match"),
+        ('time = "0:02:00"', "a job of 0:02:00 that is told to save 120 s before .* no time"),
     ],
 )
 def test_a_wrong_profile_is_one_sentence(tmp_path: Path, line: str, message: str) -> None:
@@ -75,7 +74,7 @@ ANSWERS = {
     "1_0|NODE_FAIL|NodeDown|n2|run": ("its node failed (n2)", True),
     "1_0|TIMEOUT|TimeLimit|n1|run": ("its job reached its time limit", True),
     "1_0|CANCELLED|None|n1|run": ("its job was cancelled (scancel)", False),
-    "1_0|CANCELLED|DependencyNeverSatisfied||run": ("its task could not be prepared", False),
+    "1_0|CANCELLED|DependencyNeverSatisfied||run": ("its task could not be prepared", True),
     "1_0|PREEMPTED|None|n1|run": ("its job was preempted and not requeued", True),
     "1_0|FAILED|NonZeroExitCode|n1|run": ("its job failed; it left no log", True),
     "2|RUNNING|None|n1|run": ("SLURM knows its job no more", True),
@@ -136,18 +135,32 @@ def say(folder: Path, patch: pytest.MonkeyPatch, **answers: str) -> None:
     patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_a_submission_is_remembered_until_its_last_job_is_over(tmp_path: Path) -> None:
+def test_zero_is_a_value_of_an_option(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("options = { mem = 0, nice = 0, exclusive = true, requeue = false }")
+    executor = open_executor(f"slurm:{path}", root=tmp_path)
+    (_, line) = executor.describe([], [Pack((job("a", tmp_path),))])
+    assert line.endswith(" --mem=0 --nice=0 --exclusive")
+
+
+@pytest.mark.parametrize("logs", [False, True])
+def test_a_submission_is_remembered_until_its_last_job_is_over(tmp_path: Path, logs: bool) -> None:
     mine = Submission.begin(tmp_path, "slurm")
     mine.add({"1_0": (tmp_path / "suite" / "a",), "1_1": (tmp_path / "suite" / "b",)})
     (found,) = read_submissions(tmp_path, "slurm")
     assert found.jobs == {"1_0": ["suite/a"], "1_1": ["suite/b"]}
     assert not list(read_submissions(tmp_path, "ray"))
     mine.add({"2": (tmp_path / "suite" / "c",)})
-    found.remove("1_0")
+    for number in ("1_0", "1_1", "2"):
+        found.log(number).write_text("words")
+    (mine.folder / "1_submitted.pkl").write_bytes(b"")
+    found.remove("1_0", keep_log=False)
     assert found.jobs.keys() == {"1_1", "2"}, "what another run added stays"
-    found.remove("1_1")
-    found.remove("2")
-    assert not mine.folder.exists()
+    found.remove("1_1", keep_log=logs)
+    found.remove("2", keep_log=False)
+    assert sorted(mine.folder.glob("*")) == ([found.log("1_1")] if logs else [])
+    assert mine.folder.exists() == logs
+    assert not list(read_submissions(tmp_path))
 
 
 @pytest.fixture
@@ -192,98 +205,6 @@ def test_each_cell_has_a_gpu_of_its_own(
     assert executor.slots == executor.room() == 2
     executor.submit([Pack((job("a", tmp_path), job("b", tmp_path)))])
     assert seen == ["4", "7"] and executor.room() == 0
-
-
-class Scripted(Executor):
-    """An engine of another package: each try of a cell ends as ``ends`` says."""
-
-    name = "scripted"
-    outlives_run = True
-
-    def __init__(self, ends: dict[str, list[Event]], left: dict[Handle, Work] | None = None):
-        super().__init__(RunSetting(Path()))
-        self.ends, self.left = ends, left or {}
-        self.log: list[str] = []
-
-    @property
-    def threads(self) -> int:
-        return 1
-
-    def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
-        return []
-
-    def submit(self, works: Sequence[Work], after: Sequence[Handle] = ()) -> list[Handle]:
-        handles = ["+".join(folder.name for folder in work.folders) for work in works]
-        self.log += [f"{handle} after {','.join(after)}".strip() for handle in handles]
-        return handles
-
-    def poll(self, handle: Handle) -> Iterator[Event]:
-        for name in handle.split("+"):
-            yield self.ends[name].pop(0)
-
-    def cancel(self, handle: Handle, at_once: bool = False) -> None:
-        self.log.append(f"cancel {handle}")
-
-    def pause(self) -> None:
-        pass
-
-    def adopt(self, works: Iterable[Work]) -> dict[Handle, Work]:
-        return self.left
-
-
-def job(name: str, root: Path) -> Job:
-    request = TaskRequest("suite", "ink", 10, root)
-    cell = SimpleNamespace(hash=name)
-    return Job(cell, root / "suite" / "ink-10shot" / "tgan" / name, request, (), 1)  # type: ignore[arg-type]
-
-
-def done(name: str) -> Event:
-    return Done(name)
-
-
-def lost(name: str) -> Event:
-    return Failed(name, "its node failed", again=True)
-
-
-def test_cells_wait_for_their_task_and_lost_ones_are_tried_again(tmp_path: Path) -> None:
-    task = tmp_path / "suite" / "ink-10shot"
-    preparation = Preparation(TaskRequest("suite", "ink", 10, tmp_path), task, 1)
-    ends: dict[str, list[Event]] = {
-        task.name: [Done(str(task))],
-        "a": [done("a")],
-        "b": [lost("b"), lost("b"), done("b")],
-        "c": [lost("c"), lost("c"), lost("c")],
-    }
-    engine = Scripted(ends)
-    heard: list[Event] = []
-    jobs = [job(name, tmp_path) for name in "abc"]
-    run_jobs(engine, jobs, heard.append, [preparation], Terms(pack=2, retries=2))
-    assert engine.log[:3] == ["ink-10shot after", "a+b after ink-10shot", "c after ink-10shot"]
-    assert [e.cell for e in heard if isinstance(e, Failed)] == ["c"]
-    assert [e.note for e in heard if isinstance(e, Noted) and e.cell == "b"] == [
-        "its node failed; retry 1 of 2",
-        "its node failed; retry 2 of 2",
-    ]
-
-
-def test_a_worker_that_somebody_else_stops_is_not_passed_over(tmp_path: Path) -> None:
-    heard: list[Event] = []
-    run_jobs(Scripted({"a": [Stopped("a")]}), [job("a", tmp_path)], heard.append)
-    (event,) = (event for event in heard if isinstance(event, Failed))
-    assert "stopped from outside" in event.reason
-
-
-def test_what_an_earlier_run_left_is_joined_and_not_submitted_again(tmp_path: Path) -> None:
-    jobs = [job(name, tmp_path) for name in "ab"]
-    engine = Scripted({"a": [done("a")], "b": [done("b")]}, {"a": Pack((jobs[0],))})
-    run_jobs(engine, jobs, lambda event: None)
-    assert engine.log == ["b after"]
-
-
-def test_detached_jobs_are_left_at_once(tmp_path: Path) -> None:
-    engine = Scripted({})
-    run_jobs(engine, [job("a", tmp_path)], lambda event: None, terms=Terms(detach=True))
-    assert engine.log == ["a after"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from fsgan_bench.cli.main import main
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config

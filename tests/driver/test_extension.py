@@ -16,8 +16,9 @@ from rich.console import Console
 from fsgan_bench.cli.printing import show_results
 from fsgan_bench.driver.adaptation import Adaptation, Interrupted
 from fsgan_bench.driver.pace import Pace
-from fsgan_bench.driver.plan import Plan, RunRequest, make_plan
+from fsgan_bench.driver.plan import Plan, make_plan
 from fsgan_bench.driver.preparation import prepare
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.keeping import Keep
@@ -41,12 +42,12 @@ def plan(suite: Path, out: Path, iterations: int, method: str = "tgan") -> Plan:
     )
 
 
-def carry_out(made: Plan, keep: Keep = "all") -> CellFiles:
+def carry_out(made: Plan, keep: Keep = "all", *, fresh: bool = False) -> CellFiles:
     [(task, cell)] = made.cells
     prepare(task)
     loaded = method_entries()[cell.method].load()
     method = loaded(build_config(loaded, cell.config))
-    Adaptation(cell, task, method, report=lambda _: None, keep=keep).run()
+    Adaptation(cell, task, method, report=lambda _: None, keep=keep, fresh=fresh).run()
     return CellFiles(cell.folder(task.folder))
 
 
@@ -93,6 +94,13 @@ def test_it_goes_on_to_the_same_bytes(suite: Path, tmp_path: Path) -> None:
     checked = verify_runs([tmp_path / "a"], suite=str(suite))
     assert checked.cells == 2 and not checked.problems
     assert task.folder == longer.tasks[0].folder
+
+
+def test_what_starts_over_builds_on_no_shorter_cell(suite: Path, tmp_path: Path) -> None:
+    carry_out(plan(suite, tmp_path, 2))
+    longer = plan(suite, tmp_path, 4)
+    assert longer.remarks
+    assert not carry_out(longer, fresh=True).notes.exists()
 
 
 @pytest.mark.parametrize(

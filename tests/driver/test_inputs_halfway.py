@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from fsgan_bench.driver.events import Done, Event, Failed
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.driver.worker import Job, work
 from fsgan_bench.results.layout import CellFiles

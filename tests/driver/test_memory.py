@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from fsgan_bench.cli.printing import show_plan
 from fsgan_bench.driver import memory
 from fsgan_bench.driver.memory import Footprint, LiveBytes, needs, rehearse
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.plugins.settings import build_config
 from fsgan_bench.results.cell import Cell

@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.images import save_png
 from fsgan_bench.driver import pace
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
 from fsgan_bench.driver.preparation import prepare, task_record
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.suites.file import get_suite
 

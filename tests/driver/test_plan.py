@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.dcl import DCL
-from fsgan_bench.driver.plan import RunRequest, check_numerics, make_plan
+from fsgan_bench.driver.plan import check_numerics, make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.errors import UserError
 from fsgan_bench.plugins.methods import method_entries, method_names
 from fsgan_bench.plugins.settings import build_config, build_configs, parse_settings

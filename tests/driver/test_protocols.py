@@ -12,8 +12,9 @@ import pytest
 from fsgan_bench.data.images import Images
 from fsgan_bench.data.splits import avatar_splits
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
 from fsgan_bench.driver.preparation import prepare
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import Task, TaskRequest
 from fsgan_bench.figures.drawing import draw
 from fsgan_bench.plugins.methods import method_entries

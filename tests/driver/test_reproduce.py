@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from fsgan_bench.cli.main import main
-from fsgan_bench.driver.plan import RunRequest
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.reproduction.plan import ReproduceRequest, known_parts, plan_reproduction
 from fsgan_bench.results.cell import Cell
 from fsgan_bench.results.layout import TaskFiles

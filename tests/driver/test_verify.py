@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
 from fsgan_bench.driver.preparation import prepare
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.task import load_task
 from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles

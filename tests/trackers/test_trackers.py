@@ -27,7 +27,7 @@ class Listing:
     """A tracker that keeps what it is sent."""
 
     made: ClassVar[list[Listing]] = []
-    breaks: ClassVar[bool] = False
+    breaks: ClassVar[BaseException | None] = None
 
     def __init__(self, folder: Path, cell: TrackedCell) -> None:
         self.cell = cell
@@ -38,7 +38,7 @@ class Listing:
 
     def log(self, iteration: int, values: Mapping[str, float]) -> None:
         if self.breaks:
-            raise ConnectionError("no route to host")
+            raise self.breaks
         self.values.setdefault(iteration, {}).update(values)
 
     def image(self, iteration: int, path: Path) -> None:
@@ -50,7 +50,7 @@ class Listing:
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    Listing.made, Listing.breaks = [], False
+    Listing.made, Listing.breaks = [], None
 
 
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -150,13 +150,19 @@ def test_a_run_is_followed_in_the_background(cell: Path) -> None:
     assert tracker.done is True and set(tracker.values) == {0, 10, 20}
 
 
-def test_a_tracker_that_fails_is_named_once_and_left(cell: Path) -> None:
-    Listing.breaks = True
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (ConnectionError("no route to host"), "ConnectionError: no route to host"),
+        (SystemExit("no account"), "it calls sys.exit(no account)"),
+    ],
+)
+def test_a_tracker_that_fails_is_named_once_and_left(
+    cell: Path, problem: BaseException, words: str
+) -> None:
+    Listing.breaks = problem
     (said,) = follow(cell, "progress", "progress", "done")
-    assert said == (
-        "The tracker 'listing' failed, and the cell goes on without it: "
-        "ConnectionError: no route to host"
-    )
+    assert said == (f"The tracker 'listing' failed, and the cell goes on without it: {words}")
     assert len(Listing.made) == 1
 
 

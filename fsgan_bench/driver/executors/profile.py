@@ -81,6 +81,15 @@ class Resources(BaseModel):
     gpus: int | None = Field(default=None, ge=0, le=16)
     memory: Memory | None = None
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """``memory`` in bytes."""
+        return to_bytes(self.memory) if self.memory else None
+
+    def gpus_on(self, device: str) -> int:
+        """GPUs of a job that computes on ``device``."""
+        return self.gpus if self.gpus is not None else int(device != "cpu")
+
 
 R = TypeVar("R", bound=Resources)
 

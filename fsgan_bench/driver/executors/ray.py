@@ -9,7 +9,7 @@ from typing import Any
 
 from fsgan_bench.driver.executors.interface import Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
-from fsgan_bench.driver.executors.profile import Resources, find_profile, read_profile, to_bytes
+from fsgan_bench.driver.executors.profile import Resources, find_profile, read_profile
 from fsgan_bench.driver.executors.remote import Phase, RemoteExecutor
 from fsgan_bench.errors import UserError, one_line, what_happened
 from fsgan_bench.system.machine import cores
@@ -46,7 +46,7 @@ class RayExecutor(RemoteExecutor):
 
     @property
     def memory(self) -> int | None:
-        return to_bytes(self.profile.memory) if self.profile.memory else None
+        return self.profile.memory_bytes
 
     def room(self) -> float:
         return self.slots - len(self._refs)
@@ -74,10 +74,9 @@ class RayExecutor(RemoteExecutor):
 
     def _options(self) -> dict[str, Any]:
         profile = self.profile
-        gpus = profile.gpus if profile.gpus is not None else int(self.setting.device != "cpu")
         options: dict[str, Any] = {
             "num_cpus": profile.cpus,
-            "num_gpus": gpus,
+            "num_gpus": profile.gpus_on(self.setting.device),
             "memory": self.memory,
             "resources": profile.resources or None,
         }

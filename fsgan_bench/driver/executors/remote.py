@@ -169,10 +169,8 @@ class _Watch:
         if not self.prepares and self.files.done.exists():
             timing = read_timing(self.files)
             return Done(self.name, timing.training_seconds, timing.scoring_seconds)
-        if self.files.failed.exists():
-            reason = self.files.failed.read_text(encoding="utf-8").partition("\n")[0]
-            return Failed(self.name, reason)
-        return None
+        reason = self.files.failure
+        return None if reason is None else Failed(self.name, reason)
 
     def left(self, phase: Phase, seconds: float) -> Event | None:
         """What became of a cell whose job ended ``seconds`` ago and that says nothing itself."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fsgan_bench.driver.executors.interface import Handle, RunSetting
 from fsgan_bench.driver.executors.placement import Pack, Preparation, Work
@@ -25,7 +25,6 @@ from fsgan_bench.driver.executors.profile import (
     Time,
     find_profile,
     read_profile,
-    to_bytes,
     to_minutes,
 )
 from fsgan_bench.driver.executors.remote import Phase, RemoteExecutor
@@ -34,6 +33,9 @@ from fsgan_bench.driver.executors.slurm_states import States
 from fsgan_bench.driver.executors.submissions import Submission, read_submissions
 from fsgan_bench.errors import UserError
 from fsgan_bench.system.names import shots_in_words
+
+SIGNAL_EARLY_SECONDS = 60
+"""How much earlier than asked SLURM may send a signal (``sbatch --signal``)."""
 
 ENDING_SECONDS = 30.0
 """How long a run waits for the last jobs whose cells are done."""
@@ -71,6 +73,15 @@ class SlurmProfile(Resources):
     options: dict[str, str | int | bool] = {}
     poll_seconds: float = Field(default=10, gt=0, le=3600)
 
+    @model_validator(mode="after")
+    def _leaves_time(self) -> SlurmProfile:
+        if 60 * to_minutes(self.time) < self.signal_seconds + SIGNAL_EARLY_SECONDS:
+            raise ValueError(
+                f"a job of {self.time} that is told to save {self.signal_seconds} s before its end "
+                f"(signal_seconds), or up to {SIGNAL_EARLY_SECONDS} s earlier, has no time to work"
+            )
+        return self
+
 
 class SlurmExecutor(RemoteExecutor):
     """Cells as jobs of SLURM."""
@@ -99,7 +110,7 @@ class SlurmExecutor(RemoteExecutor):
 
     @property
     def memory(self) -> int | None:
-        return to_bytes(self.profile.memory) if self.profile.memory else None
+        return self.profile.memory_bytes
 
     def describe(self, preparations: Sequence[Preparation], packs: Sequence[Pack]) -> list[str]:
         options = self._options(Submission.begin(self.setting.root, self.name).name)
@@ -172,7 +183,7 @@ class SlurmExecutor(RemoteExecutor):
     def _options(self, name: str) -> dict[str, Any]:
         """The options of sbatch, by long name."""
         profile = self.profile
-        gpus = profile.gpus if profile.gpus is not None else int(self.setting.device != "cpu")
+        gpus = profile.gpus_on(self.setting.device)
         options: dict[str, Any] = {
             "job-name": name,
             "partition": profile.partition,
@@ -186,7 +197,9 @@ class SlurmExecutor(RemoteExecutor):
             "requeue": True,
             **profile.options,
         }
-        return {key: value for key, value in options.items() if value not in (None, False)}
+        return {
+            key: value for key, value in options.items() if value is not None and value is not False
+        }
 
     @staticmethod
     def _check() -> None:
@@ -238,12 +251,12 @@ class SlurmExecutor(RemoteExecutor):
         """
         deadline = time.monotonic() + ENDING_SECONDS
         for handle in self._over:
-            while not (ended := self.phase(handle).ended) and time.monotonic() < deadline:
+            while not (phase := self.phase(handle)).ended and time.monotonic() < deadline:
                 time.sleep(0.2)
             submission = self.submissions.pop(handle)
             self.states.forget(handle)
-            if ended:
-                submission.remove(handle)
+            if phase.ended:
+                submission.remove(handle, keep_log=bool(phase.reason))
 
     def cancel(self, handle: Handle, at_once: bool = False) -> None:
         subprocess.run(["scancel", handle], capture_output=True, timeout=60)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsgan_bench.driver.executors.remote import Phase
+from fsgan_bench.driver.executors.submissions import log_file
 from fsgan_bench.errors import one_line
 
 WAITING = {
@@ -87,7 +88,8 @@ class States:
             state = "OUT_OF_MEMORY"
         reason, again = ENDS.get(state, (f"its job ended as {state}", True))
         if state == "CANCELLED" and why == NEVER:
-            reason = "its task could not be prepared"
+            # Where the preparation is tried again, so are the cells that waited for it.
+            reason, again = "its task could not be prepared", True
         if reason and node and state in ("NODE_FAIL", "BOOT_FAIL", "TIMEOUT", "OUT_OF_MEMORY"):
             reason += f" ({node})"
         if state == "FAILED":
@@ -148,17 +150,13 @@ def _last_words(folder: Path, job: str) -> str:
     lines = _log(folder, job)
     if not lines:
         return f"; it left no log in {folder}"
-    return f"; its log {_log_file(folder, job)} ends: {one_line(lines[-1])}"
-
-
-def _log_file(folder: Path, job: str) -> Path:
-    return folder / f"{job}_0_log.out"
+    return f"; its log {log_file(folder, job)} ends: {one_line(lines[-1])}"
 
 
 def _log(folder: Path, job: str) -> list[str]:
     """The lines of a job's log that are not empty; [] without one."""
     try:
-        text = _log_file(folder, job).read_text(encoding="utf-8", errors="replace")
+        text = log_file(folder, job).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     return [line for line in text.split("\n") if line.strip()]

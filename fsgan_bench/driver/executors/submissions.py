@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,12 @@ from fsgan_bench.system.files import write_json
 
 FOLDER = ".submissions"
 RECORD = "jobs.json"
+_LOG = "_log.out"
+
+
+def log_file(folder: Path, job: str) -> Path:
+    """What submitit writes of a job."""
+    return folder / f"{job}_0{_LOG}"
 
 
 @dataclass
@@ -45,6 +50,10 @@ class Submission:
         """Where the engine keeps its logs of these jobs."""
         return self.root / FOLDER / self.name
 
+    def log(self, job: str) -> Path:
+        """What a job printed."""
+        return log_file(self.folder, job)
+
     @classmethod
     def begin(cls, root: Path, engine: str) -> Submission:
         """A new one, with a name of its own."""
@@ -60,18 +69,25 @@ class Submission:
         }
         self._write()
 
-    def remove(self, job: str) -> None:
+    def remove(self, job: str, *, keep_log: bool) -> None:
         """Forget a job that is over; with the last one goes what the engine kept of them all.
 
-        Another run may have added to the record meanwhile, so it is read again first.
+        Logs that are to be read stay. Another run may have added to the record meanwhile, so it is
+        read again first.
         """
+        if not keep_log:
+            self.log(job).unlink(missing_ok=True)
         with contextlib.suppress(OSError, ValueError, KeyError):
             self.jobs = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))["jobs"]
         self.jobs.pop(job, None)
         if self.jobs:
             self._write()
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for path in self.folder.glob("*"):
+            if not path.name.endswith(_LOG):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
     def _write(self) -> None:
         fields = ("engine", "name", "since", "jobs")
