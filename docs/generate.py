@@ -1,7 +1,7 @@
 """What the site takes from the code and from ``results/reference/``: tables, figures, curves.
 
-``python docs/generate.py`` writes the tables of the pages in ``results/reference/`` and of
-``docs/faithfulness.md`` again.
+``python docs/generate.py`` writes the tables of the pages in ``results/reference/``, of
+``docs/faithfulness.md`` and of ``docs/suite-file.md`` again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from method_pages import record, score, settings, standing
+from method_pages import documented, record, score, settings, standing
 from metric_pages import disagreement, facts
 
 from fsgan_bench.plugins.methods import method_entries
 from fsgan_bench.results.reader import load_results
+from fsgan_bench.suites.model import AVATARS, PAPER
+from fsgan_bench.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
@@ -86,9 +88,22 @@ def quoting_pages() -> dict[Path, str]:
         TRAINED_NOISE / "README.md": {
             "extras": _settings(pd.concat([_kept("extras"), _kept("retention")]))
         },
+        DOCS / "suite-file.md": {"recipe": _recipe()},
         DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
     }
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
+
+
+def _recipe() -> str:
+    """What a suite file's recipe may say, with the values of the two bases."""
+    told = documented(Recipe)
+    rows = [["key", "in `avatars`", "in `paper`", "what it is"]]
+    for name, words in told.items():
+        values = (getattr(suite.recipe, name) for suite in (AVATARS, PAPER))
+        shown = [f"`{str(v).lower()}`" if isinstance(v, bool) else f"{v:g}" for v in values]
+        rows.append([f"`{name}`", *shown, words])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---|---|---|---|", *lines[1:], ""])
 
 
 def _judges() -> str:

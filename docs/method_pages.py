@@ -6,7 +6,6 @@ rows of ``faithfulness.md``, and the curve is drawn from the reference results.
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, is_dataclass
 from inspect import cleandoc
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fsgan_bench.plugins.settings import described
 from fsgan_bench.training.method import Method
 
 RECORD = Path(__file__).with_name("faithfulness.md")
@@ -35,13 +35,8 @@ def settings(config: Any) -> str:
 
 
 def documented(config: Any) -> dict[str, str]:
-    """What the docstrings of a dataclass and of its bases say of each attribute, in Markdown."""
-    told: dict[str, str] = {}
-    for base in reversed(config.__mro__):
-        _, _, text = cleandoc(base.__doc__ or "").partition("Attributes:\n")
-        for name, words in re.findall(r"^    (\w+): (.*(?:\n      .*)*)", text, re.MULTILINE):
-            told[name] = markdown(" ".join(words.split())).replace("|", r"\|")
-    return told
+    """What the docstrings of a dataclass say of each attribute, in Markdown."""
+    return {n: markdown(words).replace("|", r"\|") for n, words in described(config).items()}
 
 
 def record(method: type[Method]) -> str:

@@ -83,8 +83,8 @@ def run(
         plugins: one or several files with methods.
         out: root of all results.
         say: receives a line whenever a cell begins and ends.
-        options: any other field of ``fsgan_bench.driver.plan.RunRequest``: budget, shots,
-            iterations, snapshots, device, jobs, keep and so on.
+        options: any other field of ``fsgan_bench.driver.request.RunRequest``: budget, shots,
+            iterations, snapshots, device, jobs and so on.
 
     Raises:
         UserError: anything that cannot be carried out; nothing has been trained then.

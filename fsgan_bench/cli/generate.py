@@ -117,6 +117,7 @@ def generate(samplers: tuple[Path, ...], out: Path, **options: Any) -> None:
     Example: fsgan-bench generate results/avatars/sketches-10shot/cdc/* --grid --out sheet.png
     """
     from fsgan_bench.snapshots.generate import Drawing, generate_images
+    from fsgan_bench.snapshots.samplers import holds_images_alone
     from fsgan_bench.system.machine import check_device
 
     check_device(options["device"])
@@ -134,5 +135,8 @@ def generate(samplers: tuple[Path, ...], out: Path, **options: Any) -> None:
         raise UserError("--iterations all shows every snapshot; leave out --iteration.")
     mode = next((name.lstrip("-") for name, given in modes.items() if given), "images")
     del options["grid"], options["iterations"]
+    for path in filter(holds_images_alone, samplers if len(samplers) > 1 else ()):
+        samplers = tuple(other for other in samplers if other != path)
+        click.echo(f"Passed over, as it holds images and no generator: {path}", err=True)
     written = generate_images(Drawing(samplers=samplers, out=out, mode=mode, **options))
     click.echo(written)

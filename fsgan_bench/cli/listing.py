@@ -17,7 +17,10 @@ from fsgan_bench.errors import UserError
 if TYPE_CHECKING:
     from fsgan_bench.plugins.entry_points import PluginKind
 
-KINDS = ("methods", "targets", "suites", "metrics", "classifiers", "executors")
+KINDS = (
+    *("methods", "settings", "targets", "suites", "metrics"),
+    *("classifiers", "executors", "trackers"),
+)
 
 TableRows = Iterable[Sequence[str]]
 
@@ -50,11 +53,13 @@ def list_(what: str | None, suite: str, plugins: tuple[Path, ...]) -> None:
         raise UserError(f"Say what to list: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     headings, rows, broken = {
         "methods": lambda: _methods(plugins),
+        "settings": lambda: _settings(plugins),
         "targets": lambda: _targets(suite),
         "suites": _suites,
         "metrics": lambda: _metrics(suite),
         "classifiers": _classifiers,
         "executors": _executors,
+        "trackers": _trackers,
     }[what]()
     table = Table(box=None, pad_edge=False)
     for heading in headings:
@@ -79,6 +84,24 @@ def _methods(files: Sequence[Path]) -> tuple[Sequence[str], TableRows, Mapping[s
                 raise
             broken[name] = str(error)
     return ("name", "origin", "paper"), rows, broken
+
+
+def _settings(files: Sequence[Path]) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
+    """What ``--set`` takes."""
+    from dataclasses import fields
+
+    from fsgan_bench.plugins.methods import find_methods, load_methods
+    from fsgan_bench.plugins.settings import described
+
+    entries, broken = find_methods(files)
+    rows = []
+    for name, method in load_methods(list(entries), entries, broken).items():
+        told = described(method.Config)
+        for field in fields(method.Config):
+            default = getattr(method.Config(), field.name)
+            words = told.get(field.name, "-").replace("``", "")
+            rows.append((f"{name}.{field.name}", str(default), words))
+    return ("setting", "default", "what it is"), rows, broken
 
 
 def _targets(suite: str) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
@@ -142,6 +165,12 @@ def _executors() -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
     from fsgan_bench.driver.executors.engines import EXECUTORS
 
     return _installed(EXECUTORS)
+
+
+def _trackers() -> tuple[Sequence[str], TableRows, Mapping[str, str]]:
+    from fsgan_bench.trackers.tracker import TRACKERS
+
+    return _installed(TRACKERS)
 
 
 def _installed(kind: PluginKind[Any]) -> tuple[Sequence[str], TableRows, Mapping[str, str]]:

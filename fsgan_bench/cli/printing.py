@@ -120,7 +120,7 @@ def _show_disk(plan: Plan, console: Console) -> None:
     from fsgan_bench.data.cache import cache_dir
     from fsgan_bench.driver.disk import cached_bytes, free_bytes, stored_bytes, working_bytes
 
-    keep = plan.request.keep
+    keep = plan.request.keep_snapshots
     stays = sum(stored_bytes(cell, task, keep) for task, cell in plan.to_run)
     besides = plan.workers * max(working_bytes(task) for task in plan.tasks)
     free = free_bytes(plan.request.out.resolve())

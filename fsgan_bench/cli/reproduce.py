@@ -104,6 +104,7 @@ def reproduce(
 
     quick: one target, three seeds, ablations with one. standard: three targets, three seeds in the
     ablations too, two methods' data sizes. full: all targets, five seeds, all methods' data sizes.
+    Cells train as the suite's budget of that name says, or as its longest.
 
     \b
     Example: fsgan-bench reproduce trajectories tables --dry-run

@@ -98,7 +98,6 @@ JOINS = "The jobs go on; the same command without --detach joins them and draws 
     click.option("--fresh", is_flag=True, help="Start the plan's cells over."),
     click.option(
         "--keep-snapshots",
-        "keep",
         type=click.Choice(KEEPS),
         default="scored",
         show_default=True,

@@ -45,7 +45,7 @@ class FileSplits(Splits):
     def notes(self) -> tuple[str, ...]:
         """One sentence for each thing that was left out."""
         return (
-            *self.overlap.note("real set", "few-shot"),
+            *self.overlap.note("splits of the real set", "few-shot"),
             *self.repeats.note("real set", "repeated"),
             *self.passed_over,
         )

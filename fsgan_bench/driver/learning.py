@@ -10,7 +10,7 @@ from fsgan_bench.data.images import Images
 from fsgan_bench.data.splits import Splits
 from fsgan_bench.errors import TooFewImages
 from fsgan_bench.metrics.metric import ScoringClassifier
-from fsgan_bench.metrics.realisticness import NO_CLASSIFIER
+from fsgan_bench.metrics.realisticness import NO_CLASSIFIER, NOTHING_TO_REJECT
 from fsgan_bench.plugins.classifiers import make_classifier
 
 
@@ -41,7 +41,7 @@ def learn(
         return Learnt(None, too_few(splits, reason, NO_CLASSIFIER))
     others = dict(rejected())
     if not others:
-        return Learnt(None, NO_CLASSIFIER)
+        return Learnt(None, NOTHING_TO_REJECT)
     try:
         classifier = make_classifier(
             name,

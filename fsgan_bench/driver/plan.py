@@ -107,7 +107,7 @@ class Plan:
                 self._elsewhere(task.request),
                 tuple(path.resolve() for path in self.request.plugins),
                 self.threads,
-                self.request.keep,
+                self.request.keep_snapshots,
                 self.request.fresh,
             )
             for task, cell in self.to_run

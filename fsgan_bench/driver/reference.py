@@ -49,7 +49,9 @@ def compared(
     generated: int,
     learnt_from: int,
 ) -> str:
-    """How many images of which sets an FID compares, in one clause; empty on other networks.
+    """How many images of which sets a Frechet distance compares, in one clause.
+
+    Empty where it is no FID and to images that nothing else sees.
 
     Args:
         suite: of the task.
@@ -58,7 +60,9 @@ def compared(
         generated: generated images.
         learnt_from: real images that the classifier learns from, 0 without one.
     """
-    if backbone not in INCEPTIONS or reference is None or reference.count is None:
+    if reference is None or reference.count is None:
+        return ""
+    if backbone not in INCEPTIONS and suite.reference == "held-out":
         return ""
     made = f"compares {generated:,} generated images with"
     if suite.reference == "held-out":

@@ -16,7 +16,36 @@ from fsgan_bench.training.numerics import PRECISIONS, Numerics
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for; see ``fsgan-bench run --help`` for each field."""
+    """What a run is asked for; ``fsgan-bench run --help`` has the options of the same names.
+
+    Attributes:
+        methods: names with commas; ``all`` for the built-in ones, ``none`` to score the source.
+        targets: of the suite.
+        suite: its name, or its TOML file.
+        data: folder that the suite's paths start from.
+        budget: of the suite; by default its first.
+        shots: few-shot images; by default the suite's.
+        seeds: of the training, a cell each.
+        iterations, snapshots: in place of the budget's.
+        settings: ``METHOD.KEY=VALUE[,VALUE...]`` each.
+        plugins: files with methods.
+        out: root of all results.
+        fresh: start the plan's cells over.
+        device: ``cpu`` or ``cuda[:N]``.
+        jobs: cells at a time; by default one a core.
+        allow_weak_classifier: score although the classifier fails its checks.
+        keep_snapshots: which stay: ``none``, ``last``, ``scored``, or ``all``, which keeps the
+            final training state besides.
+        cell_timeout: seconds after which a cell is stopped.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of the convolutions in training.
+        accumulate: micro-batches that a batch is computed in.
+        compile: translate the networks with ``torch.compile``.
+        executor: ``local``, ``slurm`` or ``ray``, with ``:PROFILE``.
+        address: of a running Ray.
+        pack: cells a job of an engine.
+        retries: further tries of a cell whose job the engine lost.
+        detach: leave the jobs once they are submitted.
+    """
 
     methods: str
     targets: tuple[str, ...]
@@ -34,7 +63,7 @@ class RunRequest:
     device: str = field(default_factory=default_device)
     jobs: int | None = None
     allow_weak_classifier: bool = False
-    keep: Keep = "scored"
+    keep_snapshots: Keep = "scored"
     cell_timeout: float | None = None
     precision: str = "fp32"
     accumulate: int = 1
@@ -70,11 +99,10 @@ class RunRequest:
                 raise UserError(f"--seeds must be 0 to {MAX_SEED:,}, not {seed!r}.")
         if len(set(self.seeds)) != len(self.seeds):
             raise UserError("--seeds names a seed twice.")
-        if self.keep not in KEEPS:
-            raise UserError(f"--keep-snapshots must be one of {', '.join(KEEPS)}, not {self.keep}.")
-        if self.precision not in PRECISIONS:
-            known = ", ".join(PRECISIONS)
-            raise UserError(f"--precision must be one of {known}, not {self.precision}.")
+        for name, known in (("keep-snapshots", KEEPS), ("precision", PRECISIONS)):
+            value = getattr(self, name.replace("-", "_"))
+            if value not in known:
+                raise UserError(f"--{name} must be one of {', '.join(known)}, not {value}.")
         if self.cell_timeout is not None and not self.cell_timeout >= 1:
             raise UserError(f"--cell-timeout must be at least 1 second, not {self.cell_timeout}.")
         engine = load_engine(self.executor)

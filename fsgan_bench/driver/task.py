@@ -57,7 +57,7 @@ class Task:
         self.request = request
         self.suite: Suite = get_suite(request.suite, request.data)
         self.target = self.suite.target(request.target)
-        self.suite.check_files(self.target)
+        self.suite.check_files(self.target, self.request.suite)
         self.folder = task_folder(request.root, self.suite.name, request.target, request.shots)
 
     @functools.cached_property

@@ -133,7 +133,7 @@ class FrechetScore(Metric):
     short = "FD"
     version = "1"
     higher_is_better = False
-    definition = "Frechet distance to held-out real target images on the backbone's features"
+    definition = "Frechet distance to real target images on the backbone's features"
     role = "frechet"
     kind = "distance"
     selects = True

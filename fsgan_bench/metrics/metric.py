@@ -28,8 +28,8 @@ PROTOCOL = "1"
 
 NO_REFERENCE = "the target has no set of real images to compare with"
 
-Role = Literal["classifier", "lpips", "frechet", "edges"]
-"""Which of a task's networks a metric looks through; ``edges`` is none but a filter."""
+Role = Literal["classifier", "lpips", "frechet", "edges", "none"]
+"""Which of a task's networks a metric looks through; ``edges`` is a filter, ``none`` nothing."""
 
 Reading = Literal["ideal", "attributes"]
 """What LPIPS features are read for: their distance to the ideal's, or a drawing's attributes."""
@@ -221,7 +221,9 @@ class Metric(ABC):
         return self.title
 
     def details_on(self, backbone: str) -> str:
-        """What follows in brackets: the backbone, and that its LPIPS is not calibrated."""
+        """What follows in brackets: the backbone, if any, and that its LPIPS is not calibrated."""
+        if self.role == "none":
+            return ""
         uncalibrated = self.role == "lpips" and backbone in UNCALIBRATED
         return f"{backbone}, uncalibrated" if uncalibrated else backbone
 

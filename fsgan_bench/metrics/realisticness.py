@@ -29,7 +29,11 @@ ROUNDING = 1e-6
 LONGEST = 200
 """Characters of what a classifier gives that a message quotes."""
 
-NO_CLASSIFIER = "there are no images of the target, or of anything else, to train a classifier with"
+NO_CLASSIFIER = "there are no real images of the target to train a classifier with"
+NOTHING_TO_REJECT = (
+    "there are no images of anything but the target (source_images, non_target) to train a "
+    "classifier with"
+)
 
 
 class RealisticnessScore(Metric):

@@ -52,6 +52,7 @@ class Scorer:
             "lpips": (lpips.name, lpips.version),
             "frechet": (frechet.name, frechet.version),
             "edges": ("edges", EDGES),
+            "none": ("none", ""),
         }
 
     def score(

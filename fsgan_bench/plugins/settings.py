@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +78,16 @@ def build_configs(method: type[Method], values: Mapping[str, Sequence[str]]) -> 
             raise UserError(f"--set gives {named} twice.")
         configs.append(config)
     return configs
+
+
+def described(config: type[Any]) -> dict[str, str]:
+    """What the docstrings of a dataclass and of its bases say of each attribute."""
+    told: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        _, _, text = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        for name, words in re.findall(r"^    (\w+): (.*(?:\n      .*)*)", text, re.MULTILINE):
+            told[name] = " ".join(words.split())
+    return told
 
 
 def _split(value: Any, annotation: str) -> Any:

@@ -192,6 +192,12 @@ def load_sampler(
     return Sampler(path.stem, Method(), modules, device, None, record)
 
 
+def holds_images_alone(folder: Path) -> bool:
+    """Whether a path is a cell of images that were made elsewhere."""
+    snapshots = CellFiles(folder).snapshot(0).parent
+    return any(snapshots.glob("*.zip")) and not any(snapshots.glob("*.safetensors"))
+
+
 def stored_iterations(files: CellFiles) -> list[int]:
     """The iterations of a cell's stored snapshots, ascending.
 

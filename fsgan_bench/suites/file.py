@@ -16,7 +16,7 @@ from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages
 from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
-from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SHOTS
+from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SEED, MAX_SHOTS
 from fsgan_bench.system.paths import ASSETS
 from fsgan_bench.training.recipe import Recipe
 
@@ -89,6 +89,7 @@ class _SuiteFile(BaseModel):
     reference: ReferenceSet | None = None
     classifier_size: int | None = Field(default=None, ge=32, le=MAX_IMAGES)
     settings: list[SettingText] | None = None
+    few_shot_seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     default_shots: int | None = Field(default=None, ge=1, le=MAX_SHOTS)
 
 
@@ -97,7 +98,7 @@ BACKSLASHES = "a backslash between double quotes begins an escape: write / or us
 _TAKEN_OVER = (
     *("name", "title", "lpips_backbone", "frechet_backbone", "lpips_protocol", "classifier"),
     *("resolution", "probe_size", "frechet_samples", "reference_size", "reference"),
-    *("classifier_size", "default_shots"),
+    *("classifier_size", "few_shot_seed", "default_shots"),
 )
 """Settings that a suite takes from its file as they are."""
 

@@ -152,14 +152,17 @@ class Suite:
         source = (Part("source model", self.source, "nothing runs"),)
         return (*(source if self.source.candidates else ()), *target.images.parts)
 
-    def check_files(self, target: Target) -> None:
-        """Raise UserError unless everything is there that ``target`` cannot run without."""
+    def check_files(self, target: Target, called: str) -> None:
+        """Raise UserError unless everything is there that ``target`` cannot run without.
+
+        ``called`` is what ``--suite`` calls the suite.
+        """
         for part in self.parts(target):
             if part.location.required and part.location.found is None:
                 raise UserError(
                     f"The target '{target.name}' of the suite '{self.name}' lacks its {part.name}: "
                     f"there is nothing at {part.location.path}; fsgan-bench data status --suite "
-                    f"{self.name} shows where else it is looked for, and what else is missing."
+                    f"{called} shows where else it is looked for, and what else is missing."
                 )
 
 

@@ -166,26 +166,39 @@ def _snapshots(results: TaskResults, variant: Variant) -> int:
 
 def _fewer_images(results: TaskResults, variant: Variant, scale: Scale) -> str:
     """How many images a score of somebody else's is over, if fewer than those of the source's."""
+    if not variant.imported:
+        return ""
     parts = curves.seed_scores(results, variant, scale).values()
-    references = results.references
-    full = references[
-        (references["method"] == "source")
-        & (references["metric"] == scale.metric)
-        & (references["version"] == scale.version)
-    ]["n"].max()
     counts = [float(part["n"].iloc[-1]) for part in parts]
-    fewer = variant.imported and counts and min(counts) < full
-    return f" (n = {min(counts):,.0f})" if fewer else ""
+    return _count(min(counts, default=math.nan), _images(results, "source", scale))
+
+
+def _images(results: TaskResults, reference: str, scale: Scale) -> float:
+    """How many images a reference's score is over; NaN where that is not known."""
+    rows = results.references
+    return float(
+        rows[
+            (rows["method"] == reference)
+            & (rows["metric"] == scale.metric)
+            & (rows["backbone"] == scale.backbone)
+            & (rows["version"] == scale.version)
+        ]["n"].max()
+    )
+
+
+def _count(images: float, full: float) -> str:
+    return f" (n = {images:,.0f})" if images < full else ""
 
 
 def _reference_rows(results: TaskResults, shown: list[Scale]) -> list[Row]:
     rows = []
     for name, title in REFERENCE_TITLES.items():
         known = {scale.key: curves.reference(results, name, scale) for scale in shown}
-        entries = {
-            key: TableEntry(value, error, error)
-            for key, (value, error) in ((k, each) for k, each in known.items() if each is not None)
-        }
+        entries = {}
+        for scale in shown:
+            if (each := known[scale.key]) is not None:
+                count = _images(results, name, scale), _images(results, "source", scale)
+                entries[scale.key] = TableEntry(each[0], each[1], each[1], note=_count(*count))
         if entries:
             rows.append(Row(name, title, "", 0, entries, "reference"))
     return rows

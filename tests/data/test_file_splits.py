@@ -83,7 +83,7 @@ def test_sizes_as_asked_and_what_is_left_out(pool: Path, real: Path) -> None:
     check(splits)
     assert (splits.real_size, splits.overlap, splits.repeats) == (36, Left(3), Left(1))
     assert splits.notes == (
-        "Left out of the real set as few-shot: 3 images.",
+        "Left out of the splits of the real set as few-shot: 3 images.",
         "Left out of the real set as repeated: 1 image.",
     )
 
@@ -194,7 +194,8 @@ def test_few_shot_images_in_the_real_set_whatever_their_encoding(
     assert sizes_at(splits, 32) == [5, 10, 10, 10] and splits.real_size == 30
     assert splits.overlap == Left(same=1, near=9)
     assert splits.notes == (
-        "Left out of the real set as few-shot: 10 images, 9 of them encoded anew or mirrored.",
+        "Left out of the splits of the real set as few-shot: 10 images, 9 of them encoded anew or "
+        "mirrored.",
     )
     drawn = {h for images in sets(splits)[1:] for h in content_hashes(images)}
     assert drawn == set(content_hashes(others))

@@ -81,7 +81,7 @@ def test_one_of_several_needs_no_list(given: dict[str, Any], says: str, tmp_path
         ({"iterations": 0}, "--iterations must be 1 to 10,000,000, not 0"),
         ({"accumulate": 0}, "--accumulate must be 1 to 1,024, not 0"),
         ({"jobs": 1.5}, "--jobs must be 1 to 1,024, not 1.5"),
-        ({"keep": "everything"}, "must be one of none, last, scored, all, not everything"),
+        ({"keep_snapshots": "each"}, "must be one of none, last, scored, all, not each"),
         ({"precision": "fp8"}, "must be one of fp32, .*, not fp8"),
         ({"cell_timeout": float("nan")}, "must be at least 1 second, not nan"),
         ({"detach": True}, "the cells of --executor local end with the run"),

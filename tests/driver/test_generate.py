@@ -90,6 +90,12 @@ def test_sheets_and_animations(adapted: Path, suite: Path, tmp_path: Path) -> No
     sheet = generate_images(Drawing(cells, tmp_path / "sheet.png", "grid", count=3, **common))
     assert Image.open(sheet).height > 2 * 16
     assert json.loads(sheet.with_suffix(".json").read_text())["latents"]["count"] == 3
+    brought = tmp_path / "imported-diffusion" / "seed0-12345678"
+    (brought / "snapshots").mkdir(parents=True)
+    (brought / "snapshots" / "000000.zip").touch()
+    beside = ("--suite", suite, "--grid", "--out", tmp_path / "beside.png")
+    done = command(cells[0], brought, *beside)
+    assert done.exit_code == 0 and f"holds images and no generator: {brought}" in done.output
     moving = Drawing(cells, tmp_path / "a.webp", "iterations", count=2, **common)
     with Image.open(generate_images(moving)) as animation:
         assert animation.n_frames == 3

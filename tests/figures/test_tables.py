@@ -91,6 +91,16 @@ def test_rows_and_columns(filled: Any) -> None:
     assert table.rows[4].entries[P_T].value == pytest.approx(0.06)
 
 
+def test_reference_rows_over_fewer_images_say_so(filled: Any) -> None:
+    file = filled.folder / "references.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["n"] = 50 if line["reference"] == "real" else line["n"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = {row.name: row.entries[P_T].note for row in only(filled).rows}
+    assert rows["real"] == " (n = 50)" and not rows["source"] and not rows["ideal"]
+
+
 def test_seconds_of_different_hardware_have_no_mean(filled: Any) -> None:
     filled.cell("tgan", 1, snapshots=STEPS, scores=scores_of(0.92, 0.30, 30.0))
     remark = "No training time where a method's seeds ran on different hardware."

@@ -114,7 +114,7 @@ INVOCATIONS: Mapping[str, str] = {
     "list methods --plugin W/plugins/text.txt": "its name must end in .py",
     "list methods --plugin W/plugins/binary.py": "binary.py",
     # Lists.
-    "list": "Say what to list: methods, targets, suites",
+    "list": "Say what to list: methods, settings, targets",
     "list method": "methods",
     "list targets --suite ffhg": "Did you mean 'ffhq'?",
     "list targets --suite W/suites/empty.toml": "empty.toml lacks",

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from fsgan_bench.cli.main import main
 from fsgan_bench.data.targets import AvatarImages, FileImages
 from fsgan_bench.errors import UserError
-from fsgan_bench.suites.file import get_suite, parse_suite
-from fsgan_bench.suites.model import Budget, Suite
+from fsgan_bench.suites.file import _SuiteFile, _Target, get_suite, parse_suite
+from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite
 from fsgan_bench.training.recipe import Recipe
 
 OWN = 'name = "mine"\nbase = "paper"\nsource = "model.pt"\n'
@@ -171,13 +171,29 @@ def test_a_single_optional_path_that_is_not_there_is_an_error(tmp_path: Path) ->
     for real, missing in (('"gone"', True), ('["gone"]', False)):
         suite = read(tmp_path, OWN + f'[targets.cats]\nfew_shot = "cats"\nreal = {real}\n')
         if missing:
-            with pytest.raises(UserError, match="lacks its real images"):
-                suite.check_files(suite.target("cats"))
+            with pytest.raises(UserError, match=r"lacks its real.* --suite mine\.toml shows"):
+                suite.check_files(suite.target("cats"), "mine.toml")
         else:
-            suite.check_files(suite.target("cats"))
+            suite.check_files(suite.target("cats"), "mine.toml")
+
+
+def test_the_page_of_suite_files_has_every_key_and_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "suite-file.md").read_text(encoding="utf-8")
+    whole, of_targets, _ = page.split("\n## ")
+    rows = [line.split(" | ") for line in whole.splitlines() if line.startswith("| `")]
+    told = {key: row[1:3] for row in rows for key in re.findall(r"`(\w+)`", row[0])}
+    assert told.keys() == _SuiteFile.model_fields.keys()
+    assert set(re.findall(r"^\| `(\w+)`", of_targets, re.MULTILINE)) == _Target.model_fields.keys()
+    for key, values in told.items():
+        for suite, value in zip((AVATARS, PAPER), values, strict=True):
+            if value.strip('"`').isdecimal() or value.startswith('`"'):
+                assert str(getattr(suite, key)) == value.strip('"`'), key
 
 
 def test_lists_of_names() -> None:
+    settings = CliRunner().invoke(main, ["list", "settings"])
+    assert "dcl.lambda1 " in settings.output and "``" not in settings.output
+    assert "tensorboard  fsgan-bench" in CliRunner().invoke(main, ["list", "trackers"]).output
     suites = CliRunner().invoke(main, ["list", "suites"])
     assert suites.exit_code == 0, suites.output
     assert all(name in suites.output for name in ("avatars", "ffhq", "lsun-church"))
