@@ -32,6 +32,29 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
+_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "list": "a list",
+    "dictionary": "a table",
+}
+
+
+def in_words(problem: Mapping[str, object]) -> str:
+    """What pydantic finds wrong with a value, in the words of who wrote it; without a full stop."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    wanted = message.removeprefix("Input should be ")
+    if wanted == message:
+        return message
+    wanted = re.sub("^a valid ([a-z]+).*", lambda found: _KINDS.get(found[1], found[0]), wanted)
+    for words, plain in (("greater than", "above"), ("less than", "below")):
+        limit = {"above": "at least", "below": "at most"}[plain]
+        wanted = wanted.replace(f"{words} or equal to", limit).replace(words, plain)
+    return f"must be {wanted}, not {one_line(repr(problem['input']))[:60]}"
+
+
 def look_up(kind: str, name: str, choices: Mapping[str, T], where: str = "") -> T:
     """``choices[name]``; UserError with a suggestion if it is missing ``where`` it was sought."""
     if name not in choices:

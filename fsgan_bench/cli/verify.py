@@ -14,7 +14,12 @@ from fsgan_bench.cli.options import DATA, PATH, PLUGIN
 
 @cloup.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option("--suite", help="Suite file of the runs.  [default: the built-in one that they name]")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    help="Suite file of runs; may be repeated.  [default: the built-in one that they name]",
+)
 @DATA
 @click.option(
     "--seed",
@@ -37,11 +42,8 @@ def verify(runs: tuple[Path, ...], **options: Any) -> None:
     """
     from fsgan_bench.plugins.methods import find_methods
     from fsgan_bench.snapshots.verify import verify_runs
-    from fsgan_bench.suites.file import get_suite
 
     find_methods(options["plugins"])
-    if options["suite"] is not None:
-        get_suite(options["suite"], options["data"])
     checked = verify_runs(runs, **options)
     for note in checked.notes:
         click.echo(f"note: {note}")

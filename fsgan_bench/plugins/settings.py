@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fsgan_bench.errors import UserError, check_keys, suggest, what_happened, where_blamed
+from fsgan_bench.errors import UserError, check_keys, in_words, suggest, what_happened, where_blamed
 
 if TYPE_CHECKING:
     from fsgan_bench.training.method import Method
@@ -33,10 +33,11 @@ def build_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:
-            reason = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"The settings of {method.name} do not fit: {reason}.") from None
+            raise UserError(
+                f"The settings of {method.name} do not fit: {in_words(first)}."
+            ) from None
         field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{method.name}.{field}: {first['msg']}, got {first['input']!r}.") from None
+        raise UserError(f"{method.name}.{field}: {in_words(first)}.") from None
     except (Exception, SystemExit) as error:
         where = where_blamed(error, method.Config)
         raise UserError(

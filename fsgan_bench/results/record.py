@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from fsgan_bench.errors import UserError, check_name, one_line
+from fsgan_bench.errors import UserError, check_name, in_words, one_line
 
 SCHEMA = "schema"
 
@@ -84,5 +84,4 @@ def _cause(error: Exception) -> str:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return f"'{place}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    return one_line(f"{place}: {message}, not {first['input']!r:.60}")
+    return one_line(f"{place}: {in_words(first)}")

@@ -29,6 +29,7 @@ from fsgan_bench.results.resampling import CAPPED
 from fsgan_bench.results.score_records import ReferenceScore, SnapshotScore
 from fsgan_bench.snapshots.restore import look_again, stored_task
 from fsgan_bench.snapshots.verify_files import Checked, verify_files
+from fsgan_bench.suites.file import get_suite
 from fsgan_bench.system import machine
 
 TOLERANCE = 1e-3
@@ -70,7 +71,7 @@ class Choice:
 class Options:
     """What the runs are verified with; see :func:`verify_runs`."""
 
-    suite: str | None = None
+    suites: Mapping[str, str]
     data: Path | None = None
     seed: int = 0
     plugins: Sequence[Path] = ()
@@ -79,7 +80,7 @@ class Options:
 def verify_runs(
     runs: Sequence[Path],
     *,
-    suite: str | None = None,
+    suites: Sequence[str] = (),
     data: Path | None = None,
     seed: int = 0,
     plugins: Sequence[Path] = (),
@@ -89,15 +90,16 @@ def verify_runs(
 
     Args:
         runs: folders of results, searched recursively, or packs of them.
-        suite: suite file of the runs; by default the built-in suite that they name.
+        suites: suite files of the runs; for others the built-in suite that they name.
         data: folder that the suite's paths start from.
         seed: of the draw of the snapshot.
         plugins: plugin files with methods of the runs.
 
     Raises:
-        UserError: a folder does not exist or holds no runs.
+        UserError: a folder does not exist or holds no runs, or a suite cannot be had.
     """
-    checked, options = Checked(), Options(suite, data, seed, plugins)
+    named = {get_suite(suite, data).name: suite for suite in suites}
+    checked, options = Checked(), Options(named, data, seed, plugins)
     for run in runs:
         with unpacked(run) as place:
             here = Checked(problems=[f"{place}: {what}" for what in verify_pack(place)])
@@ -153,7 +155,7 @@ def _verify_task(
 
 def _load(folder: Path, cell: CellFields, checked: Checked, options: Options) -> Task | None:
     try:
-        return stored_task(folder, cell, options.suite, options.data)
+        return stored_task(folder, cell, options.suites.get(cell.suite), options.data)
     except UserError as error:
         checked.problems.append(f"{folder}: {error}")
         return None

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 
 from fsgan_bench.data.locations import located, optional
 from fsgan_bench.data.targets import SOURCE_IMAGES, FileImages
-from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, look_up
+from fsgan_bench.errors import NAME, NAME_RULE, UserError, check_keys, in_words, look_up
 from fsgan_bench.features.names import FrechetBackbone, IntraProtocol, LpipsBackbone, ReferenceSet
 from fsgan_bench.suites.model import AVATARS, PAPER, Budget, Suite, Target
 from fsgan_bench.system.bounds import MAX_IMAGES, MAX_SEED, MAX_SHOTS
@@ -192,12 +192,12 @@ def parse_suite(text: str, path: Path, data: Path | None = None) -> Suite:
 
 def _plain(error: Mapping[str, object]) -> str:
     """What pydantic says, in the words of who reads a TOML file."""
-    message = str(error["msg"])
+    message = in_words(error)
     if error["type"] == "string_pattern_mismatch" and f"^{NAME}$" in message:
         return f"{error['input']!r} cannot be a name: it takes {NAME_RULE}"
     if error["type"] == "string_pattern_mismatch" and _PATH_PATTERN in message:
         return f"{error['input']!r} cannot be a path; {BACKSLASHES}"
-    return message.removeprefix("Value error, ")
+    return message
 
 
 def _suite(path: Path, content: _SuiteFile, data: Path | None) -> Suite:

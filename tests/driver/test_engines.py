@@ -33,7 +33,7 @@ from .scripted import job
     ("line", "message"),
     [
         ('partitoin = "gpu"', "has no setting 'partitoin'; .* Did you mean 'partition'"),
-        ("cpus = 0", "cpus: Input should be greater than or equal to 1"),
+        ("cpus = 0", "cpus: must be at least 1, not 0"),
         ('memory = "much"', "memory: 'much' is not an amount of memory such as \"16 GB\""),
         ('time = "0:00"', "time: no time is left to a job of 0 minutes"),
         ("time = [", "cannot be read"),

@@ -91,7 +91,7 @@ def test_it_goes_on_to_the_same_bytes(suite: Path, tmp_path: Path) -> None:
         assert card == {"cell": cell.hash, "iteration": at}
     again = plan(suite, tmp_path / "a", 8)
     assert again.cells[0][1].hash == cell.hash and not again.to_run
-    checked = verify_runs([tmp_path / "a"], suite=str(suite))
+    checked = verify_runs([tmp_path / "a"], suites=[str(suite)])
     assert checked.cells == 2 and not checked.problems
     assert task.folder == longer.tasks[0].folder
 

@@ -194,8 +194,13 @@ def test_the_documented_suite_is_a_suite(tmp_path: Path) -> None:
         ),
         (
             'name = "x"\nsource = "a"\nlpips_backbone = "inception"',
-            "lpips_backbone: Input should be",
+            "must be 'lite0', 'vgg', 'alex' or 'squeeze', not 'inception'",
         ),
+        ('name = "x"\nprobe_size = "1"', "probe_size: must be a whole number, not '1'."),
+        ('name = "x"\nprobe_size = 1', "probe_size: must be at least 2, not 1."),
+        ('name = "x"\nprobe_size = 2000000', "probe_size: must be at most 1000000, not 2000000."),
+        ('name = "x"\ntargets = 3', "targets: must be a list, not 3."),
+        ('name = "x"\ngrey_source = 1', "grey_source: must be true or false, not 1."),
         ('name = "x"\nsource = "a"\nfrechet_samples = 999', "at least probe_size (1000), not 999"),
     ],
 )

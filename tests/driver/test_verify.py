@@ -46,7 +46,7 @@ def files(own_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> CellFile
 
 
 def verify(files: CellFiles, own_suite: Path, seed: int = 0) -> Checked:
-    return verify_runs([files.folder], suite=str(own_suite), seed=seed)
+    return verify_runs([files.folder], suites=[str(own_suite)], seed=seed)
 
 
 @contextmanager

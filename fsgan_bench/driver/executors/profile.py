@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fsgan_bench.errors import UserError, check_keys, suggest
+from fsgan_bench.errors import UserError, check_keys, in_words, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,4 +137,4 @@ def read_profile(path: Path, model: type[R]) -> R:
     except ValidationError as error:
         first: Mapping[str, Any] = error.errors()[0]
         where = ", ".join([owner, *map(str, first["loc"])])
-        raise UserError(f"{where}: {str(first['msg']).removeprefix('Value error, ')}.") from None
+        raise UserError(f"{where}: {in_words(first)}.") from None
