@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,22 @@ def test_source_and_target_share_latents_and_noise(start: Start, calls: list[Cal
     for ours, theirs in zip(source, target, strict=True):
         assert torch.equal(ours, theirs)
     assert not torch.equal(source[1][0], source[1][1])
+
+
+def test_every_latent_has_noise_of_its_own(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = start("cdc")
+    seen: list[list[Tensor]] = []
+    forward = session.generator.forward
+
+    def watched(*arguments: Any, noise: list[Tensor], **options: Any) -> Any:
+        seen.append(noise)
+        return forward(*arguments, noise=noise, **options)
+
+    monkeypatch.setattr(session.generator, "forward", watched)
+    for _ in range(2):
+        distance(session)
+    for first, second in zip(*seen, strict=True):
+        assert len(torch.cat([first, second]).unique(dim=0)) == 8
 
 
 def test_the_term_grows_from_zero(start: Start, train: Train) -> None:
