@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -126,12 +127,20 @@ def test_features_of_real_images_are_extracted_once(
 
 
 def test_scores_are_those_of_the_metrics_on_whole_sets(lite0: Backbone) -> None:
-    scores = by_name(scorer(lite0, lite0).score(FAKES).scores)
-    fakes, few_shot = lite0.features(FAKES), lite0.features(FEW_SHOT)
+    """With two few-shot images, and one far away that no fake is near."""
+    fakes, near = lite0.features(FAKES), lite0.features(FEW_SHOT).lpips
+    few_shot = torch.cat([near, near[:1] + 100])
+    made = scorer(lite0, lite0)
+    made = Scorer(lite0, lite0, replace(made.yardstick, few_shot=few_shot))
+    scores = by_name(made.score(FAKES).scores)
     assert list(scores) == ["realisticness", "intra_lpips", "intra_lpips_cdc2021", "fd_lite0"]
     for name, protocol in (("intra_lpips", "exact"), ("intra_lpips_cdc2021", "cdc2021")):
-        expected = intra_lpips(fakes.lpips, few_shot.lpips, protocol)  # type: ignore[arg-type]
+        expected = intra_lpips(fakes.lpips, few_shot, protocol)  # type: ignore[arg-type]
         assert scores[name].value == pytest.approx(expected.value, rel=1e-9)
+        detail = scores[name].detail
+        assert (detail["cluster_sizes"], detail["empty"]) == (list(expected.cluster_sizes), 1)
+        assert detail["with_empty_as_zero"] == pytest.approx(expected.value * 2 / 3, rel=1e-9)
+        assert detail["std"] == pytest.approx(expected.std, rel=1e-9)
     distance = frechet_distance(fakes.pooled, lite0.pooled(REAL))
     assert scores["fd_lite0"].value == pytest.approx(distance, rel=1e-9)
     chances = fakes.pooled.double().mean(1).sigmoid()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
+from torch import Tensor
 
-from fsgan_bench.data.attributes import attribute_table, attributes_of
+from fsgan_bench.data.attributes import ABSENT, attribute_table, attributes_of
 from fsgan_bench.data.avatars import draw, get_domain
 from fsgan_bench.features.lite0 import Lite0, build_lite0
+from fsgan_bench.features.networks import load_backbone
 from fsgan_bench.metrics import attribute_heads as reading
 from fsgan_bench.metrics.attribute_heads import (
     GRID,
@@ -27,6 +33,7 @@ from fsgan_bench.metrics.retention import (
     kappa,
     kept,
 )
+from fsgan_bench.metrics.scorer import Scorer
 
 SIDE = 32
 SMALL = HeadsConfig(train=160, held_out=40, max_iterations=60)
@@ -121,16 +128,20 @@ def measured(ours: np.ndarray, theirs: np.ndarray) -> Measured:
     return Measured(images, None, {}, torch.empty(0, 1), attributes=(ours, theirs))
 
 
-def test_retention_leaves_out_what_the_target_does_not_show() -> None:
-    names = ("top", "skin", "eyes")
-    target = AttributeHeads(names, (), card({"top": 0.9, "skin": 0.1, "eyes": 0.8}))
-    source = AttributeHeads(names, (), card({"top": 0.9, "skin": 0.9, "eyes": 0.8}))
-    yardstick = Yardstick(
+def known(target: AttributeHeads, source: AttributeHeads) -> Yardstick:
+    return Yardstick(
         few_shot=torch.empty(0, 1),
         classifier=None,
         reference=None,
         attributes=lambda: AttributeReaders(target, source),
     )
+
+
+def test_retention_leaves_out_what_the_target_does_not_show() -> None:
+    names = ("top", "skin", "eyes")
+    target = AttributeHeads(names, (), card({"top": 0.9, "skin": 0.1, "eyes": 0.8}))
+    source = AttributeHeads(names, (), card({"top": 0.9, "skin": 0.9, "eyes": 0.8}))
+    yardstick = known(target, source)
     random = np.random.default_rng(2)
     theirs = random.integers(0, 3, (300, 3))
     ours = theirs.copy()
@@ -146,12 +157,7 @@ def test_retention_leaves_out_what_the_target_does_not_show() -> None:
 def test_retention_leaves_out_what_nearly_all_faces_share() -> None:
     names = ("top", "glasses")
     heads = AttributeHeads(names, (), card({"top": 0.9, "glasses": 0.9}))
-    yardstick = Yardstick(
-        few_shot=torch.empty(0, 1),
-        classifier=None,
-        reference=None,
-        attributes=lambda: AttributeReaders(heads, heads),
-    )
+    yardstick = known(heads, heads)
     theirs = np.stack([np.arange(200) % 5, np.arange(200) < 3], axis=1).astype(np.int64)
     assert RetentionScore()(measured(theirs, theirs), yardstick).detail["ceiling"] == {"top": 0.9}
     theirs[:4, 1] = 1
@@ -164,6 +170,60 @@ def test_retention_leaves_out_what_nearly_all_faces_share() -> None:
         "top",
         "glasses",
     }
+
+
+def test_retention_counts_what_both_kinds_show_and_the_source_has() -> None:
+    """The mouth is lost; the eyes are all alike, and so are the few beards; nobody reads a skin."""
+    names = ("top", "mouth", "eyes", "beard", "skin")
+    shown = dict.fromkeys(names, 0.9)
+    target = AttributeHeads(names, (), card({**shown, "top": 0.7, "mouth": 0.6}))
+    source = AttributeHeads(names, (), card({**shown, "skin": 0.1}))
+    random = np.random.default_rng(4)
+    theirs, ours = random.integers(0, 3, (2, 300, 5))
+    ours[:200, 0] = theirs[:200, 0]
+    ours[random.random(300) < 0.3, 0] = ABSENT
+    theirs[random.random(300) < 0.2, 0] = ABSENT
+    ours[:, 1], theirs[:, 2], theirs[:, 3] = 1, 1, ABSENT
+    theirs[:30, 3] = 2
+    value = RetentionScore()(measured(ours, theirs), known(target, source))
+    has = theirs[:, 0] != ABSENT
+    top = cohen_kappa_score(ours[has, 0], theirs[has, 0])
+    assert value.detail["attributes"] == {"top": round(top, 4), "mouth": 0}
+    assert value.detail["ceiling"] == {"top": 0.7, "mouth": 0.6}
+    assert value.value == pytest.approx(top / 2)
+    assert value.each is not None
+    assert value.stderr == pytest.approx(value.each.std(ddof=1) / 300**0.5)
+
+
+class Told(AttributeHeads):
+    """Heads that are told what they read, and keep what they look at."""
+
+    def read(self, rows: Iterable[Tensor], side: int) -> NDArray[np.int64]:
+        self.__dict__["seen"] = torch.cat(list(rows))
+        table: NDArray[np.int64] = self.card["table"]
+        return table
+
+
+def test_scoring_reads_the_adapted_images_and_the_sources_each_by_its_heads() -> None:
+    random = np.random.default_rng(5)
+    fakes, pictures = random.integers(0, 256, (2, 12, SIDE, SIDE, 3), dtype=np.uint8)
+    ours, theirs = random.integers(-1, 3, (2, 12, 1))
+    theirs[:6] = ours[:6]
+    of = card({"top": 0.9})
+    target, source = (Told(("top",), (), {**of, "table": table}) for table in (ours, theirs))
+    lite0 = load_backbone("lite0")
+    yardstick = replace(
+        known(target, source),
+        few_shot=lite0.features(fakes[:2]).lpips,
+        source=lambda: pictures,
+    )
+    (score,) = Scorer(lite0, lite0, yardstick).score(fakes, metrics=[RetentionScore()]).scores
+    expected = RetentionScore()(measured(ours, theirs), yardstick)
+    assert (score.value, score.stderr) == (expected.value, expected.stderr)
+    assert 0 < expected.value < 1
+    assert expected.value != RetentionScore()(measured(theirs, ours), yardstick).value
+    for heads, images in ((target, fakes), (source, pictures)):
+        assert torch.equal(vars(heads)["seen"], lite0.features(images).lpips)
 
 
 def test_every_attribute_has_one_level() -> None:
