@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,8 +19,9 @@ from fsgan_bench.cli.main import main
 from fsgan_bench.results.commands import commands, record_command
 from fsgan_bench.results.export import COLUMNS, EXPORT_VERSION
 from fsgan_bench.results.folders import read_cell
-from fsgan_bench.results.layout import CellFiles
+from fsgan_bench.results.layout import CellFiles, TaskFiles
 from fsgan_bench.results.reader import load
+from fsgan_bench.system.files import append_lines, write_json, write_lines
 from fsgan_bench.system.json_files import read_lines
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -125,21 +128,82 @@ def test_a_state_that_was_kept_is_not_missed_in_a_merged_root(
     assert verified.exit_code == 0, verified.output
 
 
+def other_values(files: CellFiles) -> None:
+    edit_scores(files, "value", 1e-9)
+
+
+def other_losses(files: CellFiles) -> None:
+    lines = read_lines(files.log)
+    lines[-1]["generator/adversarial"] += 1e-9
+    write_lines(files.log, lines)
+
+
+def other_hash(files: CellFiles) -> None:
+    write_json(files.cell, json.loads(files.cell.read_text()) | {"hash": "another"})
+
+
+def other_file(name: str) -> Callable[[CellFiles], None]:
+    def change(files: CellFiles) -> None:
+        manifest = json.loads(files.manifest.read_text())
+        assert name in manifest["sha256"]
+        manifest["sha256"][name] = "0"
+        write_json(files.manifest, manifest)
+
+    return change
+
+
+SNAPSHOT, PROBE = "snapshots/000006.safetensors", "probe/000006.npz"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ((other_values, other_file(SNAPSHOT)), f"in {SNAPSHOT}, scores.jsonl, though"),
+        ((other_values,), "in scores.jsonl, though"),
+        ((other_losses,), "in train.jsonl, though"),
+        ((other_file(PROBE),), f"in {PROBE}, though"),
+        ((other_hash,), "is left out: its hash is not its folder's"),
+    ],
+)
 def test_cells_that_disagree_are_named_and_the_first_stays(
-    roots: list[Path], adapted: Path, tmp_path: Path
+    roots: list[Path],
+    adapted: Path,
+    tmp_path: Path,
+    changes: tuple[Callable[[CellFiles], None], ...],
+    says: str,
 ) -> None:
     task = Path("tiny") / adapted.name
-    theirs = only(roots[1] / task, "cdc")
-    edit_scores(theirs, "value", 1e-9)
-    manifest = json.loads(theirs.manifest.read_text())
-    manifest["sha256"]["snapshots/000006.safetensors"] = "0"
-    theirs.manifest.write_text(json.dumps(manifest))
+    for change in changes:
+        change(only(roots[1] / task, "cdc"))
     done = command("merge", *roots, "--out", tmp_path / "merged")
     assert done.exit_code == 1
-    assert "differs from" in done.output
-    assert "snapshots/000006.safetensors, scores.jsonl" in done.output
-    merged = only(tmp_path / "merged" / task, "cdc")
-    assert merged.scores.read_bytes() == only(adapted, "cdc").scores.read_bytes()
+    assert says in done.output
+    merged, first = only(tmp_path / "merged" / task, "cdc"), only(adapted, "cdc")
+    for name in ("scores.jsonl", "train.jsonl", "cell.json"):
+        assert (merged.folder / name).read_bytes() == (first.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_further_scores_and_judges_are_taken_from_whichever_root_has_them(
+    roots: list[Path], adapted: Path, tmp_path: Path, order: int
+) -> None:
+    tasks = [TaskFiles(root / "tiny" / adapted.name) for root in roots]
+    richer = only(tasks[1].folder, "cdc")
+    line = read_lines(richer.scores)[-1]
+    further = line | {"metric": "further", "version": "protocol 1, further 1, x"}
+    append_lines(richer.scores, [further])
+    judged: list[dict[str, Any]] = [
+        {"judge": "vgg", "cell": "a", "iteration": i, "value": 0.5} for i in range(3)
+    ]
+    for files, lines in zip(tasks, (judged[:2], judged[1:]), strict=True):
+        write_json(files.ablation_card("vgg"), {})
+        write_lines(files.ablation_scores, lines)
+    done = command("merge", *roots[::order], "--out", tmp_path / "merged")
+    assert done.exit_code == 0, done.output
+    merged = TaskFiles(tmp_path / "merged" / "tiny" / adapted.name)
+    assert only(merged.folder, "cdc").scores.read_bytes() == richer.scores.read_bytes()
+    found = {each["iteration"]: each for each in read_lines(merged.ablation_scores)}
+    assert [found[i] for i in sorted(found)] == judged
 
 
 def test_reference_lines_that_differ_are_one_sentence(

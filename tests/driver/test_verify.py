@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from fsgan_bench.errors import UserError
 from fsgan_bench.results.layout import CellFiles
 from fsgan_bench.snapshots.verify import verify_runs
 from fsgan_bench.snapshots.verify_files import Checked
+from fsgan_bench.stylegan2.checkpoint import save_tensors
+from fsgan_bench.stylegan2.reading import read_tensors
 from fsgan_bench.system.files import file_hash
 from fsgan_bench.training.method import Method
 
@@ -126,6 +129,23 @@ def test_a_score_that_does_not_come_out_again_is_found(files: CellFiles, own_sui
         files.manifest.write_text(json.dumps(manifest))
         (problem,) = verify(files, own_suite).problems
     assert "intra_lpips is" in problem and "made again" in problem
+
+
+@pytest.mark.parametrize("other", [{"cell": "another"}, {"iteration": 5}])
+def test_snapshots_of_another_cell_or_iteration_are_found(
+    files: CellFiles, own_suite: Path, other: dict[str, Any]
+) -> None:
+    """Even if the same weights are in them, and the manifest has their checksums."""
+    looks = (0, 2, 6)
+    with ExitStack() as stack:
+        for path in (files.manifest, *map(files.snapshot, looks)):
+            stack.enter_context(changed(path, lambda content: content))
+        for path in map(files.snapshot, looks):
+            tensors, card = read_tensors(path)
+            save_tensors(path, tensors, {**card, **other})
+        files.write_manifest(looks, "scored")
+        (problem,) = verify(files, own_suite).problems
+    assert "the snapshot belongs to another cell or iteration" in problem
 
 
 def test_another_source_under_a_finished_run_is_found(files: CellFiles, own_suite: Path) -> None:
