@@ -22,7 +22,6 @@ from fsgan_bench.training.recipe import Recipe
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference" / "avatars"
 ABLATION = REFERENCE.parent / "ablation" / "avatars"
-TRAINED_NOISE = REFERENCE.parent / "trained-noise"
 SHOTS = 10
 TARGETS = ("sketches", "watercolours", "sunglasses", "ink")
 METHODS = ("tgan", "bsa", "freezed", "minegan", "ewc", "cdc", "dcl")
@@ -84,12 +83,12 @@ def quoting_pages() -> dict[Path, str]:
             **{name: _table(scores, columns) for name, columns in TABLES.items()},
             "ablation": _settings(load_results(ABLATION)),
             "judges": _judges(),
-        },
-        TRAINED_NOISE / "README.md": {
-            "extras": _settings(pd.concat([_kept("extras"), _kept("retention")]))
+            "extras": _settings(
+                pd.concat([_kept("extras"), scores[scores["target"] == "watercolours"]])
+            ),
         },
         DOCS / "suite-file.md": {"recipe": _recipe()},
-        DOCS / "faithfulness.md": {"settings": _settings(_kept("sensitivity"))},
+        DOCS / "faithfulness.md": {"settings": _settings(_kept("settings"))},
     }
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
 
@@ -114,7 +113,7 @@ def _judges() -> str:
 
 
 def _kept(name: str) -> pd.DataFrame:
-    return load_results(TRAINED_NOISE / name)
+    return load_results(REFERENCE.parent / name)
 
 
 def _filled(text: str, made: Mapping[str, str]) -> str:
@@ -175,7 +174,7 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    roots = (REFERENCE, ABLATION, REFERENCE.parent / "recipe")
+    roots = (REFERENCE, *(REFERENCE.parent / name for name in ("ablation", "extras", "recipe")))
     drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix in (".png", ".webp")):
         relative = figure.relative_to(REFERENCE.parent)
@@ -184,7 +183,7 @@ def _results(out: Path) -> str:
         shutil.copy(figure, place)
         text = text.replace(f"]({relative})", f"](_generated/{relative})")
     source = "https://github.com/fsgan-bench/fsgan-bench/blob/main/results/reference"
-    for file in (TRAINED_NOISE / "README.md", *(f for f in drawn if f.suffix == ".md")):
+    for file in (f for f in drawn if f.suffix == ".md"):
         relative = file.relative_to(REFERENCE.parent)
         text = text.replace(f"]({relative})", f"]({source}/{relative})")
     text = text.replace("](../../docs/", "](")
