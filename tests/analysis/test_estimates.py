@@ -89,3 +89,12 @@ def test_holms_method() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     adjusted = holm([0.01, math.nan, 0.9])
     assert adjusted[0] == pytest.approx(0.03) and math.isnan(adjusted[1])
+
+
+def test_single_seeds_have_both_errors_of_the_probe_batch() -> None:
+    one, other = (Estimate(np.array([v]), error=e) for v, e in ((0.7, 0.01), (0.6, 0.02)))
+    assert difference(one, other).stderr == pytest.approx(math.hypot(0.01, 0.02))
+
+
+def test_a_seed_without_a_value_does_not_count() -> None:
+    assert Estimate(np.array([1.0, np.nan, 3.0])).spread.seed_terms == [(1.0, 1)]

@@ -111,6 +111,7 @@ def test_draws_of_a_stored_score(tmp_path: Path) -> None:
     exact = resampling.draws(path, "intra_lpips", "intra_lpips 1", 3.0)
     capped = resampling.draws(path, "intra_lpips_cdc2021", "intra_lpips_cdc2021 1", 3.0)
     assert exact is not None and capped is not None
+    assert exact.mean() == pytest.approx(3, abs=0.05) == capped.mean()
     assert exact.std() == pytest.approx(
         intra_lpips_draws(index, distances, resamples(200)).std(), rel=0.01
     )

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from fsgan_bench.driver.adaptation import Adaptation
-from fsgan_bench.driver.plan import RunRequest, make_plan
+from fsgan_bench.driver.plan import make_plan
+from fsgan_bench.driver.request import RunRequest
 from fsgan_bench.driver.strips import save_strip
 from fsgan_bench.driver.task import Task
 from fsgan_bench.results.cell import Cell

@@ -52,6 +52,43 @@ def test_unknown_standard_errors_count_as_none() -> None:
     assert plateau(ITERATIONS, rising_to(0.9, np.nan, 0.9, 0.9), LITTLE) == "unknown"
 
 
+LATE = ITERATIONS >= 700
+
+
+@pytest.mark.parametrize(
+    ("end", "errors", "answer"),
+    [
+        # Two degrees of freedom are lost to the line.
+        ((0.9, 0.96, 0.96, 0.9), np.zeros(11), "no"),
+        # What the snapshots' own errors hide is a change over the window.
+        ((0.9, 0.9, 0.9, 0.9), np.where(LATE, 0.04, 0.0), "unknown"),
+        # Errors before the window say nothing about it.
+        ((0.9, 0.9, 0.9, 0.9), np.where(LATE, 0.005, 0.3), "yes"),
+        # One large error counts by its square.
+        ((0.9, 0.9, 0.9, 0.9), np.array([0.0] * 10 + [0.08]), "unknown"),
+        # Scatter holds the snapshots' own errors already.
+        ((0.9, 0.945, 0.945, 0.9), np.full(11, 0.03), "yes"),
+    ],
+)
+def test_which_errors_count(end: tuple[float, ...], errors: np.ndarray, answer: str) -> None:
+    assert plateau(ITERATIONS, rising_to(*end), errors) == answer
+
+
+def test_the_window_is_of_the_iterations_that_were_seen() -> None:
+    late = [0.05, 0.1, 0.3, 0.5, 0.7, 0.80, 0.84, 0.9, 0.9, 0.9, 0.9]
+    assert plateau(ITERATIONS + 1000, late, np.zeros(11), source=0.05) == "yes"
+
+
+def test_a_gap_anywhere_is_unknown() -> None:
+    gap = [0.05, np.nan, *rising_to(0.9, 0.9, 0.9, 0.9)[2:]]
+    assert plateau(ITERATIONS, gap, LITTLE) == "unknown"
+
+
+def test_a_curve_that_rests_where_it_began_has_not_converged_whatever_its_peak() -> None:
+    peak = [0.4, 0.6, 0.8, 0.8, 0.7, 0.5, 0.42, 0.41, 0.41, 0.41, 0.41]
+    assert plateau(ITERATIONS, peak, LITTLE) == "no"
+
+
 def test_the_worst_seed_decides() -> None:
     assert overall(["yes", "yes"]) == "yes"
     assert overall(["yes", "unknown"]) == "unknown"
@@ -64,6 +101,7 @@ def test_first_snapshot_near_the_final_value() -> None:
     assert first_reaching([0, 10, 20, 30], [0.0, 0.95, 0.2, 1.0]) == 1
     assert first_reaching([0, 10, 20, 30], [0.0, 0.8, 0.9, 1.0], fraction=0.8) == 1
     assert first_reaching([100], [0.4]) == 0
+    assert first_reaching([0, 10, 20, 30], [0.0, 0.5, 1.0, 0.5]) == 1
 
 
 def test_nothing_is_reached_without_a_rise() -> None:
