@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from fsgan_bench.analysis.claims import Verdict
 from fsgan_bench.analysis.document import to_json
 from fsgan_bench.analysis.findings import Answer
+from fsgan_bench.analysis.trajectories import estimate, trajectories
 from fsgan_bench.analysis.verdict import verdict, verdict_page, write_verdict
 from fsgan_bench.cli.main import main
 from fsgan_bench.errors import UserError
@@ -317,3 +319,27 @@ def test_of_several_roots_it_goes_where_it_is_told(writer: Any, tmp_path: Path) 
     assert refused.exit_code == 2 and "name a folder with --out" in refused.output
     said = runner.invoke(main, ["verdict", str(root), str(other), "--out", str(tmp_path / "here")])
     assert said.exit_code == 0 and (tmp_path / "here" / "verdict.md").exists(), said.output
+
+
+def test_trajectories_are_of_what_both_scales_have_relative_to_the_source(writer: Any) -> None:
+    writer.task()
+    folder = writer.cell("alder", scores=shaped())
+    probe_files(folder, shaped(), "alder", 0)
+    lines = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    gone = sorted({line["iteration"] for line in lines})[1]
+    kept = [x for x in lines if (x["metric"], x["iteration"]) != ("realisticness", gone)]
+    (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    (results,) = load(writer.folder)
+    (variant,) = curves.variants(results)
+    quality, diversity = (metric_scales(results, m)[0] for m in ("realisticness", "intra_lpips"))
+    (found,) = trajectories(results, variant, quality, diversity, SOURCE)
+    assert gone not in found.iterations
+    expected = [shaped()("alder", int(at), 0) for at in found.iterations]
+    assert found.quality == pytest.approx([each["realisticness"] for each in expected])
+    relative = np.array([each["intra_lpips"] for each in expected]) / SOURCE
+    assert found.diversity == pytest.approx(relative)
+    assert found.diversity_draws is not None
+    assert found.diversity_draws.mean(axis=0) == pytest.approx(relative, abs=0.01)
+    lacking = replace(found, quality_draws=None)
+    loss = estimate([found, lacking], lambda _, quality, diversity: diversity[..., -1])
+    assert loss.draws is None and len(loss.values) == 2
