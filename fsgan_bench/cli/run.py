@@ -250,7 +250,7 @@ def carry_out(
 def _stopped(signal: Signalled) -> str:
     """How what was stopped goes on."""
     if signal.at_once:
-        return "Stopped at once. The same command continues from the last states that were saved."
+        return "Stopped at once; the same command continues from the last states that were saved."
     whose = "The state of every other cell" if signal.failures else "Every cell's state"
     return f"Stopped. {whose} is saved; the same command continues."
 
