@@ -15,6 +15,7 @@ from method_pages import documented, record, score, settings, standing
 from metric_pages import disagreement, facts
 
 from fsgan_bench.plugins.methods import method_entries
+from fsgan_bench.results.convergence import plateau
 from fsgan_bench.results.reader import load_results
 from fsgan_bench.suites.model import AVATARS, PAPER
 from fsgan_bench.training.recipe import Recipe
@@ -83,6 +84,7 @@ def quoting_pages() -> dict[Path, str]:
             **{name: _table(scores, columns) for name, columns in TABLES.items()},
             "ablation": _settings(load_results(ABLATION)),
             "judges": _judges(),
+            "longer": _longer(),
             "extras": _settings(
                 pd.concat([_kept("extras"), scores[scores["target"] == "watercolours"]])
             ),
@@ -91,6 +93,28 @@ def quoting_pages() -> dict[Path, str]:
         DOCS / "faithfulness.md": {"settings": _settings(_kept("settings"))},
     }
     return {page: _filled(page.read_text(encoding="utf-8"), by) for page, by in quoted.items()}
+
+
+def _longer() -> str:
+    """The middle and the end of the longer runs, and how many of their seeds have settled."""
+    scores = _kept("longer")
+    methods = scores[scores["kind"] == "method"]
+    rows = [["", "p_t at 600", "at 1,200", "intra-LPIPS at 600", "at 1,200", "settled seeds"]]
+    for name in METHODS:
+        ours = methods[methods["method"] == name].sort_values("iteration")
+        if ours.empty:
+            continue
+        shown = [
+            score(part["value"].agg(["mean", "std"]))
+            for metric in ("realisticness", "intra_lpips")
+            for at in (600, 1200)
+            for part in [ours[(ours["metric"] == metric) & (ours["iteration"] == at)]]
+        ]
+        quality = ours[ours["metric"] == "realisticness"].groupby("seed")
+        settled = [plateau(each["iteration"], each["value"], each["stderr"]) for _, each in quality]
+        title = method_entries()[name].load().title
+        rows.append([title, *shown, f"{settled.count('yes')} of {len(settled)}"])
+    return _rows(rows)
 
 
 def _recipe() -> str:
@@ -174,7 +198,10 @@ def _table(scores: pd.DataFrame, columns: dict[str, str]) -> str:
 def _results(out: Path) -> str:
     """The page of the reference results, with its figures beside it and the tables of each task."""
     text = (REFERENCE.parent / "README.md").read_text(encoding="utf-8")
-    roots = (REFERENCE, *(REFERENCE.parent / name for name in ("ablation", "extras", "recipe")))
+    roots = (
+        REFERENCE,
+        *(REFERENCE.parent / name for name in ("ablation", "extras", "longer", "recipe")),
+    )
     drawn = [f for root in roots for f in sorted(root.rglob("figures/**/*"))]
     for figure in (file for file in drawn if file.suffix in (".png", ".webp")):
         relative = figure.relative_to(REFERENCE.parent)
